@@ -1,0 +1,177 @@
+"""
+The words of this house: Room, Reading, Failure, Request. No I/O, and nothing of ours is imported here.
+
+A *call* is one HTTP request to a vendor for one batch of rooms. It ends in *readings* and *failures*, never in neither.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+REDACTED: Final = "<redacted>"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Users above which a room is worth a warning, and worth a call at night. ``None``: not configured."""
+
+    warning: int | None = None
+    critical: int | None = None
+
+
+NO_THRESHOLDS: Final = Thresholds()
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """
+    What a source watches, known by (source, room id).
+
+    Args:
+        labels: The room's own labels, sorted by name; published on ``rtc_room_info`` alone.
+    """
+
+    id: str
+    labels: tuple[tuple[str, str], ...] = ()
+    thresholds: Thresholds = NO_THRESHOLDS
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """
+    What one call said of one room. ``None`` is unknown, never 0.
+
+    Args:
+        users: Users in the room as the vendor counts them, admin and invisible users included.
+        exists: Whether the vendor says that the room exists; ``None`` where it does not tell.
+        missing: The vendor answered that there is no such room. Implies 0 users; not the same as ``exists`` being
+            false, since ZEGO RTC destroys empty rooms and so never proves existence either way.
+    """
+
+    users: int
+    admin_users: int | None = None
+    invisible_users: int | None = None
+    exists: bool | None = None
+    missing: bool = False
+
+
+class FailureKind(StrEnum):
+    """Why a call, or one room of it, gave no reading; each kind has one reaction in ``polling``."""
+
+    RATE_LIMITED = "rate_limited"
+    TRANSIENT = "transient"
+    UNAUTHORIZED = "unauthorized"
+    MISCONFIGURED = "misconfigured"
+    REFUSED = "refused"
+    MALFORMED = "malformed"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """
+    Why a call, or one room of it, gave no reading.
+
+    Args:
+        code: The vendor's own code, or ours in lower case (``timeout``, ``http_502``); safe to print.
+        words: What it means and what to mend, in our words. Vendor texts may echo a signature, so they stay out.
+        retry_after: Seconds that the vendor asked us to wait.
+        one_room: ``rate_limited`` only: the limit is one room's own, so the budget need not slow down.
+        cool_down: Seconds that every source of this app must be silent (Tencent 70050).
+    """
+
+    kind: FailureKind
+    code: str
+    words: str
+    retry_after: float | None = None
+    one_room: bool = False
+    cool_down: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.code}): {self.words}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """
+    What a vendor's reply says of each room asked for; every one of them is a key.
+
+    Args:
+        strangers: Rooms in the reply that nobody asked for. They are ignored, and counted.
+    """
+
+    rooms: Mapping[str, Reading | Failure]
+    strangers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """
+    What makes one call unlike any other.
+
+    Args:
+        time: Unix seconds.
+        nonce: 16 fresh hex digits.
+    """
+
+    time: float
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """
+    What a source signs its calls with, derived once and used until ``renew_at``.
+
+    Args:
+        token: A UserSig, a derived signing key or the secret itself; never shown.
+        valid_from: Unix seconds; a stamp before it needs another token.
+        renew_at: Unix seconds; a stamp at or after it needs another token.
+    """
+
+    token: str | bytes = field(repr=False)
+    valid_from: float = float("-inf")
+    renew_at: float = float("inf")
+
+    def covers(self, time: float) -> bool:
+        """Whether a call stamped with this Unix time may still be signed with this token."""
+        return self.valid_from <= time < self.renew_at
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    One HTTP request, byte for byte as it goes on the wire.
+
+    Args:
+        base_url: Scheme, host and port, no path.
+        target: Path and query, percent-encoded; what was signed is what is sent.
+        secrets: Every secret and everything derived from one that ``target``, ``headers`` or ``body`` hold.
+    """
+
+    method: str
+    base_url: str
+    target: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def url(self) -> str:
+        return self.base_url + self.target
+
+    def redact(self, text: str) -> str:
+        """The text without any secret of this request, whether it stands there plain, percent-encoded or in JSON."""
+        spellings = {
+            spelling
+            for secret in self.secrets
+            if secret
+            for spelling in (secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1])
+        }
+        for spelling in sorted(spellings, key=len, reverse=True):
+            text = text.replace(spelling, REDACTED)
+        return text

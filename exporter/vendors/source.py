@@ -1,0 +1,106 @@
+"""
+What every source has, whatever its API: the part of a source's configuration that polling reads.
+
+The API's own keys (credentials, region) are added by each vendor's model. Values arrive as text; pydantic types them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from exporter.model import REDACTED
+
+DURATION_ACCEPTED: Final = "a duration such as 500ms, 10s or 1m30s"
+_DURATION = re.compile(r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+)ms)?", re.ASCII)
+
+
+class Secret:
+    """
+    A secret of the config; neither ``str``, ``repr`` nor a pydantic dump shows it.
+
+    Args:
+        file: The file it was read from; such a secret may be read again when the vendor refuses it.
+    """
+
+    __slots__ = ("_value", "file")
+
+    def __init__(self, value: str, file: str | None = None) -> None:
+        self._value = value
+        self.file = file
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return REDACTED
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+def parse_duration(value: object) -> float:
+    """
+    Seconds of a duration such as ``500ms``, ``10s``, ``1m30s`` or ``1h``.
+
+    Raises:
+        PydanticCustomError: Not a duration, or not above zero.
+    """
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        return float(value)
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) and value.strip() else None
+    if match is None or not (seconds := _seconds(match)):
+        raise PydanticCustomError("duration", "{accepted}", {"accepted": DURATION_ACCEPTED})
+    return seconds
+
+
+def _seconds(match: re.Match[str]) -> float:
+    weights = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    return sum(float(match[unit]) * weight for unit, weight in weights.items() if match[unit])
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+
+
+class Source(BaseModel):
+    """
+    One API polled with one app's credentials, as polling sees it.
+
+    ``None`` stands for the default, which depends on the API, the region or the number of rooms.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
+
+    name: str = Field(min_length=1, max_length=128)
+    api: str
+    interval: Duration | None = None
+    rate_limit: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
+    budget: str | None = Field(default=None, min_length=1, max_length=128)
+    timeout: Duration = 5.0
+    max_staleness: Duration | None = None
+    base_url: str | None = None
+    allow_http: bool = False
+    proxy: str | None = None
+    ca_file: str | None = None
+
+    @classmethod
+    def secret_fields(cls) -> tuple[str, ...]:
+        """Names of this model's secrets; each is configured as ``X``, ``X_env`` or ``X_file``."""
+        return tuple(name for name, info in cls.model_fields.items() if _is_secret(info.annotation))
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret of this source, for redaction."""
+        values = (getattr(self, name) for name in self.secret_fields())
+        return tuple(value.reveal() for value in values if value is not None)
+
+
+def _is_secret(annotation: Any) -> bool:
+    return annotation is Secret or annotation == (Secret | None)
