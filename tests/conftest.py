@@ -1,0 +1,5 @@
+"""
+What every test may use.
+"""
+
+pytest_plugins = ["tests.programs"]

@@ -1,0 +1,97 @@
+"""
+Real programs in tests: found on the PATH, and never missed in silence.
+
+A test names what it runs with `@pytest.mark.needs_program("promtool")`. Where the program is missing the test is
+skipped, and the summary says how many did not run and what brings them. With CI=true it fails instead.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+OTHER_NAMES = {
+    "alertmanager": ["prometheus-alertmanager"],
+    "chromium": ["chromium-browser", "google-chrome", "google-chrome-stable"],
+}
+
+NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
+
+
+def find_program(name: str) -> Path | None:
+    """
+    Where a program is, under any name that a distribution gives it: beside this Python first, then on the PATH.
+    """
+    folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    for known_as in [name, *OTHER_NAMES.get(name, [])]:
+        if found := shutil.which(known_as, path=folders):
+            return Path(found)
+    return None
+
+
+def paragraph(not_run: dict[str, list[str]]) -> str:
+    """
+    What the summary says of the tests that did not run.
+
+    Args:
+        not_run: Names of missing programs by test.
+    """
+    programs = sorted({program for missing in not_run.values() for program in missing})
+    tests = "1 test" if len(not_run) == 1 else f"{len(not_run)} tests"
+    verb = "is" if len(programs) == 1 else "are"
+    return (
+        f"{tests} did not run, because {', '.join(programs)} {verb} not installed here."
+        " `make test-deps` brings every program that the tests use (Debian and Ubuntu; it asks for root)."
+    )
+
+
+@pytest.fixture
+def needs_program(request: pytest.FixtureRequest) -> Callable[[str], Path]:
+    """
+    The path of a real program, for tests that learn while running which one they want.
+    """
+
+    def path(name: str) -> Path:
+        _require(request.node, [name])
+        found = find_program(name)
+        assert found
+        return found
+
+    return path
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """
+    Start an empty list of what did not run.
+    """
+    config.stash[NOT_RUN] = {}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """
+    Skip a marked test whose program is missing; in CI, fail it.
+    """
+    _require(item, [name for marker in item.iter_markers("needs_program") for name in marker.args])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """
+    Say what did not run, where a reader looks last.
+    """
+    if not_run := config.stash[NOT_RUN]:
+        terminalreporter.section("tests that did not run", yellow=True)
+        terminalreporter.write_line(paragraph(not_run))
+
+
+def _require(item: pytest.Item, names: Iterable[str]) -> None:
+    missing = [name for name in names if find_program(name) is None]
+    if not missing:
+        return
+    if os.environ.get("CI", "").lower() in {"true", "1"}:
+        pytest.fail(f"not installed: {', '.join(missing)}; in CI every test runs. See `make test-deps`.", pytrace=False)
+    item.config.stash[NOT_RUN][item.nodeid] = missing
+    pytest.skip(f"not installed: {', '.join(missing)}")
