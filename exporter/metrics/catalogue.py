@@ -1,0 +1,195 @@
+"""
+Every metric once: name, type, help, labels. The tables, the README, the dashboards and the tests all read it here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+MetricType = Literal["gauge", "counter", "histogram"]
+
+ROOM: Final = ("vendor", "api", "source", "room")
+SOURCE: Final = ("vendor", "api", "source")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """
+    One metric family.
+
+    Args:
+        name: As in the text format: counters end in ``_total``.
+        labels: In the order in which they are published; a room's own labels come after those of ``rtc_room_info``.
+    """
+
+    name: str
+    type: MetricType
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+_CACHED: Final = "; cached from the last poll, see rtc_room_reading_timestamp_seconds"
+
+ROOM_USERS = Metric(
+    "rtc_room_users",
+    "gauge",
+    f"Users in the room as the vendor counts them, admin and invisible users included{_CACHED}.",
+    ROOM,
+)
+ROOM_ADMIN_USERS = Metric(
+    "rtc_room_admin_users", "gauge", f"Admin users among rtc_room_users; zego_rtc only{_CACHED}.", ROOM
+)
+ROOM_INVISIBLE_USERS = Metric(
+    "rtc_room_invisible_users",
+    "gauge",
+    "Invisible users among rtc_room_users; volcengine_rtc only. The vendor lists at most 10000 of them and does not say"
+    f" whether this total stops there too{_CACHED}.",
+    ROOM,
+)
+ROOM_EXISTS = Metric(
+    "rtc_room_exists",
+    "gauge",
+    f"1 if the vendor says that the room exists, 0 if it says that it does not; absent for zego_rtc, which cannot tell"
+    f"{_CACHED}.",
+    ROOM,
+)
+ROOM_READING_TIMESTAMP = Metric(
+    "rtc_room_reading_timestamp_seconds",
+    "gauge",
+    "Unix time at which the vendor's reply behind this room's values arrived.",
+    ROOM,
+)
+ROOM_INFO = Metric(
+    "rtc_room_info",
+    "gauge",
+    "1 for every watched room, whether anything is known of it or not; carries the room's own labels.",
+    ROOM,
+)
+ROOM_USERS_THRESHOLD = Metric(
+    "rtc_room_users_threshold", "gauge", "Configured users threshold of the room.", (*ROOM, "severity")
+)
+ROOM_METRICS: Final = (
+    ROOM_USERS,
+    ROOM_ADMIN_USERS,
+    ROOM_INVISIBLE_USERS,
+    ROOM_EXISTS,
+    ROOM_READING_TIMESTAMP,
+    ROOM_INFO,
+    ROOM_USERS_THRESHOLD,
+)
+
+SOURCE_UP = Metric(
+    "rtc_source_up",
+    "gauge",
+    "1 while the source's state is ok and a call succeeded within the last two intervals.",
+    SOURCE,
+)
+SOURCE_STATE = Metric(
+    "rtc_source_state", "gauge", "1 for the state that the source is in, 0 for the others.", (*SOURCE, "state")
+)
+SOURCE_ROOMS = Metric("rtc_source_rooms", "gauge", "Watched rooms by state.", (*SOURCE, "state"))
+SOURCE_USERS = Metric("rtc_source_users", "gauge", "Sum of users over the rooms now published.", SOURCE)
+SOURCE_INTERVAL = Metric("rtc_source_interval_seconds", "gauge", "Wanted time between two readings of a room.", SOURCE)
+SOURCE_ACHIEVED_INTERVAL = Metric(
+    "rtc_source_achieved_interval_seconds", "gauge", "Median time between two readings of a room lately.", SOURCE
+)
+SOURCE_OLDEST_READING = Metric(
+    "rtc_source_oldest_reading_timestamp_seconds",
+    "gauge",
+    "Unix time at which the oldest reading now published arrived.",
+    SOURCE,
+)
+SOURCE_LAST_SUCCESS = Metric(
+    "rtc_source_last_success_timestamp_seconds", "gauge", "Unix time of the last call that gave a reading.", SOURCE
+)
+SOURCE_CLOCK_SKEW = Metric(
+    "rtc_source_clock_skew_seconds",
+    "gauge",
+    "Our clock minus the vendor's, from the Date header of its replies, give or take one second.",
+    SOURCE,
+)
+SOURCE_CALLS = Metric("rtc_source_calls_total", "counter", "Calls to the vendor, retries included.", SOURCE)
+SOURCE_FAILED_CALLS = Metric(
+    "rtc_source_failed_calls_total",
+    "counter",
+    "Calls that gave no reading of one or more of their rooms, by reason.",
+    (*SOURCE, "reason"),
+)
+SOURCE_STRANGERS = Metric(
+    "rtc_source_unrequested_rooms_total",
+    "counter",
+    "Rooms in the vendor's replies that the call had not asked for; they are ignored.",
+    SOURCE,
+)
+SOURCE_CALL_DURATION = Metric(
+    "rtc_source_call_duration_seconds", "histogram", "Duration of one call, from its slot to the parsed reply.", SOURCE
+)
+SOURCE_METRICS: Final = (
+    SOURCE_UP,
+    SOURCE_STATE,
+    SOURCE_ROOMS,
+    SOURCE_USERS,
+    SOURCE_INTERVAL,
+    SOURCE_ACHIEVED_INTERVAL,
+    SOURCE_OLDEST_READING,
+    SOURCE_LAST_SUCCESS,
+    SOURCE_CLOCK_SKEW,
+    SOURCE_CALLS,
+    SOURCE_FAILED_CALLS,
+    SOURCE_STRANGERS,
+    SOURCE_CALL_DURATION,
+)
+
+BUDGET_LIMIT = Metric(
+    "rtc_budget_limit_calls_per_second", "gauge", "Configured limit of the budget, shared by its sources.", ("budget",)
+)
+BUDGET_PACE = Metric(
+    "rtc_budget_pace_calls_per_second",
+    "gauge",
+    "Calls per second that are allowed now; below the limit after the vendor said that it was too fast.",
+    ("budget",),
+)
+BUDGET_CALLS = Metric("rtc_budget_calls_total", "counter", "Calls written to the wire on this budget.", ("budget",))
+BUDGET_METRICS: Final = (BUDGET_LIMIT, BUDGET_PACE, BUDGET_CALLS)
+
+ROOMS_FILE_RELOAD = Metric(
+    "rtc_rooms_file_last_reload_successful",
+    "gauge",
+    "1 if the last reading of the rooms file succeeded, 0 if its old list is kept.",
+    ("file",),
+)
+BUILD_INFO = Metric(
+    "rtc_exporter_build_info", "gauge", "1; carries the versions of the exporter and of Python.", ("version", "python")
+)
+CONFIG_RELOAD = Metric(
+    "rtc_exporter_config_last_reload_successful",
+    "gauge",
+    "1 if the last reading of the config file succeeded, 0 if the old config is kept.",
+)
+CONFIG_RELOAD_TIMESTAMP = Metric(
+    "rtc_exporter_config_last_reload_success_timestamp_seconds",
+    "gauge",
+    "Unix time at which the config file was last read successfully.",
+)
+MISSED_RUNS = Metric(
+    "rtc_exporter_scheduler_missed_runs_total", "counter", "Runs of recurring jobs that the scheduler missed or skipped."
+)
+UNEXPECTED_ERRORS = Metric(
+    "rtc_exporter_unexpected_errors_total", "counter", "Exceptions that only a bug can explain; each is in the log."
+)
+SCRAPE_DURATION = Metric(
+    "rtc_exporter_scrape_duration_seconds", "histogram", "Time to render one scrape, the sending not included."
+)
+EXPORTER_METRICS: Final = (
+    ROOMS_FILE_RELOAD,
+    BUILD_INFO,
+    CONFIG_RELOAD,
+    CONFIG_RELOAD_TIMESTAMP,
+    MISSED_RUNS,
+    UNEXPECTED_ERRORS,
+    SCRAPE_DURATION,
+)
+
+CATALOGUE: Final = (*ROOM_METRICS, *SOURCE_METRICS, *BUDGET_METRICS, *EXPORTER_METRICS)
+"""All of ours; ``process_*`` and ``python_*`` come from prometheus_client and are documented there."""
