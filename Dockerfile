@@ -1,0 +1,45 @@
+FROM python:3.11.14-slim-bookworm AS build
+
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1
+WORKDIR /build
+
+# The tools that build the wheel stay behind in this stage.
+COPY deploy/requirements.txt deploy/build-requirements.txt deploy/
+RUN python -m venv /opt/build \
+    && /opt/build/bin/pip install --require-hashes --only-binary :all: -r deploy/build-requirements.txt \
+    && python -m venv /opt/rtc-room-exporter \
+    && /opt/rtc-room-exporter/bin/pip install --require-hashes --only-binary :all: -r deploy/requirements.txt
+
+COPY pyproject.toml README.md LICENSE ./
+COPY exporter exporter
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
+    && /opt/rtc-room-exporter/bin/pip install --no-deps --no-index dist/*.whl \
+    && /opt/rtc-room-exporter/bin/pip uninstall --yes pip setuptools
+
+
+FROM python:3.11.14-slim-bookworm
+
+LABEL org.opencontainers.image.title="rtc-room-exporter" \
+      org.opencontainers.image.description="Prometheus exporter for users in live rooms" \
+      org.opencontainers.image.licenses="Apache-2.0"
+
+# Nothing is ever written: runs with a read-only root file system.
+ENV PATH=/opt/rtc-room-exporter/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+
+COPY --from=build /opt/rtc-room-exporter /opt/rtc-room-exporter
+
+USER 65532:65532
+EXPOSE 9877
+
+# http.client heeds no proxy variables. Listening elsewhere than on :9877 needs another health check.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=15s --retries=3 CMD ["python", "-c", "\
+import http.client, sys; \
+connection = http.client.HTTPConnection('127.0.0.1', 9877, timeout=4); \
+connection.request('GET', '/-/healthy'); \
+sys.exit(connection.getresponse().status != 200)"]
+
+ENTRYPOINT ["rtc-room-exporter"]
+CMD ["run", "--config.file=/etc/rtc-room-exporter/exporter.yml"]
