@@ -173,7 +173,9 @@ CONFIG_RELOAD_TIMESTAMP = Metric(
     "Unix time at which the config file was last read successfully.",
 )
 MISSED_RUNS = Metric(
-    "rtc_exporter_scheduler_missed_runs_total", "counter", "Runs of recurring jobs that the scheduler missed or skipped."
+    "rtc_exporter_scheduler_missed_runs_total",
+    "counter",
+    "Runs of recurring jobs that the scheduler missed or skipped.",
 )
 UNEXPECTED_ERRORS = Metric(
     "rtc_exporter_unexpected_errors_total", "counter", "Exceptions that only a bug can explain; each is in the log."

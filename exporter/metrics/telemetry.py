@@ -1,0 +1,275 @@
+"""
+The exporter's own metrics: what polling notes of every source and budget, and of the process itself.
+
+Pollers write plain numbers into ``SourceTelemetry``; the collector turns them into families when a scrape asks. The
+numbers are *frozen* on the event loop together with the table's snapshot, so that ``rtc_source_users`` is the sum of
+the very ``rtc_room_users`` beside it, whatever the pollers do while the scrape is being rendered.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import median
+from typing import Final, Protocol
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from exporter import __version__
+from exporter.metrics import catalogue
+from exporter.metrics.catalogue import Metric
+from exporter.metrics.table import RoomState, SourceTable
+from exporter.model import Failure, FailureKind
+
+_CALL_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_RENDER_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+_GAPS_KEPT: Final = 256
+_FAILURES_KEPT: Final = 20
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it without annotations
+
+
+class SourceState(StrEnum):
+    """What a source as a whole is in; anything but ``ok`` means that only trial calls are made."""
+
+    OK = "ok"
+    CIRCUIT_OPEN = "circuit_open"
+    UNAUTHORIZED = "unauthorized"
+    MISCONFIGURED = "misconfigured"
+
+
+class BudgetFigures(Protocol):
+    """What a budget shows of itself, in calls per second and calls."""
+
+    @property
+    def limit(self) -> float: ...
+    @property
+    def pace(self) -> float: ...
+    @property
+    def calls(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FailureNote:
+    """One failed call as the status page tells it. ``unix`` is when its failure was noted."""
+
+    unix: float
+    failure: Failure
+    rooms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFigures:
+    """One source's numbers at one moment. Times are Unix seconds, durations seconds, ``None`` is unknown."""
+
+    vendor: str
+    api: str
+    source: str
+    budget: str
+    state: SourceState
+    up: bool
+    rooms: Mapping[RoomState, int]
+    users: int
+    interval: float
+    gaps: tuple[float, ...]
+    oldest_reading: float | None
+    last_success: float | None
+    clock_skew: float | None
+    calls: int
+    failed_calls: Mapping[FailureKind, int]
+    strangers: int
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        return self.vendor, self.api, self.source
+
+    @property
+    def achieved_interval(self) -> float | None:
+        """Median of the last gaps between two readings of a room."""
+        return median(self.gaps) if self.gaps else None
+
+
+class SourceTelemetry:
+    """What a poller notes of its source while it works."""
+
+    def __init__(self, vendor: str, api: str, source: str, budget: str, interval: float, table: SourceTable) -> None:
+        self.vendor = vendor
+        self.api = api
+        self.source = source
+        self.budget = budget
+        self.interval = interval
+        self.table = table
+        self.state = SourceState.OK
+        self.calls = 0
+        self.failed_calls: dict[FailureKind, int] = dict.fromkeys(FailureKind, 0)
+        self.strangers = 0
+        self.clock_skew: float | None = None
+        self.failures: deque[FailureNote] = deque(maxlen=_FAILURES_KEPT)
+        self._gaps: deque[float] = deque(maxlen=_GAPS_KEPT)
+        self._last_success: tuple[float, float] | None = None
+
+    @property
+    def last_success(self) -> float | None:
+        """Monotonic time of the last call that gave a reading."""
+        return self._last_success[0] if self._last_success else None
+
+    def succeeded(self, monotonic: float, unix: float) -> None:
+        """Note a call that gave at least one reading."""
+        self._last_success = (monotonic, unix)
+
+    def failed(self, note: FailureNote) -> None:
+        """Note a failed call, or a call that failed for some of its rooms."""
+        self.failed_calls[note.failure.kind] += 1
+        self.failures.append(note)
+
+    def gap(self, seconds: float) -> None:
+        """Note the time between two readings of a room."""
+        self._gaps.append(seconds)
+
+    def figures(self, now: float) -> SourceFigures:
+        """The numbers as they stand at this monotonic time."""
+        recent = self._last_success is not None and now - self._last_success[0] <= 2 * self.interval
+        return SourceFigures(
+            vendor=self.vendor,
+            api=self.api,
+            source=self.source,
+            budget=self.budget,
+            state=self.state,
+            up=recent and self.state is SourceState.OK,
+            rooms=self.table.states.copy(),
+            users=self.table.users,
+            interval=self.interval,
+            gaps=tuple(self._gaps),
+            oldest_reading=self.table.oldest_reading(),
+            last_success=self._last_success[1] if self._last_success else None,
+            clock_skew=self.clock_skew,
+            calls=self.calls,
+            failed_calls=self.failed_calls.copy(),
+            strangers=self.strangers,
+        )
+
+
+class Telemetry:
+    """
+    The registry of everything but the room lines.
+
+    ``sources`` and ``budgets`` hold what is polled now, by name; ``rooms_files`` whether each file's last reading
+    succeeded.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.sources: dict[str, SourceTelemetry] = {}
+        self.budgets: dict[str, BudgetFigures] = {}
+        self.rooms_files: dict[str, bool] = {}
+        self.call_durations = _histogram(catalogue.SOURCE_CALL_DURATION, _CALL_BUCKETS, self.registry)
+        self.scrape_durations = _histogram(catalogue.SCRAPE_DURATION, _RENDER_BUCKETS, self.registry)
+        self.missed_runs = _counter(catalogue.MISSED_RUNS, self.registry)
+        self.unexpected_errors = _counter(catalogue.UNEXPECTED_ERRORS, self.registry)
+        self.config_reload = _gauge(catalogue.CONFIG_RELOAD, self.registry)
+        self.config_reload_timestamp = _gauge(catalogue.CONFIG_RELOAD_TIMESTAMP, self.registry)
+        _gauge(catalogue.BUILD_INFO, self.registry).labels(__version__, platform.python_version()).set(1)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._collector = _SourcesAndBudgets()
+        self.registry.register(self._collector)
+
+    def add_source(self, telemetry: SourceTelemetry) -> None:
+        """Publish a source from now on, its histogram starting at 0."""
+        self.sources[telemetry.source] = telemetry
+        self.call_durations.labels(telemetry.vendor, telemetry.api, telemetry.source)
+
+    def remove_source(self, name: str) -> None:
+        """Publish nothing of a source any more."""
+        telemetry = self.sources.pop(name)
+        self.call_durations.remove(telemetry.vendor, telemetry.api, telemetry.source)
+
+    def freeze(self, now: float) -> None:
+        """Fix the numbers that the next collection gives, at this monotonic time. Runs on the event loop."""
+        self._collector.sources = [source.figures(now) for source in self.sources.values()]
+        self._collector.budgets = [
+            (name, budget.limit, budget.pace, budget.calls) for name, budget in self.budgets.items()
+        ]
+        self._collector.rooms_files = dict(self.rooms_files)
+
+
+class _SourcesAndBudgets(Collector):
+    """Turns frozen numbers into families; runs on the rendering thread."""
+
+    def __init__(self) -> None:
+        self.sources: list[SourceFigures] = []
+        self.budgets: list[tuple[str, float, float, int]] = []
+        self.rooms_files: dict[str, bool] = {}
+
+    def describe(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
+        collected = (
+            *catalogue.SOURCE_METRICS,
+            *catalogue.BUDGET_METRICS,
+            catalogue.ROOMS_FILE_RELOAD,
+        )
+        return [_family(metric) for metric in collected if metric.type != "histogram"]
+
+    def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
+        families = {family.name: family for family in self.describe()}
+
+        def add(metric: Metric, labels: tuple[str, ...], value: float | None) -> None:
+            if value is not None:
+                families[metric.name.removesuffix("_total")].add_metric(labels, value)
+
+        for figures in self.sources:
+            labels = figures.labels
+            add(catalogue.SOURCE_UP, labels, figures.up)
+            for state in SourceState:
+                add(catalogue.SOURCE_STATE, (*labels, state), state is figures.state)
+            for room_state, rooms in figures.rooms.items():
+                add(catalogue.SOURCE_ROOMS, (*labels, room_state), rooms)
+            add(catalogue.SOURCE_USERS, labels, figures.users if figures.oldest_reading is not None else None)
+            add(catalogue.SOURCE_INTERVAL, labels, figures.interval)
+            add(catalogue.SOURCE_ACHIEVED_INTERVAL, labels, figures.achieved_interval)
+            add(catalogue.SOURCE_OLDEST_READING, labels, figures.oldest_reading)
+            add(catalogue.SOURCE_LAST_SUCCESS, labels, figures.last_success)
+            add(catalogue.SOURCE_CLOCK_SKEW, labels, figures.clock_skew)
+            add(catalogue.SOURCE_CALLS, labels, figures.calls)
+            for kind, calls in figures.failed_calls.items():
+                add(catalogue.SOURCE_FAILED_CALLS, (*labels, kind), calls)
+            add(catalogue.SOURCE_STRANGERS, labels, figures.strangers)
+        for name, limit, pace, calls in self.budgets:
+            add(catalogue.BUDGET_LIMIT, (name,), limit)
+            add(catalogue.BUDGET_PACE, (name,), pace)
+            add(catalogue.BUDGET_CALLS, (name,), calls)
+        for file, successful in self.rooms_files.items():
+            add(catalogue.ROOMS_FILE_RELOAD, (file,), successful)
+        return families.values()
+
+
+def _family(metric: Metric) -> GaugeMetricFamily | CounterMetricFamily:
+    if metric.type == "counter":
+        return CounterMetricFamily(metric.name.removesuffix("_total"), metric.help, labels=metric.labels)
+    return GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+
+
+def _histogram(metric: Metric, buckets: tuple[float, ...], registry: CollectorRegistry) -> Histogram:
+    return Histogram(metric.name, metric.help, metric.labels, buckets=buckets, registry=registry)
+
+
+def _counter(metric: Metric, registry: CollectorRegistry) -> Counter:
+    return Counter(metric.name, metric.help, metric.labels, registry=registry)
+
+
+def _gauge(metric: Metric, registry: CollectorRegistry) -> Gauge:
+    return Gauge(metric.name, metric.help, metric.labels, registry=registry)
