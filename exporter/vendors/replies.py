@@ -1,0 +1,179 @@
+"""
+What the replies of all vendors have in common: how they are read, what counts as a number, and what a failure without
+a vendor's code means.
+
+Sources: RFC 9110 for HTTP statuses and Retry-After; everything else is ours.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, TypeVar
+
+import msgspec
+
+from exporter.model import Failure, FailureKind
+
+MAX_USERS: Final = 2**53
+"""A count above it is no count: JSON numbers are exact up to here."""
+
+LOWER_RATE_LIMIT: Final = "lower rate_limit if something else calls this API with the same account"
+
+_DECIMAL = re.compile(r"[0-9]{1,16}", re.ASCII)
+_INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_PRINTABLE_CODE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
+
+_Whole = TypeVar("_Whole")
+_Envelope = TypeVar("_Envelope")
+
+
+def malformed(code: str, words: str) -> Failure:
+    return Failure(FailureKind.MALFORMED, code, words)
+
+
+UNDOCUMENTED: Final = malformed("not_as_documented", "the reply is not the JSON that the vendor documents")
+NO_COUNT: Final = malformed("no_count", "the reply's number of users is missing, or not a whole number of 0 or more")
+IMPOSSIBLE_COUNT: Final = malformed("impossible_count", "a part of the room's users is not a number between 0 and all")
+CONTRADICTION: Final = malformed("contradiction", "the reply says two different things of this room")
+OMITTED: Final = malformed("omitted", "the reply does not speak of this room, though it was asked for")
+
+
+def read(
+    body: bytes, whole: msgspec.json.Decoder[_Whole], envelope: msgspec.json.Decoder[_Envelope]
+) -> _Whole | _Envelope | None:
+    """
+    The whole reply; its envelope alone where the rest is not as documented; ``None`` if it is no JSON object at all.
+
+    A vendor's failure often comes without the data that a success has, and its code must be heard all the same.
+    """
+    try:
+        return whole.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return envelope.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def count(value: object) -> int | None:
+    """The number of users that a JSON integer or a string of decimal digits stands for; ``None`` if it is neither."""
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        value = int(value)
+    # An exact type, since a boolean is an int as well.
+    return value if type(value) is int and 0 <= value <= MAX_USERS else None
+
+
+def vendor_code(value: object) -> int | str | None:
+    """A vendor's code, as a number where it is one; ``None`` if there is none."""
+    if isinstance(value, str) and value:
+        return int(value) if _INTEGER.fullmatch(value) else value
+    return value if type(value) is int and abs(value) < 10**18 else None
+
+
+def code_table(kind: FailureKind, words: Mapping[int, str]) -> dict[int | str, Failure]:
+    """Ready-made failures of one kind by vendor code."""
+    return {code: Failure(kind, str(code), meaning) for code, meaning in words.items()}
+
+
+def failed_call(
+    code: int | str | None, codes: Mapping[int | str, Failure], status: int, headers: Mapping[str, str]
+) -> Failure | None:
+    """
+    Why a call to a vendor whose code for success is 0 failed; ``None`` if it succeeded.
+
+    The vendor's code wins over the HTTP status, except that a success needs both.
+    """
+    if code:
+        return by_code(code, codes.get(code), status, headers)
+    if failure := by_status(status, headers):
+        return failure
+    return UNDOCUMENTED if code is None else None
+
+
+def by_code(code: int | str, known: Failure | None, status: int, headers: Mapping[str, str]) -> Failure:
+    """The failure that a vendor's code stands for; an unknown code is worth another try."""
+    if known is not None:
+        return _with_retry_after(known, headers)
+    kind = FailureKind.RATE_LIMITED if status == 429 else FailureKind.TRANSIENT
+    words = "a code that the vendor's documentation does not list"
+    return _with_retry_after(Failure(kind, printable_code(code), words), headers)
+
+
+def printable_code(code: int | str) -> str:
+    """A vendor's code, fit for a log line: whatever a reply holds, nothing is injected."""
+    return text if _PRINTABLE_CODE.fullmatch(text := str(code)) else "unprintable"
+
+
+def by_status(status: int, headers: Mapping[str, str]) -> Failure | None:
+    """What an HTTP status means when the reply holds no vendor's code; ``None`` for 2xx."""
+    if 200 <= status < 300:
+        return None
+    kind = _kind_of_status(status)
+    return _with_retry_after(Failure(kind, f"http_{status}", _words_of_status(status)), headers)
+
+
+def _kind_of_status(status: int) -> FailureKind:
+    if status == 429:
+        return FailureKind.RATE_LIMITED
+    return FailureKind.MISCONFIGURED if 300 <= status < 500 else FailureKind.TRANSIENT
+
+
+def _words_of_status(status: int) -> str:
+    match status:
+        case 429:
+            return f"too many requests; {LOWER_RATE_LIMIT}"
+        case 401 | 403:
+            return "turned away before the API looked at the request: check base_url, proxy and any list of allowed IPs"
+        case 404 | 405:
+            return "the API is not at this address: check base_url and region"
+        case 407:
+            return "the proxy wants credentials: check proxy"
+        case _ if 300 <= status < 400:
+            return "redirected, which no vendor's API does: check base_url and proxy"
+        case _ if 400 <= status < 500:
+            return "not the vendor's own answer: check base_url and proxy"
+        case _ if 500 <= status < 600:
+            return "the vendor, or something on the way to it, is in trouble"
+        case _:
+            return "not an HTTP status that an API answers with"
+
+
+def _with_retry_after(failure: Failure, headers: Mapping[str, str]) -> Failure:
+    if failure.kind not in {FailureKind.RATE_LIMITED, FailureKind.TRANSIENT}:
+        return failure
+    seconds = retry_after(headers)
+    return failure if seconds is None else dataclasses.replace(failure, retry_after=seconds)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """
+    Seconds that the vendor asks us to wait; ``None`` if it does not say, or not in a way that can be understood.
+
+    A date is taken relative to the reply's own Date, so that no clock but the vendor's is involved.
+    """
+    wanted = _header(headers, "retry-after")
+    if wanted is None:
+        return None
+    if _SECONDS.fullmatch(wanted):
+        return float(wanted)
+    until, sent = _http_date(wanted), _http_date(_header(headers, "date"))
+    return max(0.0, (until - sent).total_seconds()) if until and sent else None
+
+
+def _header(headers: Mapping[str, str], lower_name: str) -> str | None:
+    return next((value.strip() for name, value in headers.items() if name.lower() == lower_name), None)
+
+
+def _http_date(text: str | None) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text) if text else None
+    except (ValueError, OverflowError):
+        return None
+    # "-0000" yields a date without a zone, which HTTP does not know.
+    return moment if moment and moment.tzinfo else None

@@ -1,0 +1,187 @@
+"""
+What Tencent's chat and live APIs share: app, UserSig, address, request and the common codes.
+
+Sources: "RESTful API Overview", "Generating UserSig" and "Error Codes" of Tencent Cloud Chat; tls-sig-api-v2 1.1.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, cast
+from urllib.parse import quote
+
+import msgspec
+from pydantic import Field
+
+from exporter.model import Auth, Failure, FailureKind, Request, Stamp
+from exporter.vendors.replies import LOWER_RATE_LIMIT, code_table
+from exporter.vendors.source import Secret, Source
+
+USER_SIG_SECONDS: Final = 48 * 3600
+"""A UserSig is valid for two days and replaced after one, so that a day of trouble expires nothing."""
+
+HOSTS: Final[Mapping[str, str]] = {
+    "china": "console.tim.qq.com",
+    "singapore": "adminapisgp.im.qcloud.com",
+    "seoul": "adminapikr.im.qcloud.com",
+    "tokyo": "adminapijpn.im.qcloud.com",
+    "frankfurt": "adminapiger.im.qcloud.com",
+    "mumbai": "adminapiind.im.qcloud.com",
+    "silicon_valley": "adminapiusa.im.qcloud.com",
+    "jakarta": "adminapiidn.im.qcloud.com",
+}
+ImRegion = Literal["china", "singapore", "seoul", "tokyo", "frankfurt", "mumbai", "silicon_valley", "jakarta"]
+LiveRegion = Literal["china", "singapore", "silicon_valley", "jakarta"]
+
+
+class TencentSource(Source):
+    """
+    A Tencent app, known by its SDKAppID, one of its administrators and the key of its console page.
+
+    The administrator must exist in the app; the REST API obeys nobody else.
+    """
+
+    sdk_app_id: Annotated[int, Field(ge=1, lt=2**32)]
+    identifier: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    secret_key: Secret
+
+
+def app_key(source: TencentSource) -> str:
+    return f"tencent:{source.sdk_app_id}"
+
+
+def authorize(source: TencentSource, now: float) -> Auth:
+    """A UserSig that is replaced a day before it expires."""
+    issued = int(now)
+    token = user_sig(source.sdk_app_id, source.secret_key.reveal(), source.identifier, issued, USER_SIG_SECONDS)
+    return Auth(token, valid_from=issued, renew_at=issued + USER_SIG_SECONDS / 2)
+
+
+def user_sig(sdk_app_id: int, key: str, identifier: str, issued: int, expire: int) -> str:
+    """
+    The signature by which Tencent knows a user of an app.
+
+    Args:
+        key: As the console shows it: text, although it looks like hex.
+        issued: Unix seconds.
+        expire: Seconds after ``issued``.
+    """
+    content = f"TLS.identifier:{identifier}\nTLS.sdkappid:{sdk_app_id}\nTLS.time:{issued}\nTLS.expire:{expire}\n"
+    digest = hmac.digest(key.encode(), content.encode(), hashlib.sha256)
+    document = {
+        "TLS.ver": "2.0",
+        "TLS.identifier": identifier,
+        "TLS.sdkappid": sdk_app_id,
+        "TLS.expire": expire,
+        "TLS.time": issued,
+        "TLS.sig": base64.b64encode(digest).decode(),
+    }
+    packed = base64.b64encode(zlib.compress(json.dumps(document).encode()))
+    return packed.decode().translate(_URL_SAFE)
+
+
+_URL_SAFE = str.maketrans("+/=", "*-_")
+
+
+def post(
+    source: TencentSource, default_base_url: str, auth: Auth, command: str, body: Mapping[str, Any], stamp: Stamp
+) -> Request:
+    """
+    A POST of a JSON body.
+
+    Args:
+        command: Service and command, such as ``group_open_http_svc/get_online_member_num``.
+    """
+    token = cast(str, auth.token)
+    return Request(
+        method="POST",
+        base_url=(source.base_url or default_base_url).rstrip("/"),
+        target=(
+            f"/v4/{command}?sdkappid={source.sdk_app_id}&identifier={quote(source.identifier, safe='')}"
+            f"&usersig={quote(token, safe='')}&random={int(stamp.nonce[:8], 16)}&contenttype=json"
+        ),
+        headers={"Content-Type": "application/json"},
+        body=msgspec.json.encode(body),
+        secrets=(token, source.secret_key.reveal()),
+    )
+
+
+_ONE_APP = "check sdk_app_id, identifier and secret_key, which must be of one app, and this machine's clock"
+
+COMMON_CODES: Final[Mapping[int | str, Failure]] = {
+    **code_table(
+        FailureKind.RATE_LIMITED,
+        dict.fromkeys((10006, 60007, 60011, 60018, 60019), f"the app called too often; {LOWER_RATE_LIMIT}"),
+    ),
+    **code_table(
+        FailureKind.TRANSIENT,
+        {
+            10002: "an internal error of Tencent's",
+            60008: "Tencent ran out of time",
+            60013: "Tencent could not read an answer of its own",
+            60014: "Tencent ran out of time looking up the administrator",
+            70169: "Tencent ran out of time",
+            70202: "Tencent ran out of time",
+            70500: "an internal error of Tencent's",
+        },
+    ),
+    **code_table(
+        FailureKind.UNAUTHORIZED,
+        {
+            60004: f"identifier or UserSig is wrong: {_ONE_APP}",
+            60005: f"identifier or UserSig is wrong: {_ONE_APP}",
+            70001: "the UserSig has expired; if a new one fares no better, set this machine's clock",
+            70002: "no UserSig arrived: check base_url and proxy, which must keep the query",
+            70003: f"the UserSig is not valid: {_ONE_APP}",
+            70005: f"the UserSig is not valid: {_ONE_APP}",
+            70009: f"the UserSig is not valid: {_ONE_APP}",
+            70013: f"the UserSig is another user's: {_ONE_APP}",
+            70014: f"the UserSig is another app's: {_ONE_APP}",
+            70016: "Tencent has no such key: copy secret_key anew from Tencent's console",
+            70052: "the UserSig is no longer valid; if a new one fares no better, check identifier",
+        },
+    ),
+    70050: Failure(
+        FailureKind.UNAUTHORIZED,
+        "70050",
+        f"the UserSig failed so often that Tencent stopped checking it: {_ONE_APP}",
+        cool_down=60.0,
+    ),
+    **code_table(
+        FailureKind.MISCONFIGURED,
+        {
+            10003: "Tencent has no such command here: check base_url and region",
+            60002: "the request did not arrive as it was sent: check base_url and proxy",
+            60003: "the request's body did not arrive as it was sent: check proxy",
+            60006: "Tencent knows no such SDKAppID here: check sdk_app_id and region",
+            60009: "Tencent has no such API here: check base_url and region",
+            60010: "only an administrator may call this API: set identifier to one of the app's administrators",
+            60012: "no SDKAppID arrived: check base_url and proxy, which must keep the query",
+            60015: "the request's body did not arrive as it was sent: check proxy",
+            60016: "the app is disabled: look it up in Tencent's console, or ask Tencent's support",
+            60017: "the app may not call: look it up in Tencent's console, or ask Tencent's support",
+            60020: "the app's package has expired: renew it in Tencent's console",
+            60021: "this machine's IP address may not call: add it to the app's list in Tencent's console",
+            70020: "Tencent knows no such SDKAppID here: check sdk_app_id and region",
+            70051: "the administrator's account is blocked: set identifier to another one",
+            70107: "no such account: set identifier to one of the app's administrators",
+            70402: "a parameter is not valid: check identifier and sdk_app_id",
+            70403: "only an administrator may call this API: set identifier to one of the app's administrators",
+        },
+    ),
+    **code_table(
+        FailureKind.REFUSED,
+        {
+            10004: "Tencent takes no such room id: check the room's id",
+            10007: "groups of this type cannot be asked: only audio-video groups (AVChatRoom) count who is online",
+            10015: "Tencent takes no such group id: check the room's id",
+        },
+    ),
+}
+MISSING: Final = 10010
+"""The code of a group that does not exist, or has been disbanded."""

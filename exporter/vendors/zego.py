@@ -1,0 +1,108 @@
+"""
+What ZEGO's server APIs share: app, address, signature and the gateway's codes.
+
+Source: ZEGOCLOUD Server APIs v2, "Accessing Server APIs" and "Return codes".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, cast
+from urllib.parse import quote
+
+from pydantic import Field
+
+from exporter.model import Auth, Failure, FailureKind, Request, Stamp
+from exporter.vendors.replies import code_table
+from exporter.vendors.source import Secret, Source
+
+Region = Literal["unified", "sha", "hkg", "fra", "lax", "bom", "sgp"]
+
+
+class ZegoSource(Source):
+    """
+    A ZEGO app, known by its uint32 AppID, and the ServerSecret of its console page.
+
+    ``region`` picks the nearest access point; every one of them knows every room.
+    """
+
+    app_id: Annotated[int, Field(ge=1, lt=2**32)]
+    server_secret: Secret
+    region: Region = "unified"
+
+
+def base_url(product: Literal["rtc", "zim"], region: Region) -> str:
+    suffix = "" if region == "unified" else f"-{region}"
+    return f"https://{product}-api{suffix}.zego.im"
+
+
+def app_key(source: ZegoSource) -> str:
+    return f"zego:{source.app_id}"
+
+
+def authorize(source: ZegoSource) -> Auth:
+    """The ServerSecret itself: nothing in a signature outlives its call."""
+    return Auth(source.server_secret.reveal())
+
+
+def signature(app_id: int, nonce: str, server_secret: str, timestamp: int) -> str:
+    """
+    MD5 of the four values, written one after the other, in lower-case hex.
+
+    ZEGO accepts a timestamp within ten minutes of its own clock, and each nonce once.
+    """
+    return hashlib.md5(f"{app_id}{nonce}{server_secret}{timestamp}".encode(), usedforsecurity=False).hexdigest()
+
+
+def get(source: ZegoSource, default_base_url: str, auth: Auth, action: str, parameters: str, stamp: Stamp) -> Request:
+    """A signed GET; ``parameters`` is the rest of the query, percent-encoded already."""
+    secret = cast(str, auth.token)
+    timestamp = int(stamp.time)
+    signed = signature(source.app_id, stamp.nonce, secret, timestamp)
+    return Request(
+        method="GET",
+        base_url=(source.base_url or default_base_url).rstrip("/"),
+        target=(
+            f"/?Action={action}&AppId={source.app_id}&SignatureNonce={stamp.nonce}&SignatureVersion=2.0"
+            f"&Timestamp={timestamp}&Signature={signed}&{parameters}"
+        ),
+        secrets=(secret, signed),
+    )
+
+
+def encoded(room: str) -> str:
+    """A room id for the query: RFC 3986, so a space is ``%20``."""
+    return quote(room, safe="")
+
+
+GATEWAY_CODES: Final[Mapping[int | str, Failure]] = {
+    **code_table(
+        FailureKind.UNAUTHORIZED,
+        {
+            100000004: "the signature has expired: set this machine's clock, which may be ten minutes off at most",
+            100000005: "the signature is wrong: copy server_secret anew from the page of this app_id in ZEGO's console",
+            100000008: "no nonce arrived: check base_url and proxy, which must keep the query",
+            100000009: "no signature arrived: check base_url and proxy, which must keep the query",
+        },
+    ),
+    **code_table(FailureKind.TRANSIENT, {100000015: "an internal error of ZEGO's gateway"}),
+    **code_table(
+        FailureKind.MISCONFIGURED,
+        {
+            100000000: "ZEGO does not serve this host: check base_url and region",
+            100000001: "the AppID is not one that ZEGO gives out: check app_id",
+            100000002: "no timestamp arrived: check base_url and proxy, which must keep the query",
+            100000003: "the timestamp did not arrive as it was sent: check base_url and proxy",
+            100000006: "no action arrived: check base_url and proxy, which must keep the query",
+            100000007: "the action is not known at this address: check base_url",
+            100000010: "ZEGO has no ServerSecret for this app: check app_id, or get one in ZEGO's console",
+            100000011: "ZEGO has no configuration for this app: check app_id",
+            100000012: "ZEGO could not read the request: check proxy",
+            100000013: "no signature version arrived: check base_url and proxy, which must keep the query",
+            100000014: "signature version 2.0 is not supported at this address: check base_url",
+            100000016: "the app is not configured for production: set is_test to true, or ask ZEGO to take it there",
+            100000017: "the service is not enabled for this app: enable it in ZEGO's console",
+        },
+    ),
+}

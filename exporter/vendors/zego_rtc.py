@@ -1,0 +1,178 @@
+"""
+ZEGO RTC, ``DescribeUserNum``: users and admin users of up to ten rooms.
+
+Source: ZEGOCLOUD Server APIs v2, "Get the number of in-room users" (2024-08-08), and "Return codes".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+
+from exporter.model import Auth, Failure, FailureKind, Reading, Reply, Request, Stamp
+from exporter.vendors import zego
+from exporter.vendors.codec import RoomIdRule
+from exporter.vendors.replies import (
+    CONTRADICTION,
+    IMPOSSIBLE_COUNT,
+    LOWER_RATE_LIMIT,
+    NO_COUNT,
+    OMITTED,
+    UNDOCUMENTED,
+    code_table,
+    count,
+    failed_call,
+    read,
+    vendor_code,
+)
+from exporter.vendors.source import Source
+
+
+class ZegoRtcSource(zego.ZegoSource):
+    """
+    Rooms of ZEGO's audio and video product.
+
+    ``is_test`` is for projects created up to 2021-11-16, which have a test environment of their own; the others must
+    leave it out.
+    """
+
+    api: Literal["zego_rtc"]
+    is_test: bool = False
+
+
+class ZegoRtc:
+    api = "zego_rtc"
+    vendor = "zego"
+    source_model: type[Source] = ZegoRtcSource
+    batch_size = 10
+    default_interval = 10.0
+    room_ids = RoomIdRule(
+        max_bytes=128,
+        alphabet=re.compile(r"[0-9A-Za-z~!@#$%^&*()_+=\-`;',.<>/\\’]+", re.ASCII),
+        described="digits, letters and ~ ! @ # $ % ^ & * ( ) _ + = - ` ; ' ’ , . < > / \\",
+    )
+    tells_admin_users = True
+    tells_invisible_users = False
+    tells_existence = False
+
+    def default_limit(self, source: ZegoRtcSource) -> float:
+        return 1.0 if source.is_test else 10.0
+
+    def default_base_url(self, source: ZegoRtcSource) -> str:
+        return zego.base_url("rtc", source.region)
+
+    def budget_key(self, source: ZegoRtcSource) -> str:
+        return f"zego_rtc:{source.app_id}{':test' if source.is_test else ''}"
+
+    def app_key(self, source: ZegoRtcSource) -> str:
+        return zego.app_key(source)
+
+    def authorize(self, source: ZegoRtcSource, now: float) -> Auth:  # noqa: ARG002 the secret itself never ages
+        return zego.authorize(source)
+
+    def request(self, source: ZegoRtcSource, auth: Auth, rooms: Sequence[str], stamp: Stamp) -> Request:
+        """
+        Ask ZEGO how many users are in up to ten rooms.
+
+        Raises:
+            ValueError: More than ten rooms, or none.
+        """
+        if not 1 <= len(rooms) <= self.batch_size:
+            raise ValueError(f"DescribeUserNum takes 1 to {self.batch_size} rooms, not {len(rooms)}")
+        parameters = "&".join([f"RoomId%5B%5D={zego.encoded(room)}" for room in rooms])
+        if source.is_test:
+            parameters = f"IsTest=true&{parameters}"
+        return zego.get(source, self.default_base_url(source), auth, "DescribeUserNum", parameters, stamp)
+
+    def reply(self, rooms: Sequence[str], status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
+        answer = read(body, _WHOLE, _ENVELOPE)
+        code = vendor_code(answer.Code) if answer else None
+        if code in _NO_SUCH_ROOM and len(rooms) == 1:
+            # Empty rooms are destroyed, so even here ZEGO does not say that the room never existed.
+            return Reply({rooms[0]: Reading(users=0, missing=True)})
+        if failure := failed_call(code, _CODES, status, headers):
+            return failure
+        if not isinstance(answer, _UserNum):
+            return UNDOCUMENTED
+        return _outcomes(rooms, answer.Data if isinstance(answer.Data, list) else answer.Data.UserCountList)
+
+
+class _Room(msgspec.Struct):
+    RoomId: str
+    UserCount: Any = None
+    AdminUserCount: Any = None
+
+
+class _Data(msgspec.Struct):
+    UserCountList: list[_Room]
+
+
+class _Envelope(msgspec.Struct):
+    Code: Any = None
+
+
+class _UserNum(msgspec.Struct):
+    # The vendor's table calls Data a list of rooms; its example and its OpenAPI file, an object that holds the list.
+    Data: _Data | list[_Room]
+    Code: Any = None
+
+
+_WHOLE: Final = msgspec.json.Decoder(_UserNum)
+_ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
+
+
+def _outcomes(rooms: Sequence[str], entries: Iterable[_Room]) -> Reply:
+    told: dict[str, Reading | Failure] = dict.fromkeys(rooms, OMITTED)
+    strangers = 0
+    for entry in entries:
+        earlier = told.get(entry.RoomId)
+        if earlier is None:
+            strangers += 1
+            continue
+        outcome = _outcome(entry)
+        told[entry.RoomId] = outcome if earlier is OMITTED or earlier == outcome else CONTRADICTION
+    return Reply(told, strangers)
+
+
+def _outcome(entry: _Room) -> Reading | Failure:
+    users = count(entry.UserCount)
+    if users is None:
+        return NO_COUNT
+    if entry.AdminUserCount is None:
+        return Reading(users)
+    admin_users = count(entry.AdminUserCount)
+    if admin_users is None or admin_users > users:
+        return IMPOSSIBLE_COUNT
+    # ZEGO answers 0 for a room that does not exist, so existence stays unknown here.
+    return Reading(users, admin_users)
+
+
+_NO_SUCH_ROOM: Final = frozenset({104, 5024, 50001})
+
+_CODES: Final[Mapping[int | str, Failure]] = {
+    **zego.GATEWAY_CODES,
+    **code_table(FailureKind.RATE_LIMITED, dict.fromkeys((7, 206), f"the app called too often; {LOWER_RATE_LIMIT}")),
+    207: Failure(FailureKind.RATE_LIMITED, "207", "one of these rooms was asked for too often", one_room=True),
+    **code_table(
+        FailureKind.TRANSIENT,
+        {
+            1: "ZEGO failed without saying why",
+            8: "ZEGO could not decode the request",
+            154: "ZEGO could not get the list of users",
+        },
+    ),
+    **code_table(
+        FailureKind.REFUSED,
+        {
+            2: "ZEGO takes no such room id: check the ids of these rooms",
+            3: "a room id is too long: check the ids of these rooms",
+            **dict.fromkeys(_NO_SUCH_ROOM, "one of these rooms does not exist, and ZEGO does not say which"),
+        },
+    ),
+    **code_table(
+        FailureKind.MISCONFIGURED, {9: "the app has no permission for this call: ask ZEGO's support to grant it"}
+    ),
+}
