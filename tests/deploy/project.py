@@ -1,0 +1,24 @@
+"""
+The files at the top of the tree, read once.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+VERSION: str = PYPROJECT["project"]["version"]
+PORT = 9877
+
+
+def document(path: str) -> Any:
+    """
+    A YAML file of one document.
+
+    Args:
+        path: Relative to the top of the tree.
+    """
+    return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
