@@ -63,10 +63,12 @@ def read(
 
 def count(value: object) -> int | None:
     """The number of users that a JSON integer or a string of decimal digits stands for; ``None`` if it is neither."""
-    if isinstance(value, str) and _DECIMAL.fullmatch(value):
-        value = int(value)
     # An exact type, since a boolean is an int as well.
-    return value if type(value) is int and 0 <= value <= MAX_USERS else None
+    if type(value) is not int:
+        if not (isinstance(value, str) and _DECIMAL.fullmatch(value)):
+            return None
+        value = int(value)
+    return value if 0 <= value <= MAX_USERS else None
 
 
 def vendor_code(value: object) -> int | str | None:

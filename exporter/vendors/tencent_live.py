@@ -118,7 +118,7 @@ _CODES: Final[Mapping[int | str, Failure]] = {
         {
             100002: "Tencent takes no such room id: check the room's id",
             100005: "the administrator has no permission for this room: check the room's id",
-            100006: "this is not a live room, and only live rooms can be asked",
+            100006: "this is not a live room: only live rooms can be asked",
             100015: "rooms of this type cannot be asked: check the room's id",
         },
     ),

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from exporter.model import Auth, Failure, FailureKind, Reading, Reply, Request, Stamp
 from exporter.vendors import volcengine
@@ -36,6 +37,15 @@ _SERVICE: Final = "rtc"
 _DAY: Final = 86_400.0
 
 
+def _fit_for_a_header(token: Secret | None) -> Secret | None:
+    if token is not None and not _HEADER_TEXT.fullmatch(token.reveal()):
+        raise PydanticCustomError("header_text", "{accepted}", {"accepted": "printable ASCII without spaces"})
+    return token
+
+
+_HEADER_TEXT = re.compile(r"[!-~]+", re.ASCII)
+
+
 class VolcengineRtcSource(Source):
     """
     A Volcengine RTC app, and the access key of an account that may call ``GetRoomOnlineUsers`` for it.
@@ -48,7 +58,7 @@ class VolcengineRtcSource(Source):
     app_id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
     access_key_id: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[!-~]+$")]
     secret_access_key: Secret
-    session_token: Secret | None = None
+    session_token: Annotated[Secret | None, AfterValidator(_fit_for_a_header)] = None
     region: Annotated[str, Field(max_length=32, pattern=r"^[a-z]+(-[a-z0-9]+)+$")] = "cn-north-1"
 
 

@@ -169,7 +169,7 @@ _CODES: Final[Mapping[int | str, Failure]] = {
         {
             2: "ZEGO takes no such room id: check the ids of these rooms",
             3: "a room id is too long: check the ids of these rooms",
-            **dict.fromkeys(_NO_SUCH_ROOM, "one of these rooms does not exist, and ZEGO does not say which"),
+            **dict.fromkeys(_NO_SUCH_ROOM, "one of these rooms does not exist: asked one by one, ZEGO tells which"),
         },
     ),
     **code_table(
