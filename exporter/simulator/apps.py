@@ -1,0 +1,103 @@
+"""
+The apps that the simulated vendors know, and their credentials.
+
+The demo credentials are fixed and obviously fake; they open nothing but this simulator.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+Vendor = Literal["zego", "tencent", "volcengine"]
+
+
+@dataclass(frozen=True, slots=True)
+class ZegoApp:
+    """
+    Attributes:
+        server_secret: 32 characters. Empty: the vendor lost it (code 100000010).
+        production: False for a project that exists in the test environment only, so that calls need `IsTest=true`.
+        services: The products that are switched on in the console.
+    """
+
+    app_id: int
+    server_secret: str = field(repr=False)
+    production: bool = True
+    services: frozenset[str] = frozenset({"zego_rtc", "zego_zim"})
+
+
+@dataclass(frozen=True, slots=True)
+class TencentApp:
+    """
+    Attributes:
+        identifier: The app's admin account; REST calls under another name are refused.
+        secret_key: Used as text, never hex-decoded.
+    """
+
+    sdk_app_id: int
+    identifier: str
+    secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VolcengineApp:
+    """One app of an account. Apps with the same access key share one account, and with it one limit."""
+
+    app_id: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Apps:
+    """Every app of every vendor."""
+
+    zego: tuple[ZegoApp, ...] = ()
+    tencent: tuple[TencentApp, ...] = ()
+    volcengine: tuple[VolcengineApp, ...] = ()
+
+
+DEFAULT_APPS = Apps(
+    zego=(ZegoApp(app_id=1234567890, server_secret="0123456789abcdef0123456789abcdef"),),
+    tencent=(
+        TencentApp(
+            sdk_app_id=1400000000,
+            identifier="administrator",
+            secret_key="5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb93b5e",
+        ),
+    ),
+    volcengine=(
+        VolcengineApp(
+            app_id="661e000000000000000543cf",
+            access_key_id="AKLTEXAMPLEaccesskeyid0000000000",
+            secret_access_key="RXhhbXBsZVNlY3JldEtleUV4YW1wbGVTZWNyZXQ9PQ==",
+        ),
+    ),
+)
+
+
+class Credentials:
+    """The vendors' own record of apps: looked up at every call, changed when a secret is rotated."""
+
+    def __init__(self, apps: Apps) -> None:
+        self.zego = {str(app.app_id): app for app in apps.zego}
+        self.tencent = {str(app.sdk_app_id): app for app in apps.tencent}
+        self.volcengine = {app.app_id: app for app in apps.volcengine}
+        self.access_keys = {app.access_key_id: app.secret_access_key for app in apps.volcengine}
+
+    def rotate(self, vendor: Vendor, app: str, secret: str) -> None:
+        """
+        Give an app a new secret; the old one is worthless from now on.
+
+        Args:
+            app: The app id as text. At Volcengine the secret is its account's, so all apps of that access key follow.
+
+        Raises:
+            KeyError: The vendor has no such app.
+        """
+        rotations: dict[Vendor, Callable[[], None]] = {
+            "zego": lambda: self.zego.update({app: replace(self.zego[app], server_secret=secret)}),
+            "tencent": lambda: self.tencent.update({app: replace(self.tencent[app], secret_key=secret)}),
+            "volcengine": lambda: self.access_keys.update({self.volcengine[app].access_key_id: secret}),
+        }
+        rotations[vendor]()

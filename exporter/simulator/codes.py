@@ -1,0 +1,221 @@
+"""Every documented error code of each API, and which of them the simulator uses for what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """
+    One API's codes.
+
+    Attributes:
+        messages: Code → the vendor's words for it.
+        rate_limited: Beyond the limit.
+        refused: A room id that the vendor does not take.
+        internal: The vendor's own fault.
+        revoked: The signature was right once; its secret is not any more.
+    """
+
+    messages: Mapping[str, str]
+    rate_limited: str
+    refused: str
+    internal: str
+    revoked: str
+
+
+_ZEGO_GATEWAY = {
+    "100000000": "incorrect Host in the request header",
+    "100000001": "invalid AppId format",
+    "100000002": "Timestamp is empty",
+    "100000003": "invalid Timestamp format",
+    "100000004": "signature expired",
+    "100000005": "invalid signature",
+    "100000006": "Action is empty",
+    "100000007": "unsupported Action",
+    "100000008": "SignatureNonce is empty",
+    "100000009": "Signature is empty",
+    "100000010": "failed to get ServerSecret",
+    "100000011": "failed to get app configuration",
+    "100000012": "failed to read the request body",
+    "100000013": "SignatureVersion is empty",
+    "100000014": "unsupported SignatureVersion",
+    "100000015": "gateway internal error",
+    "100000016": "the app is not configured for the production environment",
+    "100000017": "the service is not enabled",
+}
+
+_DESCRIBE_USER_NUM = {
+    "1": "failed",
+    "2": "incorrect input parameter",
+    "3": "input parameter too long",
+    "7": "too many requests",
+    "8": "decoding failed",
+    "9": "no permission",
+    "104": "the room does not exist",
+    "5024": "the room does not exist",
+    "50001": "the room does not exist",
+    "154": "failed to get the list",
+    "206": "the app's rate limit is exceeded",
+    "207": "the room's rate limit is exceeded",
+}
+
+_QUERY_ROOM_USER_LIST = {
+    "1": "server busy",
+    "7": "overload",
+    "660000001": "server error",
+    "660000002": "invalid parameter",
+    "660000003": "server error",
+    "660300001": "the room does not exist",
+    "660300005": "the AppID's limit is exceeded",
+    "660300006": "the QPS limit is exceeded",
+    "660300007": "failed to obtain the room",
+    "660300008": "failed to obtain the list of users: the number of users is empty",
+}
+
+_TENCENT = {
+    "60002": "HTTP parsing error, check the request URL",
+    "60003": "HTTP body JSON parsing error",
+    "60004": "the usersig in the request URL or body is invalid",
+    "60005": "the identifier in the request URL or body is invalid",
+    "60006": "the sdkappid in the request URL is invalid",
+    "60007": "the REST API is called too often",
+    "60008": "request timed out",
+    "60009": "no such resource, check the request URL",
+    "60010": "the REST API requires an app admin account",
+    "60011": "the SDKAppID's request frequency exceeds its limit",
+    "60012": "the REST API requires sdkappid in the URL",
+    "60013": "HTTP response JSON parsing error",
+    "60014": "the account import timed out",
+    "60015": "the request body is incorrect",
+    "60016": "the SDKAppID is disabled",
+    "60017": "the request is disabled",
+    "60018": "the request is limited, try again later",
+    "60019": "the request is limited, try again later",
+    "60020": "the package has expired or is not activated",
+    "60021": "the client IP is not allowed",
+    "70001": "the UserSig has expired",
+    "70002": "the UserSig is empty",
+    "70003": "the UserSig cannot be verified",
+    "70005": "the UserSig cannot be verified",
+    "70009": "the UserSig was signed with another key than this SDKAppID's",
+    "70013": "the identifier in the request is not the UserSig's",
+    "70014": "the SDKAppID in the request is not the UserSig's",
+    "70016": "the SDKAppID has no key",
+    "70020": "the SDKAppID was not found",
+    "70050": "the UserSig failed too often, try again in a minute",
+    "70051": "the account is blocked",
+    "70052": "the UserSig is no longer valid",
+    "70107": "the account does not exist",
+    "70169": "timed out",
+    "70202": "timed out",
+    "70402": "a parameter is invalid",
+    "70403": "an app admin account is required",
+    "70500": "internal error",
+}
+
+_ONLINE_MEMBER_NUM = {
+    "10002": "system error",
+    "10003": "the command is invalid",
+    "10004": "a parameter is invalid",
+    "10006": "the operation is too frequent",
+    "10007": "no permission: only live stream groups have a number of online users",
+    "10010": "the group does not exist or has been disbanded",
+    "10015": "the group ID is invalid",
+    "10018": "the reply is larger than 1 MB, lower Limit",
+}
+
+_MEMBER_LIST = {
+    "100001": "system error",
+    "100002": "a parameter is invalid",
+    "100004": "the room does not exist",
+    "100005": "no permission for this room",
+    "100006": "the room is not a live room",
+    "100007": "no package was bought",
+    "100012": "the request is too frequent",
+    "100013": "the paid limit is exceeded",
+    "100015": "the room type is invalid",
+}
+
+_VOLCENGINE = {
+    "MissingParameter": "a required parameter is missing",
+    "MissingAuthenticationToken": "the request has no Authorization",
+    "MissingRequestInfo": "the request lacks information that its signature needs",
+    "MissingSignature": "the request has no signature",
+    "InvalidTimestamp": "the timestamp is malformed or too far off",
+    "ServiceNotFound": "no such service",
+    "InvalidActionOrVersion": "no such action in this version",
+    "InvalidAccessKey": "no such access key",
+    "SignatureDoesNotMatch": "the signature does not match",
+    "LackPolicy": "the account lacks a policy for this action",
+    "AccessDenied": "access denied",
+    "InternalError": "internal error",
+    "FailToConnect": "the service cannot be reached",
+    "InternalServiceTimeout": "the service timed out",
+    "FlowLimitExceeded": "too many requests",
+    "ServiceUnavailableTemp": "the service is unavailable for a moment",
+    "AccountFlowLimitExceeded": "too many requests of this account",
+    "InvalidParameter": "a parameter is invalid",
+    "InvalidParameter.IllegalRoomID": "the room id is not valid",
+    "InvalidParameter.IllegalAppId": "the app id is not valid",
+    "InvalidParameter.NotExistAppId": "the app does not exist",
+    "AccessDenied.NoPermissionForApp": "the account has no permission for this app",
+    "AccessDenied.ServiceNotEnabled": "the service is not enabled",
+    "FlowLimitExceeded.QPSOverLimit": "the QPS limit is exceeded",
+    "InternalError.Unknown": "internal error",
+}
+
+VOLCENGINE_NUMBERS: Mapping[str, tuple[int, int]] = {
+    "MissingParameter": (100002, 400),
+    "MissingAuthenticationToken": (100003, 401),
+    "MissingRequestInfo": (100004, 400),
+    "MissingSignature": (100005, 401),
+    "InvalidTimestamp": (100006, 400),
+    "ServiceNotFound": (100007, 404),
+    "InvalidActionOrVersion": (100008, 404),
+    "InvalidAccessKey": (100009, 401),
+    "SignatureDoesNotMatch": (100010, 401),
+    "LackPolicy": (100012, 403),
+    "AccessDenied": (100013, 403),
+    "InternalError": (100014, 500),
+    "FailToConnect": (100015, 200),
+    "InternalServiceTimeout": (100016, 200),
+    "FlowLimitExceeded": (100018, 200),
+    "ServiceUnavailableTemp": (100019, 200),
+    "AccountFlowLimitExceeded": (100027, 200),
+}
+"""
+Code → (CodeN, HTTP status). Where the vendor documents no status, 200: its errors do come with it.
+
+A code with a dot has the numbers of the part before the dot, but HTTP 200; one that is not listed has CodeN 0.
+"""
+
+CODES: Mapping[str, Codes] = {
+    "zego_rtc": Codes(
+        messages=_ZEGO_GATEWAY | _DESCRIBE_USER_NUM,
+        rate_limited="206",
+        refused="2",
+        internal="100000015",
+        revoked="100000005",
+    ),
+    "zego_zim": Codes(
+        messages=_ZEGO_GATEWAY | _QUERY_ROOM_USER_LIST,
+        rate_limited="660300006",
+        refused="660000002",
+        internal="660000001",
+        revoked="100000005",
+    ),
+    "tencent_im": Codes(
+        messages=_TENCENT | _ONLINE_MEMBER_NUM, rate_limited="60011", refused="10015", internal="10002", revoked="70009"
+    ),
+    "tencent_live": Codes(
+        messages=_TENCENT | _MEMBER_LIST, rate_limited="60011", refused="100005", internal="100001", revoked="70009"
+    ),
+    "volcengine_rtc": Codes(
+        messages=_VOLCENGINE,
+        rate_limited="FlowLimitExceeded.QPSOverLimit",
+        refused="InvalidParameter.IllegalRoomID",
+        internal="InternalError",
+        revoked="SignatureDoesNotMatch",
+    ),
+}

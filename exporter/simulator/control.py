@@ -1,0 +1,244 @@
+"""`/_sim`: the truth and the levers, for tests that run in another process."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import wraps
+from typing import Protocol
+
+import msgspec
+from aiohttp import web
+
+from exporter.simulator import orders
+from exporter.simulator.apps import Credentials
+from exporter.simulator.calls import CallLog
+from exporter.simulator.clock import Clock
+from exporter.simulator.faults import Fault, Faults
+from exporter.simulator.limits import Limits
+from exporter.simulator.settings import APIS, DOCUMENTED_LIMITS, Settings
+from exporter.simulator.world import World
+
+MOST_ROWS = 10_000
+"""Rooms or calls in one answer."""
+
+_SLICE = 200
+"""Rows made before the loop may turn to the vendors' calls, whose receive times must not be bunched up by ours."""
+
+
+class Parts(Protocol):
+    """What there is to look at and to pull; a `Simulator` is one."""
+
+    settings: Settings
+    clock: Clock
+    world: World
+    calls: CallLog
+    limits: Limits
+    faults: Faults
+    credentials: Credentials
+
+
+class Control:
+    """The control API. Every answer is JSON; what it does not understand it refuses with 400 and the reason."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def routes(self) -> list[web.RouteDef]:
+        """What lives below `/_sim`."""
+        return [
+            web.get("/_sim", _reasoned(self._index)),
+            web.get("/_sim/rooms", _reasoned(self._rooms)),
+            web.post("/_sim/rooms", _reasoned(self._order_rooms)),
+            web.get("/_sim/calls", _reasoned(self._calls)),
+            web.get("/_sim/limits", _reasoned(self._limits)),
+            web.post("/_sim/limits", _reasoned(self._order_limit)),
+            web.delete("/_sim/limits", _reasoned(self._forget_limits)),
+            web.get("/_sim/faults", _reasoned(self._faults)),
+            web.post("/_sim/faults", _reasoned(self._order_fault)),
+            web.delete("/_sim/faults", _reasoned(self._clear_faults)),
+            web.post("/_sim/secrets", _reasoned(self._rotate_secret)),
+        ]
+
+    async def _index(self, request: web.Request) -> web.Response:
+        """What there is, and the credentials to call the vendors with."""
+        _parameters(request)
+        apps = self._parts.settings.apps
+        return _json(
+            {
+                "now": self._parts.clock.time(),
+                "apis": {api: {"rooms": len(self._parts.world.room_ids(api))} for api in APIS},
+                "credentials": {
+                    "zego": [{"app_id": app.app_id, "server_secret": app.server_secret} for app in apps.zego],
+                    "tencent": [
+                        {"sdk_app_id": app.sdk_app_id, "identifier": app.identifier, "secret_key": app.secret_key}
+                        for app in apps.tencent
+                    ],
+                    "volcengine": [
+                        {
+                            "app_id": app.app_id,
+                            "access_key_id": app.access_key_id,
+                            "secret_access_key": app.secret_access_key,
+                        }
+                        for app in apps.volcengine
+                    ],
+                },
+                "endpoints": [f"{route.method} {route.path}" for route in self.routes()],
+            }
+        )
+
+    async def _rooms(self, request: web.Request) -> web.Response:
+        """The truth now; or, with `from` and `to`, everything that was true in that window."""
+        query = _parameters(request, "api", "room", "prefix", "limit", "offset", "from", "to")
+        api = orders.one_of("api", query.get("api"), APIS)
+        limit = orders.whole("limit", query.get("limit", "1000"), least=1, most=MOST_ROWS)
+        offset = orders.whole("offset", query.get("offset", "0"), least=0, most=10**9)
+        if "room" in query:
+            named = request.query.getall("room")
+        else:
+            named = [room for room in self._parts.world.known(api) if room.startswith(query.get("prefix", ""))]
+        page = named[offset : offset + limit]
+        if "from" not in query and "to" not in query:
+            return await _json_rows(
+                {"api": api, "now": self._parts.clock.time(), "total": len(named)}, "rooms", self._now(api, page)
+            )
+        start, end = (orders.moment(name, query.get(name)) for name in ("from", "to"))
+        head = {"api": api, "from": start, "to": end, "total": len(named)}
+        return await _json_rows(head, "rooms", self._history(api, page, start, end))
+
+    def _now(self, api: str, rooms: list[str]) -> Iterable[object]:
+        for room in rooms:
+            yield {"room": room, **self._parts.world.state(api, room)._asdict()}
+
+    def _history(self, api: str, rooms: list[str], start: float, end: float) -> Iterable[object]:
+        for room in rooms:
+            states = self._parts.world.states(api, room, start, end)
+            yield {
+                "room": room,
+                **{field: sorted({getattr(state, field) for state in states}) for field in states[0]._fields},
+            }
+
+    async def _order_rooms(self, request: web.Request) -> web.Response:
+        """One `orders.RoomOrder`, or a list of them, carried out all or none."""
+        _parameters(request)
+        given = msgspec.json.decode(await request.read(), type=orders.RoomOrder | list[orders.RoomOrder])
+        room_orders = given if isinstance(given, list) else [given]
+        for order in room_orders:
+            orders.carry_out(order, self._parts.world)
+        return _json(
+            {
+                "rooms": [
+                    {"room": order.room, **self._parts.world.state(order.api, order.room)._asdict()}
+                    for order in room_orders
+                ]
+            }
+        )
+
+    async def _calls(self, request: web.Request) -> web.Response:
+        """The log after number `since`. `lost`: how many of those the ring has forgotten; `next`: where to go on."""
+        query = _parameters(request, "since", "api", "limit")
+        since = orders.whole("since", query.get("since", "0"), least=0, most=10**15)
+        limit = orders.whole("limit", query.get("limit", "1000"), least=1, most=MOST_ROWS)
+        api = orders.one_of("api", query["api"], APIS) if "api" in query else None
+        log = self._parts.calls
+        calls = log.since(since, limit=limit, api=api)
+        head = {
+            "capacity": log.capacity,
+            "oldest": log.oldest,
+            "last": log.last,
+            "lost": max(0, log.oldest - since - 1),
+            "next": calls[-1].number if len(calls) == limit else log.last,
+        }
+        rows = (call._asdict() | {"counts": [count._asdict() for count in call.counts]} for call in calls)
+        return await _json_rows(head, "calls", rows)
+
+    async def _limits(self, request: web.Request) -> web.Response:
+        """Every budget drawn on so far: limit, calls, rejected calls, and the worst sliding second."""
+        _parameters(request)
+        return _json({"limits": self._parts.limits.report()})
+
+    async def _order_limit(self, request: web.Request) -> web.Response:
+        _parameters(request)
+        order = msgspec.json.decode(await request.read(), type=orders.LimitOrder)
+        self._parts.limits.change(
+            orders.one_of("limit", order.limit, tuple(DOCUMENTED_LIMITS)), order.calls, order.holder
+        )
+        return _json({"limits": self._parts.limits.report()})
+
+    async def _forget_limits(self, request: web.Request) -> web.Response:
+        """Count calls, rejections and worst seconds from zero."""
+        _parameters(request)
+        self._parts.limits.forget_records()
+        return _json({"limits": self._parts.limits.report()})
+
+    async def _faults(self, request: web.Request) -> web.Response:
+        _parameters(request)
+        now = self._parts.clock.monotonic()
+        in_force = [
+            {
+                "number": order.number,
+                "seconds_left": None if order.until is None else order.until - now,
+                "fault": order.fault,
+            }
+            for order in self._parts.faults.orders()
+        ]
+        return _json({"faults": in_force})
+
+    async def _order_fault(self, request: web.Request) -> web.Response:
+        """One `faults.Fault`, in force from now on."""
+        _parameters(request)
+        fault = msgspec.json.decode(await request.read(), type=Fault)
+        return _json({"number": self._parts.faults.order(fault)})
+
+    async def _clear_faults(self, request: web.Request) -> web.Response:
+        """All, or the one of that `number`."""
+        query = _parameters(request, "number")
+        number = orders.whole("number", query["number"], least=1, most=10**9) if "number" in query else None
+        if number is not None and number not in {order.number for order in self._parts.faults.orders()}:
+            raise ValueError(f"number: no fault {number} is in force")
+        self._parts.faults.clear(number)
+        return _json({"faults": len(self._parts.faults.orders())})
+
+    async def _rotate_secret(self, request: web.Request) -> web.Response:
+        """One `orders.SecretOrder`: the old secret is worthless from now on."""
+        _parameters(request)
+        order = msgspec.json.decode(await request.read(), type=orders.SecretOrder)
+        try:
+            self._parts.credentials.rotate(order.vendor, order.app, order.secret)
+        except KeyError:
+            raise ValueError(f"app: {order.vendor} has no app {order.app!r}") from None
+        return _json({"vendor": order.vendor, "app": order.app})
+
+
+_Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def _reasoned(handler: _Handler) -> _Handler:
+    """Turn what a handler cannot accept into 400 and the reason."""
+
+    @wraps(handler)
+    async def answer(request: web.Request) -> web.Response:
+        try:
+            return await handler(request)
+        except (msgspec.DecodeError, ValueError) as error:
+            return _json({"error": str(error)}, status=400)
+
+    return answer
+
+
+def _parameters(request: web.Request, *known: str) -> dict[str, str]:
+    if unknown := set(request.query) - set(known):
+        raise ValueError(f"unknown parameter {', '.join(sorted(unknown))}; known are {', '.join(known) or 'none'}")
+    return dict(request.query)
+
+
+def _json(document: object, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(document) + b"\n", content_type="application/json")
+
+
+async def _json_rows(head: Mapping[str, object], name: str, rows: Iterable[object]) -> web.Response:
+    """The head with a list beside, made slice by slice."""
+    encoded: list[bytes] = []
+    for number, row in enumerate(rows, start=1):
+        encoded.append(msgspec.json.encode(row))
+        if number % _SLICE == 0:
+            await asyncio.sleep(0)
+    return _json({**head, name: msgspec.Raw(b"[" + b",".join(encoded) + b"]")})

@@ -1,0 +1,61 @@
+"""How replies reach the client, or fail to."""
+
+import asyncio
+import socket
+import struct
+from email.utils import formatdate
+
+from aiohttp import web
+
+from exporter.simulator.clock import Clock
+from exporter.simulator.exchange import Reply
+
+_DRIPS = 20
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+def response(reply: Reply, vendor_time: float) -> web.Response:
+    """The reply as it should be sent, dated by the vendor's clock."""
+    headers = {"Content-Type": reply.content_type, "Date": formatdate(vendor_time, usegmt=True), **reply.headers}
+    return web.Response(status=reply.status, body=reply.body, headers=headers)
+
+
+def reset(request: web.BaseRequest) -> None:
+    """Break the connection with a TCP reset."""
+    transport = request.transport
+    if transport is None:
+        return
+    raw: socket.socket | None = transport.get_extra_info("socket")
+    if raw is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    transport.abort()
+
+
+async def cut(request: web.Request, reply: Reply, vendor_time: float) -> web.StreamResponse:
+    """Send half of the reply under its full Content-Length, then break the connection."""
+    stream = await _open(request, reply, vendor_time)
+    await stream.write(reply.body[: len(reply.body) // 2])
+    # One turn of the loop, so that the half is on its way before the reset overtakes it.
+    await asyncio.sleep(0)
+    reset(request)
+    return stream
+
+
+async def drip(
+    request: web.Request, reply: Reply, vendor_time: float, *, seconds: float, clock: Clock
+) -> web.StreamResponse:
+    """Send the reply in twenty pieces, spread over so many seconds."""
+    stream = await _open(request, reply, vendor_time)
+    size = -(-len(reply.body) // _DRIPS) or 1
+    for start in range(0, len(reply.body), size):
+        await clock.sleep(seconds / _DRIPS)
+        await stream.write(reply.body[start : start + size])
+    await stream.write_eof()
+    return stream
+
+
+async def _open(request: web.Request, reply: Reply, vendor_time: float) -> web.StreamResponse:
+    stream = web.StreamResponse(status=reply.status, headers=response(reply, vendor_time).headers)
+    stream.content_length = len(reply.body)
+    await stream.prepare(request)
+    return stream

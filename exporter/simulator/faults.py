@@ -1,0 +1,236 @@
+"""Ordered trouble: what shall go wrong, for whom, how often and how long."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import msgspec
+
+from exporter.simulator.clock import Clock
+from exporter.simulator.garbage import Form
+from exporter.simulator.settings import APIS
+
+Kind = Literal[
+    "latency",
+    "clock_skew",
+    "echo",
+    "revoked",
+    "outage",
+    "reset",
+    "hang",
+    "cut",
+    "drip",
+    "status",
+    "code",
+    "rate_limited",
+    "refused",
+    "garbage",
+]
+
+MODIFIERS: frozenset[Kind] = frozenset({"latency", "clock_skew", "echo", "revoked"})
+"""Kinds that add to whatever else happens. Of all others, the first that strikes decides the call."""
+
+_OPTIONS: Mapping[Kind, frozenset[str]] = MappingProxyType(
+    {
+        "latency": frozenset({"seconds", "jitter"}),
+        "clock_skew": frozenset({"seconds"}),
+        "echo": frozenset(),
+        "revoked": frozenset(),
+        "outage": frozenset(),
+        "reset": frozenset(),
+        "hang": frozenset({"seconds"}),
+        "cut": frozenset(),
+        "drip": frozenset({"seconds"}),
+        "status": frozenset({"status", "retry_after", "message"}),
+        "code": frozenset({"code", "status", "message", "retry_after"}),
+        "rate_limited": frozenset({"code", "status", "message", "retry_after"}),
+        "refused": frozenset({"code", "message"}),
+        "garbage": frozenset({"form"}),
+    }
+)
+_REQUIRED: Mapping[Kind, frozenset[str]] = MappingProxyType(
+    {
+        "latency": frozenset({"seconds"}),
+        "clock_skew": frozenset({"seconds"}),
+        "drip": frozenset({"seconds"}),
+        "status": frozenset({"status"}),
+        "code": frozenset({"code"}),
+        "refused": frozenset({"rooms"}),
+    }
+)
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """
+    One order. The kinds, and what they do to a call that they strike:
+
+    - latency: answered only after `seconds`, give or take `jitter`.
+    - clock_skew: the vendor's clock is `seconds` ahead, in its checks and in its Date header.
+    - echo: every error message quotes the request line and headers.
+    - revoked: the secret is worthless; the signature does not match.
+    - outage: the connection is reset before the request is looked at.
+    - reset: the request is taken in, the connection reset instead of an answer.
+    - hang: no answer for `seconds` (default: for ever), then the connection is reset.
+    - cut: half of the true answer, then the connection is reset.
+    - drip: the true answer, spread over `seconds`.
+    - status: that HTTP status with a page of HTML, 3xx with a Location.
+    - code: that error code of the vendor, in its envelope.
+    - rate_limited: the vendor's rate-limit code, or another one as `code`.
+    - refused: what the vendor answers to an id that it does not take; for `zego_rtc` one such room spoils its batch.
+    - garbage: the true answer spoilt, see `garbage.Form`; without a form, a different one each time.
+
+    Attributes:
+        apis: None: all.
+        app: App id; None: all.
+        rooms: Strikes only calls that ask for one of these; None: any call.
+        probability: Of striking a call.
+        duration: Seconds from the order on; None: until cleared.
+
+    Raises:
+        ValueError: A kind without what it needs, or with what it has no use for.
+    """
+
+    kind: Kind
+    apis: frozenset[str] | None = None
+    app: str | None = None
+    rooms: frozenset[str] | None = None
+    probability: float = 1.0
+    duration: float | None = None
+    seconds: float | None = None
+    jitter: float | None = None
+    status: int | None = None
+    code: str | None = None
+    message: str | None = None
+    retry_after: int | None = None
+    form: Form | None = None
+
+    def __post_init__(self) -> None:
+        if unknown := (self.apis or frozenset()) - set(APIS):
+            raise ValueError(f"apis: {', '.join(sorted(unknown))}: unknown; known are {', '.join(APIS)}")
+        if self.apis is not None and not self.apis:
+            raise ValueError("apis: none named; leave it out for all")
+        if not 0 < self.probability <= 1:
+            raise ValueError(f"probability: {self.probability} is not above 0 and at most 1")
+        for name in ("duration", "jitter", "retry_after"):
+            self._check_not_negative(name)
+        if self.kind != "clock_skew":
+            self._check_not_negative("seconds")
+        if self.status is not None and not 200 <= self.status <= 599:
+            raise ValueError(f"status: {self.status} is not between 200 and 599")
+        self._check_options()
+
+    def strikes(self, api: str, app: str, rooms: tuple[str, ...]) -> bool:
+        """Whether such a call is meant."""
+        return (
+            (self.apis is None or api in self.apis)
+            and (self.app is None or app == self.app)
+            and (self.rooms is None or any(room in self.rooms for room in rooms))
+        )
+
+    def _check_not_negative(self, name: str) -> None:
+        number = getattr(self, name)
+        if number is not None and number < 0:
+            raise ValueError(f"{name}: {number} is negative")
+
+    def _check_options(self) -> None:
+        optional = ("seconds", "jitter", "status", "code", "message", "retry_after", "form")
+        given = {name for name in optional if getattr(self, name) is not None}
+        if missing := {name for name in _REQUIRED.get(self.kind, ()) if getattr(self, name) is None}:
+            raise ValueError(f"{self.kind} needs {', '.join(sorted(missing))}")
+        if useless := given - _OPTIONS[self.kind]:
+            raise ValueError(f"{self.kind} has no use for {', '.join(sorted(useless))}")
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """
+    What happens to one call.
+
+    Attributes:
+        skew: Seconds that the vendor's clock is ahead.
+        delay: Seconds before the answer.
+        decisive: The fault that decides what becomes of the call; None: the vendor answers as it should.
+    """
+
+    skew: float = 0.0
+    delay: float = 0.0
+    echo: bool = False
+    revoked: bool = False
+    decisive: Fault | None = None
+
+
+UNTROUBLED = Effects()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A fault in force. `until` is a moment on the monotonic clock; None: until cleared."""
+
+    number: int
+    fault: Fault
+    until: float | None
+
+
+class Faults:
+    """The orders in force."""
+
+    def __init__(self, clock: Clock, seed: int) -> None:
+        self._clock = clock
+        self._dice = random.Random(seed)
+        self._orders: dict[int, Order] = {}
+        self._last = 0
+
+    def order(self, fault: Fault) -> int:
+        """Put a fault in force. Returns the number to clear it by."""
+        self._last += 1
+        until = None if fault.duration is None else self._clock.monotonic() + fault.duration
+        self._orders[self._last] = Order(self._last, fault, until)
+        return self._last
+
+    def clear(self, number: int | None = None) -> None:
+        """
+        End one fault, or all.
+
+        Raises:
+            KeyError: No fault of that number is in force.
+        """
+        if number is None:
+            self._orders.clear()
+        else:
+            del self._orders[number]
+
+    def orders(self) -> list[Order]:
+        """What is in force, oldest first."""
+        now = self._clock.monotonic()
+        for order in list(self._orders.values()):
+            if order.until is not None and order.until <= now:
+                del self._orders[order.number]
+        return list(self._orders.values())
+
+    def effects(self, api: str, app: str, rooms: tuple[str, ...]) -> Effects:
+        """Roll the dice for one call."""
+        if not self._orders:
+            return UNTROUBLED
+        struck = [
+            order.fault
+            for order in self.orders()
+            if order.fault.strikes(api, app, rooms) and self._dice.random() < order.fault.probability
+        ]
+        return Effects(
+            skew=sum(fault.seconds or 0.0 for fault in struck if fault.kind == "clock_skew"),
+            delay=sum(self._delay(fault) for fault in struck if fault.kind == "latency"),
+            echo=any(fault.kind == "echo" for fault in struck),
+            revoked=any(fault.kind == "revoked" for fault in struck),
+            decisive=next((fault for fault in struck if fault.kind not in MODIFIERS), None),
+        )
+
+    @property
+    def dice(self) -> random.Random:
+        """The seeded randomness of everything that goes wrong."""
+        return self._dice
+
+    def _delay(self, fault: Fault) -> float:
+        jitter = fault.jitter or 0.0
+        return max(0.0, (fault.seconds or 0.0) + self._dice.uniform(-jitter, jitter))

@@ -1,0 +1,168 @@
+"""True replies, spoilt."""
+
+import gzip
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Literal
+
+import msgspec
+
+from exporter.simulator.exchange import Reply
+
+Form = Literal[
+    "truncated",
+    "wrong_type",
+    "negative",
+    "boolean",
+    "fraction",
+    "null",
+    "missing",
+    "huge",
+    "html",
+    "empty",
+    "list",
+    "not_utf8",
+    "oversize",
+    "bomb",
+    "string",
+    "swapped",
+    "omitted",
+    "duplicated",
+    "foreign",
+    "bare_list",
+]
+"""
+What is done to a reply.
+
+The count of one room is text that is no number (wrong_type), negative, boolean, a fraction, null, missing, or beyond
+every integer type (huge). The body is cut in the middle (truncated), a page of HTML, empty, a JSON list, not UTF-8, 9
+MiB long (oversize), or 16 MiB compressed to a few kilobytes (bomb). A `string` count is a number as text, which
+clients should take. For `zego_rtc` only: the rooms stand in reverse order (swapped), one is left out (omitted), stands
+there twice with different counts (duplicated) or was not asked for (foreign), or `Data` is the list itself
+(bare_list).
+"""
+
+_EVERYWHERE: tuple[Form, ...] = (
+    "truncated",
+    "wrong_type",
+    "negative",
+    "boolean",
+    "fraction",
+    "null",
+    "missing",
+    "huge",
+    "html",
+    "empty",
+    "list",
+    "not_utf8",
+)
+_BATCHES: tuple[Form, ...] = ("swapped", "omitted", "duplicated", "foreign")
+OVERSIZE = 9 * 2**20
+BOMB = 16 * 2**20
+
+_HTML = (
+    b"<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
+)
+_SPOILT_COUNTS: Mapping[Form, object] = MappingProxyType(
+    {"wrong_type": "many", "boolean": True, "fraction": 2.5, "null": None, "huge": msgspec.Raw(b"1" + b"0" * 30)}
+)
+_PATHS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "zego_zim": ("Count",),
+        "tencent_im": ("OnlineMemberNum",),
+        "tencent_live": ("Response", "MemberCount"),
+        "volcengine_rtc": ("Result", "TotalUser"),
+    }
+)
+
+
+def any_form(api: str, dice: random.Random) -> Form:
+    """One that harms no machine, at random."""
+    return dice.choice(_EVERYWHERE + _BATCHES if api == "zego_rtc" else _EVERYWHERE)
+
+
+def spoil(form: Form, api: str, reply: Reply, dice: random.Random) -> Reply:
+    """
+    The reply in that form; cut in the middle where that form does not fit it, such as a missing count in a reply
+    without counts.
+
+    What the spoilt reply still says truthfully stays in `answered`.
+    """
+    if form in _BODIES:
+        return _BODIES[form](reply)
+    document = msgspec.json.decode(reply.body)
+    spoilt = (
+        _spoil_batch(form, document, reply, dice) if api == "zego_rtc" else _spoil_count(form, api, document, reply)
+    )
+    return _truncated(reply) if spoilt is None else spoilt
+
+
+def _spoil_batch(form: Form, document: Any, reply: Reply, dice: random.Random) -> Reply | None:
+    entries = document.get("Data", {}).get("UserCountList")
+    if not entries:
+        return None
+    victim = dice.randrange(len(entries))
+    answered = list(reply.answered)
+    if form == "swapped":
+        entries.reverse()
+    elif form == "omitted":
+        del entries[victim], answered[victim]
+    elif form == "duplicated":
+        entries.append(entries[victim] | {"UserCount": entries[victim]["UserCount"] + 1})
+        del answered[victim]
+    elif form == "foreign":
+        entries.insert(victim, {"RoomId": "nobody-asked-for-this", "UserCount": 777, "AdminUserCount": 0})
+    elif form == "bare_list":
+        document["Data"] = entries
+    else:
+        _set_count(form, entries[victim], "UserCount")
+        if form != "string":
+            del answered[victim]
+    return replace(reply, body=msgspec.json.encode(document), answered=tuple(answered))
+
+
+def _spoil_count(form: Form, api: str, document: Any, reply: Reply) -> Reply | None:
+    *path, name = _PATHS[api]
+    holder = document
+    for step in path:
+        holder = holder.get(step, {})
+    if name not in holder or form in (*_BATCHES, "bare_list"):
+        return None
+    _set_count(form, holder, name)
+    return replace(reply, body=msgspec.json.encode(document), answered=reply.answered if form == "string" else ())
+
+
+def _set_count(form: Form, holder: dict[str, Any], name: str) -> None:
+    if form == "missing":
+        del holder[name]
+    elif form == "negative":
+        holder[name] = -1 - holder[name]
+    elif form == "string":
+        holder[name] = str(holder[name])
+    else:
+        holder[name] = _SPOILT_COUNTS[form]
+
+
+def _truncated(reply: Reply) -> Reply:
+    return replace(reply, body=reply.body[: len(reply.body) // 2], answered=())
+
+
+@lru_cache(maxsize=1)
+def _bomb() -> bytes:
+    return gzip.compress(b" " * BOMB, compresslevel=6)
+
+
+_BODIES: Mapping[Form, Callable[[Reply], Reply]] = MappingProxyType(
+    {
+        "truncated": _truncated,
+        "html": lambda reply: replace(reply, body=_HTML, content_type="text/html", answered=()),
+        "empty": lambda reply: replace(reply, body=b"", answered=()),
+        "list": lambda reply: replace(reply, body=b"[" + reply.body + b"]", answered=()),
+        "not_utf8": lambda reply: replace(reply, body=b"\xff\xfe" + reply.body, answered=()),
+        "oversize": lambda reply: replace(reply, body=reply.body + b" " * (OVERSIZE - len(reply.body)), answered=()),
+        "bomb": lambda reply: replace(reply, body=_bomb(), headers={"Content-Encoding": "gzip"}, answered=()),
+    }
+)

@@ -1,0 +1,116 @@
+"""What the control API can be told, read strictly."""
+
+import math
+from typing import Literal
+
+import msgspec
+
+from exporter.simulator.apps import Vendor
+from exporter.simulator.settings import APIS
+from exporter.simulator.world import World
+
+
+class RoomOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    Change a room from now on.
+
+    Attributes:
+        do: set (it exists and has these users), create (likewise, with one user unless told otherwise), destroy, or
+            release (back to its own curve).
+
+    Raises:
+        ValueError: An unknown API, an empty room, or numbers that cannot be.
+    """
+
+    api: str
+    room: str
+    do: Literal["set", "create", "destroy", "release"]
+    users: int | None = None
+    admin: int = 0
+    invisible: int = 0
+
+    def __post_init__(self) -> None:
+        one_of("api", self.api, APIS)
+        if not self.room:
+            raise ValueError("room: empty")
+        if self.do == "set" and self.users is None:
+            raise ValueError("set needs users")
+        if self.do in ("destroy", "release") and (self.users is not None or self.admin or self.invisible):
+            raise ValueError(f"{self.do} has no use for users")
+        if self.do in ("set", "create") and not 0 <= max(self.admin, self.invisible) <= self.first_users:
+            raise ValueError(
+                f"users: {self.first_users}, {self.admin} of them admin, {self.invisible} invisible: not possible"
+            )
+        if min(self.admin, self.invisible) < 0:
+            raise ValueError("admin, invisible: not less than 0")
+
+    @property
+    def first_users(self) -> int:
+        """Users that the room then has."""
+        return 1 if self.users is None else self.users
+
+
+class LimitOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Allow `calls` per sliding second from now on; without a holder: to every app."""
+
+    limit: str
+    calls: int
+    holder: str | None = None
+
+
+class SecretOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Give an app a new secret."""
+
+    vendor: Vendor
+    app: str
+    secret: str
+
+
+def carry_out(order: RoomOrder, world: World) -> None:
+    """Change the world as ordered."""
+    if order.do in ("set", "create"):
+        world.set(order.api, order.room, order.first_users, admin=order.admin, invisible=order.invisible)
+    elif order.do == "destroy":
+        world.destroy(order.api, order.room)
+    else:
+        world.release(order.api, order.room)
+
+
+def one_of(name: str, given: str | None, known: tuple[str, ...]) -> str:
+    """
+    The given word.
+
+    Raises:
+        ValueError: It is missing or not among the known ones.
+    """
+    if given not in known:
+        raise ValueError(f"{name}: {'missing' if given is None else repr(given)}; known are {', '.join(known)}")
+    return given
+
+
+def whole(name: str, text: str, *, least: int, most: int) -> int:
+    """
+    The number that the text says.
+
+    Raises:
+        ValueError: It is no whole number between `least` and `most`.
+    """
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise ValueError(f"{name}: {text!r} is not a whole number from {least} to {most}")
+    return int(text)
+
+
+def moment(name: str, text: str | None) -> float:
+    """
+    The moment that the text says, in Unix seconds.
+
+    Raises:
+        ValueError: It is missing or no finite number.
+    """
+    try:
+        number = float(text or "")
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{name}: {'missing' if text is None else repr(text)}; Unix seconds are wanted")
+    return number

@@ -1,0 +1,111 @@
+"""How many users a room holds: a pure function of seed, room and time, constant for a few seconds at a time."""
+
+import math
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import NamedTuple
+
+_MASK = 2**64 - 1
+_NIGHT_SHARE = 0.12
+_WOBBLE_STEPS = 24
+_LARGEST = 20_000
+_MAY_BE_EMPTY = "tencent_im"
+
+
+class State(NamedTuple):
+    """What is true of a room at one moment. Admin and invisible users are among the users."""
+
+    users: int
+    admin: int
+    invisible: int
+    exists: bool
+
+
+ABSENT = State(users=0, admin=0, invisible=0, exists=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """
+    One room's life: a daily curve with its peak in the evening, a slow wobble, a little noise.
+
+    Time is cut into steps of 3 to 20 seconds; within a step nothing changes. Sizes are heavy-tailed, from a handful to
+    thousands. Rooms with a cycle are sessions: created and destroyed once per cycle.
+
+    Attributes:
+        peak: Users at the best hour.
+        step: Seconds.
+        phase: Where the room's steps begin, in seconds, so that rooms do not all change at once.
+        peak_hour: UTC.
+        cycle: Steps from one creation to the next; 0 for a room that always exists.
+        open_share: Share of the cycle during which the room exists.
+        least: Users while it exists; a group may be empty, a room is destroyed with its last user.
+    """
+
+    key: int
+    peak: float
+    step: float
+    phase: float
+    peak_hour: float
+    cycle: int
+    open_share: float
+    admins: int
+    invisible_share: float
+    least: int
+
+    @classmethod
+    def of(cls, seed: int, api: str, room: str, churn: float) -> "Curve":
+        """The curve of that room; the same for the same arguments, for ever."""
+        digest = blake2b(f"{seed}\0{api}\0{room}".encode(errors="surrogatepass"), digest_size=32).digest()
+        size, pace, hour, life = (int.from_bytes(digest[at : at + 4]) / 2**32 for at in (8, 12, 16, 20))
+        step = 3 + round(17 * pace)
+        session = life < churn
+        return cls(
+            key=int.from_bytes(digest[:8]),
+            peak=min(_LARGEST, 3 * (1 - size) ** -1.2),
+            step=step,
+            phase=digest[24] / 256 * step,
+            peak_hour=12 + 3 * hour,
+            cycle=int((1200 + 40 * digest[25]) / step) if session else 0,
+            open_share=0.6 + 0.35 * digest[26] / 255,
+            admins=(0, 0, 1, 2)[digest[27] % 4] if api == "zego_rtc" else 0,
+            invisible_share=0.6 * digest[28] / 255 if api == "volcengine_rtc" else 0.0,
+            least=0 if api == _MAY_BE_EMPTY else 1,
+        )
+
+    def step_at(self, at: float) -> int:
+        """The number of the step that holds at that moment (Unix seconds); never falls as time goes on."""
+        return math.floor((at - self.phase) / self.step)
+
+    def state(self, step: int) -> State:
+        """What is true of the room during that step."""
+        presence = self._presence(step) if self.cycle else 1.0
+        if presence <= 0:
+            return ABSENT
+        hours = (step * self.step + self.phase) / 3600
+        daylight = (0.5 + 0.5 * math.cos((hours - self.peak_hour) * math.pi / 12)) ** 2
+        expected = self.peak * presence * (_NIGHT_SHARE + (1 - _NIGHT_SHARE) * daylight)
+        noise = 0.8 + 0.4 * self._wobble(step) + 0.1 * (_chance(self.key, step) - 0.5)
+        users = max(self.least, round(expected * noise))
+        return State(users, min(users, self.admins), int(users * self.invisible_share), exists=True)
+
+    def _presence(self, step: int) -> float:
+        """0 while the room is closed; rises to 1 after its creation and falls before its end."""
+        lap, position = divmod(step, self.cycle)
+        length = int(self.cycle * self.open_share)
+        opened = int((self.cycle - length) * _chance(~self.key & _MASK, lap))
+        ramp = max(1, length // 8)
+        return min(1.0, (position - opened + 1) / ramp, (opened + length - position) / ramp)
+
+    def _wobble(self, step: int) -> float:
+        knot, between = divmod(step, _WOBBLE_STEPS)
+        left, right = _chance(self.key, -2 * knot - 1), _chance(self.key, -2 * knot - 3)
+        return left + (right - left) * between / _WOBBLE_STEPS
+
+
+def _chance(key: int, number: int) -> float:
+    """A number in [0, 1) that belongs to this key and number: SplitMix64's finalizer."""
+    x = (key ^ (number * 0x9E3779B97F4A7C15)) & _MASK
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK
+    return (x ^ (x >> 31)) / 2**64

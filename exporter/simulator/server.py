@@ -1,0 +1,126 @@
+"""The simulator: one aiohttp server for five vendor APIs and its own control API."""
+
+import asyncio
+
+from aiohttp import web
+
+from exporter.simulator import delivery
+from exporter.simulator.apps import Credentials
+from exporter.simulator.calls import CallLog
+from exporter.simulator.clock import Clock
+from exporter.simulator.control import Control
+from exporter.simulator.desk import Case, Desk
+from exporter.simulator.exchange import Received
+from exporter.simulator.faults import Fault, Faults
+from exporter.simulator.limits import Limits
+from exporter.simulator.settings import Settings
+from exporter.simulator.world import World
+
+SHUTDOWN_GRACE = 0.5
+"""Seconds that running answers get when the simulator stops; hanging ones would need for ever."""
+
+_LONGEST_LINE = 32 * 1024
+
+
+class Simulator:
+    """
+    All five vendor APIs on one port.
+
+    Attributes:
+        url: `http://host:port` while it runs.
+        world: The truth, and the levers to change it.
+        faults: Ordered trouble.
+        limits: Budgets, and how well they were kept.
+        calls: The call log.
+        credentials: What the vendors know of their apps.
+    """
+
+    def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
+        self.settings = settings or Settings()
+        self.clock = clock or Clock()
+        self.url = ""
+        self.world = World(
+            seed=self.settings.seed, rooms=self.settings.rooms, clock=self.clock, churn=self.settings.churn
+        )
+        self.faults = Faults(self.clock, self.settings.seed)
+        self.limits = Limits(self.settings)
+        self.calls = CallLog(self.settings.call_log)
+        self.credentials = Credentials(self.settings.apps)
+        self._desk = Desk(
+            settings=self.settings,
+            world=self.world,
+            calls=self.calls,
+            limits=self.limits,
+            faults=self.faults,
+            credentials=self.credentials,
+            clock=self.clock,
+        )
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        """
+        Listen; port 0 takes a free one.
+
+        Raises:
+            OSError: The address cannot be listened on.
+        """
+        app = web.Application()
+        app.add_routes(Control(self).routes())
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=SHUTDOWN_GRACE,
+            max_line_size=_LONGEST_LINE,
+            max_field_size=_LONGEST_LINE,
+        )
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        self.url = f"http://{host}:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        """Close the port and every connection."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self._runner, self.url = None, ""
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        at, moment = self.clock.time(), self.clock.monotonic()
+        case = self._desk.open(await _received(request), at=at, moment=moment)
+        if case is None:
+            return web.Response(status=404, text="No vendor lives here; /_sim tells what does.\n")
+        try:
+            await self._wait(case.effects.delay)
+        except asyncio.CancelledError:
+            self._desk.log(case, "abandoned")
+            raise
+        fault = case.effects.decisive
+        if fault is not None and fault.kind in ("outage", "reset", "hang"):
+            return await self._break(request, case, fault)
+        return await self._deliver(request, case, fault)
+
+    async def _break(self, request: web.Request, case: Case, fault: Fault) -> web.Response:
+        self._desk.log(case, fault.kind)
+        if fault.kind == "hang":
+            await (asyncio.Event().wait() if fault.seconds is None else self.clock.sleep(fault.seconds))
+        delivery.reset(request)
+        return web.Response()
+
+    async def _deliver(self, request: web.Request, case: Case, fault: Fault | None) -> web.StreamResponse:
+        reply, vendor_time = self._desk.settle(case), self._desk.vendor_time(case)
+        if fault is not None and fault.kind == "cut":
+            return await delivery.cut(request, reply, vendor_time)
+        if fault is not None and fault.kind == "drip":
+            return await delivery.drip(request, reply, vendor_time, seconds=fault.seconds or 0.0, clock=self.clock)
+        return delivery.response(reply, vendor_time)
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds:
+            await self.clock.sleep(seconds)
+
+
+async def _received(request: web.Request) -> Received:
+    path, _, query = request.raw_path.partition("?")
+    body = await request.read() if request.body_exists else b""
+    return Received(request.method, path, query, request.headers, body)

@@ -1,0 +1,87 @@
+"""What a simulator is started with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from exporter.simulator.apps import DEFAULT_APPS, Apps
+
+APIS = ("zego_rtc", "zego_zim", "tencent_im", "tencent_live", "volcengine_rtc")
+
+DEFAULT_ROOMS: Mapping[str, int] = MappingProxyType(
+    {"zego_rtc": 950, "zego_zim": 150, "tencent_im": 1500, "tencent_live": 2000, "volcengine_rtc": 350}
+)
+
+DOCUMENTED_LIMITS: Mapping[str, int] = MappingProxyType(
+    {
+        "zego_rtc": 10,
+        "zego_rtc/test": 1,
+        "zego_zim": 20,
+        "tencent_im": 200,
+        "tencent_im/get_appid_group_list": 1,
+        "tencent_live": 200,
+        "tencent_live/get_room_list": 10,
+        "volcengine_rtc": 40,
+        "volcengine_rtc/property": 1,
+        "volcengine_rtc/ListRoomInfo": 10,
+    }
+)
+"""
+Calls per sliding second. A name is an API, or a special case of one; each app (Volcengine: each access key) has its
+own budget of each.
+"""
+
+DOCUMENTED_REFRESH: Mapping[str, float] = MappingProxyType({"tencent_im": 10.0, "tencent_live": 40.0})
+"""Every how many seconds an API takes a new look at its rooms. The others always know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """
+    Attributes:
+        seed: Same seed, same rooms with the same populations at the same moments, same dice for faults.
+        rooms: How many rooms each API has at start. An API that is not named has none.
+        limits: Differences to `DOCUMENTED_LIMITS`.
+        refresh: Differences to `DOCUMENTED_REFRESH`; 0 answers with the present count.
+        churn: Share of rooms that are destroyed and created again over time, 0 to 1.
+        strict_ids: Refuse ids beyond the documented alphabet and length. False refuses only empty ids and control
+            characters.
+        call_log: How many calls the log keeps.
+
+    Raises:
+        ValueError: An unknown name, or a number out of range.
+    """
+
+    seed: int = 1
+    rooms: Mapping[str, int] = field(default_factory=lambda: DEFAULT_ROOMS)
+    apps: Apps = DEFAULT_APPS
+    limits: Mapping[str, int] = field(default_factory=dict)
+    refresh: Mapping[str, float] = field(default_factory=dict)
+    churn: float = 0.15
+    strict_ids: bool = True
+    call_log: int = 100_000
+
+    def __post_init__(self) -> None:
+        _check_numbers("rooms", self.rooms, known=APIS, least=0)
+        _check_numbers("limits", self.limits, known=tuple(DOCUMENTED_LIMITS), least=0)
+        _check_numbers("refresh", self.refresh, known=APIS, least=0)
+        if not 0 <= self.churn <= 1:
+            raise ValueError(f"churn: {self.churn!r} is not between 0 and 1")
+        if self.call_log < 1:
+            raise ValueError(f"call_log: {self.call_log!r} is not a positive number of calls")
+
+    def limit(self, name: str) -> int:
+        """Calls per sliding second of the limit of that name."""
+        return self.limits.get(name, DOCUMENTED_LIMITS[name])
+
+    def refresh_of(self, api: str) -> float:
+        """Seconds between two looks of that API at its rooms; 0 where it always knows."""
+        return self.refresh.get(api, DOCUMENTED_REFRESH.get(api, 0.0))
+
+
+def _check_numbers(what: str, given: Mapping[str, float], *, known: tuple[str, ...], least: float) -> None:
+    for name, number in given.items():
+        if name not in known:
+            raise ValueError(f"{what}: unknown name {name!r}; known are {', '.join(known)}")
+        if number < least:
+            raise ValueError(f"{what}: {name} is {number!r}, less than {least}")

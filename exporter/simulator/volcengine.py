@@ -1,0 +1,219 @@
+"""Volcengine's gateway: `GetRoomOnlineUsers` and `ListRoomInfo`, version 2023-11-01."""
+
+import hmac
+import itertools
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import sha256
+
+import msgspec
+
+from exporter.simulator import room_ids, signature_v4, user_lists
+from exporter.simulator.apps import Credentials
+from exporter.simulator.clock import Clock
+from exporter.simulator.codes import CODES, VOLCENGINE_NUMBERS
+from exporter.simulator.exchange import Answered, Ask, Population, Received, Refusal, Reply, query_params
+from exporter.simulator.signature_v4 import Authorization
+
+VERSION = "2023-11-01"
+TOLERANCE = 900
+"""Seconds that X-Date may be off, either way."""
+
+REGIONS = ("cn-north-1", "ap-singapore-1", "ap-southeast-1")
+MOST_INVISIBLE = 10_000
+"""Invisible users that a reply names; the total goes on."""
+
+_ACTIONS = ("GetRoomOnlineUsers", "ListRoomInfo")
+_X_DATE = re.compile(r"\d{8}T\d{6}Z")
+_MUST_SIGN = ("host", "x-content-sha256", "x-date")
+_MOST_PER_PAGE = 100
+
+
+class VolcengineGateway:
+    """The account is its access key; the limit is the account's, whatever the app."""
+
+    def __init__(self, credentials: Credentials, clock: Clock, *, strict_ids: bool) -> None:
+        self._credentials, self._clock, self._strict_ids = credentials, clock, strict_ids
+        self._request_ids = itertools.count(1)
+
+    def read(self, received: Received) -> Ask | None:
+        """A request on `/` with a Version, or with an Authorization of ours."""
+        params = query_params(received.query) or {}
+        authorization = received.headers.get("Authorization", "")
+        if received.path != "/" or not ("Version" in params or authorization.startswith("HMAC-SHA256")):
+            return None
+        action = (params.get("Action") or [""])[0]
+        app = (params.get("AppId") or [""])[0]
+        limit = "volcengine_rtc"
+        if action == "ListRoomInfo":
+            limit = "volcengine_rtc/ListRoomInfo"
+        elif "Property" in params:
+            limit = "volcengine_rtc/property"
+        access_key = signature_v4.claimed_access_key(authorization)
+        return Ask(
+            received=received,
+            api="volcengine_rtc",
+            action=action,
+            app=app if app in self._credentials.volcengine else "",
+            limit=limit,
+            holder=access_key if access_key in self._credentials.access_keys else "",
+            rooms=tuple(params.get("RoomId", ())),
+            params=params,
+        )
+
+    def check(self, ask: Ask, now: float) -> Refusal | None:
+        """Signature first, then what is asked."""
+        return self._check_signature(ask, now) or self._check_parameters(ask)
+
+    def answer(self, ask: Ask, population: Population) -> Reply:
+        """The users of one room, or a page of the app's rooms."""
+        return (
+            self._online_users(ask, population)
+            if ask.action == "GetRoomOnlineUsers"
+            else self._room_info(ask, population)
+        )
+
+    def refuse(self, ask: Ask, refusal: Refusal) -> Reply:
+        """The gateway's codes come with their HTTP status, the product's with 200."""
+        message = refusal.message or CODES[ask.api].messages.get(refusal.code, "failed")
+        prefix = refusal.code.partition(".")[0]
+        number, status = VOLCENGINE_NUMBERS.get(prefix, (0, 200))
+        error = {"CodeN": number, "Code": refusal.code, "Message": message}
+        documented = status if prefix == refusal.code else 200
+        document = {"ResponseMetadata": self._metadata(ask) | {"Error": error}}
+        return Reply(refusal.status or documented, msgspec.json.encode(document), refusal.code)
+
+    def _check_signature(self, ask: Ask, now: float) -> Refusal | None:
+        headers = ask.received.headers
+        header, x_date = headers.get("Authorization", ""), headers.get("X-Date", "")
+        if not header:
+            return Refusal("MissingAuthenticationToken")
+        if not x_date:
+            return Refusal("MissingRequestInfo", "X-Date is missing")
+        if not _on_time(x_date, now):
+            return Refusal("InvalidTimestamp")
+        authorization = signature_v4.parse_authorization(header)
+        if authorization is None:
+            return Refusal("MissingSignature")
+        if authorization.access_key_id not in self._credentials.access_keys:
+            return Refusal("InvalidAccessKey")
+        return _check_scope(ask, authorization, x_date) or self._check_match(ask, authorization, x_date)
+
+    def _check_match(self, ask: Ask, authorization: Authorization, x_date: str) -> Refusal | None:
+        try:
+            canonical = signature_v4.canonical_request(
+                ask.received.method,
+                ask.received.query,
+                ask.received.headers,
+                authorization.signed_headers,
+                ask.received.body,
+            )
+        except ValueError:
+            return Refusal("SignatureDoesNotMatch", "the query is not UTF-8")
+        secret = self._credentials.access_keys[authorization.access_key_id]
+        expected = signature_v4.signature(secret, authorization, x_date, canonical)
+        return None if hmac.compare_digest(expected, authorization.signature) else Refusal("SignatureDoesNotMatch")
+
+    def _check_parameters(self, ask: Ask) -> Refusal | None:
+        if ask.action not in _ACTIONS or ask.param("Version") != VERSION or ask.received.method != "GET":
+            return Refusal("InvalidActionOrVersion")
+        if not ask.param("AppId"):
+            return Refusal("MissingParameter", "AppId is missing")
+        app = self._credentials.volcengine.get(ask.param("AppId"))
+        if app is None:
+            return Refusal("InvalidParameter.NotExistAppId")
+        if app.access_key_id != ask.holder:
+            return Refusal("AccessDenied.NoPermissionForApp")
+        if ask.action == "ListRoomInfo":
+            return _check_paging(ask)
+        if not ask.param("RoomId"):
+            return Refusal("MissingParameter", "RoomId is missing")
+        if len(ask.rooms) != 1 or not room_ids.well_formed(ask.api, ask.rooms[0], strict=self._strict_ids):
+            return Refusal("InvalidParameter.IllegalRoomID")
+        return None
+
+    def _online_users(self, ask: Ask, population: Population) -> Reply:
+        (room,) = ask.rooms
+        state = population.state("volcengine_rtc", room)
+        if not state.exists:
+            return self._success(ask, {"RoomExists": False}, Answered(room, 0, None, None, exists=False))
+        result = {
+            "TotalUser": state.users,
+            "TotalInvisibleUser": state.invisible,
+            "VisibleUserList": user_lists.ids(0, state.users - state.invisible),
+            "InvisibleUserList": user_lists.ids(state.users - state.invisible, state.users)
+            if state.invisible <= MOST_INVISIBLE
+            else user_lists.ids(0, MOST_INVISIBLE),
+            "RoomExists": True,
+        }
+        return self._success(ask, result, Answered(room, state.users, None, state.invisible, exists=True))
+
+    def _room_info(self, ask: Ask, population: Population) -> Reply:
+        rooms = population.rooms("volcengine_rtc")
+        size = int(ask.param("PageSize") or 10)
+        first = (int(ask.param("PageNum") or 1) - 1) * size
+        page = [
+            {
+                "RoomId": room,
+                "CallId": f"call-{room}",
+                "IsFinished": False,
+                "ActiveUserNum": population.state("volcengine_rtc", room).users,
+            }
+            for room in rooms[first : first + size]
+        ]
+        return self._success(ask, {"Total": len(rooms), "HasMore": first + size < len(rooms), "RoomList": page})
+
+    def _success(self, ask: Ask, result: Mapping[str, object], *answered: Answered) -> Reply:
+        document = {"ResponseMetadata": self._metadata(ask), "Result": result}
+        return Reply(200, msgspec.json.encode(document), "0", answered)
+
+    def _metadata(self, ask: Ask) -> dict[str, object]:
+        authorization = signature_v4.parse_authorization(ask.received.headers.get("Authorization", ""))
+        return {
+            "RequestId": f"20240102030405{next(self._request_ids):018d}",
+            "Action": ask.action,
+            "Version": ask.param("Version"),
+            "Service": "rtc",
+            "Region": authorization.region if authorization else REGIONS[0],
+        }
+
+
+def _on_time(x_date: str, now: float) -> bool:
+    if not _X_DATE.fullmatch(x_date):
+        return False
+    try:
+        signed = datetime.fromisoformat(x_date).timestamp()
+    except ValueError:
+        return False
+    return abs(signed - now) <= TOLERANCE
+
+
+def _check_scope(ask: Ask, authorization: Authorization, x_date: str) -> Refusal | None:
+    headers, signed = ask.received.headers, authorization.signed_headers
+    if authorization.service != "rtc" or authorization.region not in REGIONS or authorization.date != x_date[:8]:
+        return Refusal("SignatureDoesNotMatch", "the scope is not this service, a known region and the day of X-Date")
+    if missing := [name for name in _must_sign(headers) if name not in signed]:
+        return Refusal("SignatureDoesNotMatch", f"SignedHeaders lack {', '.join(missing)}")
+    if list(signed) != sorted(set(signed)):
+        return Refusal("SignatureDoesNotMatch", "SignedHeaders are not sorted")
+    if headers.get("X-Content-Sha256", "") != sha256(ask.received.body).hexdigest():
+        return Refusal("SignatureDoesNotMatch", "X-Content-Sha256 is not the hash of the body")
+    return None
+
+
+def _must_sign(headers: Mapping[str, str]) -> tuple[str, ...]:
+    return (*_MUST_SIGN, "x-security-token") if "X-Security-Token" in headers else _MUST_SIGN
+
+
+def _check_paging(ask: Ask) -> Refusal | None:
+    for name, default, most in (("PageNum", "1", 10**6), ("PageSize", "10", _MOST_PER_PAGE)):
+        text = ask.param(name) or default
+        if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+            return Refusal("InvalidParameter", f"{name}: 1 to {most}")
+    for name in ("StartTime", "EndTime"):
+        try:
+            datetime.fromisoformat(ask.param(name))
+        except ValueError:
+            return Refusal("InvalidParameter", f"{name}: not a moment as in RFC 3339")
+    return None

@@ -1,0 +1,146 @@
+"""The truth: which rooms there are, and every number of users they ever held."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from exporter.simulator import room_ids
+from exporter.simulator.clock import Clock
+from exporter.simulator.population import ABSENT, Curve, State
+from exporter.simulator.settings import APIS
+
+MOST_STEPS = 200_000
+"""How many changes of one room a window may span."""
+
+__all__ = ["ABSENT", "State", "World"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scripted:
+    """From `at` on (Unix seconds) the room is in that state; None gives it back to its curve."""
+
+    at: float
+    state: State | None
+
+
+class World:
+    """
+    Rooms per API and their populations.
+
+    Rooms known at start follow their curve; what a script sets holds until the next script and is remembered for ever.
+    A room that neither knows does not exist. Moments are Unix seconds; where none is given, now.
+    """
+
+    def __init__(self, *, seed: int, rooms: Mapping[str, int], clock: Clock, churn: float = 0.15) -> None:
+        self._seed, self._churn, self._clock = seed, churn, clock
+        self._curves: dict[str, dict[str, Curve | None]] = {
+            api: dict.fromkeys(room_ids.sample(api, rooms.get(api, 0), seed)) for api in APIS
+        }
+        self._at_start = {api: tuple(curves) for api, curves in self._curves.items()}
+        self._scripts: dict[str, dict[str, list[_Scripted]]] = {api: {} for api in APIS}
+
+    def room_ids(self, api: str) -> list[str]:
+        """The rooms known at start, existing now or not. Stable for a seed; fewer rooms are the head of more."""
+        return list(self._at_start[api])
+
+    def known(self, api: str) -> list[str]:
+        """The rooms known at start, and those that a script made."""
+        curves = self._curves[api]
+        return [*curves, *(room for room in self._scripts[api] if room not in curves)]
+
+    def state(self, api: str, room: str, at: float | None = None) -> State:
+        """What is true of a room at a moment."""
+        moment = self._clock.time() if at is None else at
+        if scripts := self._scripts[api].get(room):
+            index = bisect_right(scripts, moment, key=lambda script: script.at)
+            scripted = scripts[index - 1].state if index else None
+            if scripted is not None:
+                return scripted
+        curve = self._curve(api, room)
+        return ABSENT if curve is None else curve.state(curve.step_at(moment))
+
+    def users(self, api: str, room: str, at: float | None = None) -> int:
+        """Users in the room; 0 when it does not exist."""
+        return self.state(api, room, at).users
+
+    def exists(self, api: str, room: str, at: float | None = None) -> bool:
+        """Whether the room exists."""
+        return self.state(api, room, at).exists
+
+    def states(self, api: str, room: str, start: float, end: float) -> list[State]:
+        """
+        Every state that the room was in between `start` and `end`, both included, in order, each as often as it came.
+
+        Raises:
+            ValueError: The window is reversed, or spans more than 200,000 changes.
+        """
+        if end < start:
+            raise ValueError(f"the window ends ({end}) before it starts ({start})")
+        states: list[State] = []
+        for first, last, scripted in self._stretches(api, room, start, end):
+            curve = self._curve(api, room)
+            if scripted is not None:
+                states.append(scripted)
+            elif curve is None:
+                states.append(ABSENT)
+            else:
+                steps = range(curve.step_at(first), curve.step_at(last) + 1)
+                if len(steps) > MOST_STEPS:
+                    raise ValueError(f"the window of {end - start:.0f} s spans more than {MOST_STEPS} changes")
+                states.extend(curve.state(step) for step in steps)
+        return states
+
+    def values(self, api: str, room: str, start: float, end: float) -> set[int]:
+        """Every number of users that it held between `start` and `end`, both included; 0 while it did not exist."""
+        return {state.users for state in self.states(api, room, start, end)}
+
+    def set(self, api: str, room: str, users: int, *, admin: int = 0, invisible: int = 0) -> None:
+        """
+        Fix the room's users from now on; it exists from now on.
+
+        Raises:
+            ValueError: A negative number, or more admin or invisible users than users.
+        """
+        if not 0 <= max(admin, invisible) <= users or min(admin, invisible) < 0:
+            raise ValueError(f"{users} users, {admin} of them admin, {invisible} invisible: not possible")
+        self._script(api, room, State(users, admin, invisible, exists=True))
+
+    def create(self, api: str, room: str, users: int = 1) -> None:
+        """Make the room, with its first users."""
+        self.set(api, room, users)
+
+    def destroy(self, api: str, room: str) -> None:
+        """The room does not exist from now on."""
+        self._script(api, room, ABSENT)
+
+    def release(self, api: str, room: str) -> None:
+        """Give the room back to its own curve; a room without one is gone."""
+        self._script(api, room, None)
+
+    def _script(self, api: str, room: str, state: State | None) -> None:
+        scripts = self._scripts[api].setdefault(room, [])
+        now = self._clock.time()
+        # A wall clock that was set back must not unsort the history.
+        scripts.append(_Scripted(max(now, scripts[-1].at) if scripts else now, state))
+
+    def _stretches(self, api: str, room: str, start: float, end: float) -> Iterator[tuple[float, float, State | None]]:
+        """The window, cut where a script took over: (from, to, scripted state or None for the curve)."""
+        scripts = self._scripts[api].get(room, [])
+        index = bisect_right(scripts, start, key=lambda script: script.at)
+        current, since = scripts[index - 1].state if index else None, start
+        for script in scripts[index:]:
+            if script.at > end:
+                break
+            yield since, script.at, current
+            current, since = script.state, script.at
+        yield since, end, current
+
+    def _curve(self, api: str, room: str) -> Curve | None:
+        """Made when first asked for: a world of 100,000 rooms starts at once."""
+        curves = self._curves[api]
+        if room not in curves:
+            return None
+        curve = curves[room]
+        if curve is None:
+            curve = curves[room] = Curve.of(self._seed, api, room, self._churn)
+        return curve

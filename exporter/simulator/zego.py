@@ -1,0 +1,187 @@
+"""ZEGO's gateway: `DescribeUserNum` of RTC and `QueryRoomUserList` of ZIM."""
+
+import hmac
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import md5
+
+import msgspec
+
+from exporter.simulator import room_ids, user_lists
+from exporter.simulator.apps import Credentials, ZegoApp
+from exporter.simulator.clock import Clock
+from exporter.simulator.codes import CODES
+from exporter.simulator.exchange import Answered, Ask, Population, Received, Refusal, Reply, query_params
+from exporter.simulator.nonces import Nonces
+
+MOST_ROOMS = 10
+TOLERANCE = 600
+"""Seconds that a timestamp may be off, either way."""
+
+_APIS = {"DescribeUserNum": "zego_rtc", "QueryRoomUserList": "zego_zim"}
+_LARGEST_APP_ID = 2**32 - 1
+_MOST_PER_PAGE = 500
+_NONCE = re.compile(r"[0-9a-fA-F]{16}")
+_WHOLE = re.compile(r"[0-9]{1,19}")
+
+
+class ZegoGateway:
+    """Both products share address, signature and gateway codes; their own codes differ."""
+
+    def __init__(self, credentials: Credentials, clock: Clock, *, strict_ids: bool) -> None:
+        self._credentials, self._clock, self._strict_ids = credentials, clock, strict_ids
+        self._nonces: dict[str, Nonces] = {}
+        self._request_ids = itertools.count(7840039829955402142)
+
+    def read(self, received: Received) -> Ask | None:
+        """Everything on `/`; Volcengine, which lives there too, is asked first."""
+        if received.path != "/":
+            return None
+        params = query_params(received.query) or {}
+        action = (params.get("Action") or [""])[0]
+        api = _APIS.get(action, "zego_rtc")
+        app = (params.get("AppId") or [""])[0]
+        known = app if app in self._credentials.zego else ""
+        test = api == "zego_rtc" and (params.get("IsTest") or [""])[0] == "true"
+        rooms = params.get("RoomId[]" if api == "zego_rtc" else "RoomId", ())
+        return Ask(
+            received, api, action, known, "zego_rtc/test" if test else api, known, tuple(dict.fromkeys(rooms)), params
+        )
+
+    def check(self, ask: Ask, now: float) -> Refusal | None:
+        """The gateway's checks in its own order, then the product's."""
+        return (
+            _check_form(ask)
+            or _check_timestamp(ask, now)
+            or self._check_app(ask)
+            or self._check_signature(ask)
+            or self._check_parameters(ask)
+        )
+
+    def answer(self, ask: Ask, population: Population) -> Reply:
+        """Counts; for a ZIM room also a page of its users."""
+        return self._user_num(ask, population) if ask.api == "zego_rtc" else self._user_list(ask, population)
+
+    def refuse(self, ask: Ask, refusal: Refusal) -> Reply:
+        """HTTP 200, the code in the body."""
+        message = refusal.message or CODES[ask.api].messages.get(refusal.code, "failed")
+        document = {"Code": int(refusal.code), "Message": message, "RequestId": self._request_id()}
+        return Reply(refusal.status or 200, msgspec.json.encode(document), refusal.code)
+
+    def _check_app(self, ask: Ask) -> Refusal | None:
+        app = self._credentials.zego.get(ask.param("AppId"))
+        if app is None:
+            return Refusal("100000011")
+        if not app.server_secret:
+            return Refusal("100000010")
+        if not app.production and ask.param("IsTest") != "true":
+            return Refusal("100000016")
+        return None if ask.api in app.services else Refusal("100000017")
+
+    def _check_signature(self, ask: Ask) -> Refusal | None:
+        app = self._credentials.zego[ask.param("AppId")]
+        nonce = ask.param("SignatureNonce")
+        if not hmac.compare_digest(
+            signature(app, nonce, ask.param("Timestamp")).encode(), ask.param("Signature").encode()
+        ):
+            return Refusal("100000005")
+        if ask.app not in self._nonces:
+            self._nonces[ask.app] = Nonces(self._clock)
+        nonces = self._nonces[ask.app]
+        return (
+            None
+            if nonces.spend(int(nonce, 16))
+            else Refusal("100000005", "invalid signature: SignatureNonce was used before")
+        )
+
+    def _check_parameters(self, ask: Ask) -> Refusal | None:
+        if ask.api == "zego_rtc":
+            given = ask.params.get("RoomId[]", ())
+            if not 1 <= len(given) <= MOST_ROOMS:
+                return Refusal("2", f"RoomId[]: 1 to {MOST_ROOMS} rooms, not {len(given)}")
+            if any(room_ids.too_long(ask.api, room) for room in given):
+                return Refusal("3")
+            sound = all(room_ids.well_formed(ask.api, room, strict=self._strict_ids) for room in given)
+            return None if sound else Refusal("2", "RoomId[]: invalid room id")
+        if len(ask.rooms) != 1 or not room_ids.well_formed(ask.api, ask.rooms[0], strict=self._strict_ids):
+            return Refusal("660000002", "RoomId: invalid parameter")
+        if ask.param("Mode") not in ("", "0", "1"):
+            return Refusal("660000002", "Mode: 0 or 1")
+        for name in ("NextFlag", "Limit"):
+            if ask.param(name) and not _WHOLE.fullmatch(ask.param(name)):
+                return Refusal("660000002", f"{name}: not a number")
+        return None
+
+    def _user_num(self, ask: Ask, population: Population) -> Reply:
+        answered = []
+        for room in ask.rooms:
+            state = population.state("zego_rtc", room)
+            answered.append(Answered(room, state.users, state.admin, None, None))
+        counts = [
+            {"RoomId": room, "UserCount": users, "AdminUserCount": admin} for room, users, admin, _, _ in answered
+        ]
+        return self._success({"Data": {"UserCountList": counts}}, *answered)
+
+    def _user_list(self, ask: Ask, population: Population) -> Reply:
+        (room,) = ask.rooms
+        state = population.state("zego_zim", room)
+        if not state.exists:
+            return replace(
+                self.refuse(ask, Refusal("660300001")), answered=(Answered(room, 0, None, None, exists=False),)
+            )
+        if not state.users:
+            return replace(self.refuse(ask, Refusal("660300008")), answered=(Answered(room, 0, None, None, None),))
+        limit = min(int(ask.param("Limit") or _MOST_PER_PAGE), _MOST_PER_PAGE)
+        page = int(ask.param("NextFlag") or 0)
+        first, last = page * limit, min((page + 1) * limit, state.users)
+        more = limit > 0 and last < state.users
+        reverse_of = state.users if ask.param("Mode") == "1" else None
+        users = user_lists.objects("UserId", "UserName", first=first, last=last, reverse_of=reverse_of)
+        document = {"Count": state.users, "NextFlag": str(page + 1) if more else "0", "UserList": users}
+        return self._success(document, Answered(room, state.users, None, None, exists=True))
+
+    def _success(self, document: Mapping[str, object], *answered: Answered) -> Reply:
+        envelope = {"Code": 0, "Message": "success", "RequestId": self._request_id()}
+        return Reply(200, msgspec.json.encode(envelope | dict(document)), "0", answered)
+
+    def _request_id(self) -> str:
+        return str(next(self._request_ids))
+
+
+def signature(app: ZegoApp, nonce: str, timestamp: str) -> str:
+    """What `Signature` should say: 32 lowercase hex digits."""
+    return md5(f"{app.app_id}{nonce}{app.server_secret}{timestamp}".encode(), usedforsecurity=False).hexdigest()
+
+
+def _check_form(ask: Ask) -> Refusal | None:
+    app_id, nonce = ask.param("AppId"), ask.param("SignatureNonce")
+    if query_params(ask.received.query) is None:
+        return Refusal("2" if ask.api == "zego_rtc" else "660000002", "the query is not UTF-8")
+    if not ask.action:
+        return Refusal("100000006")
+    if ask.action not in _APIS or ask.received.method != "GET":
+        return Refusal("100000007")
+    if not _WHOLE.fullmatch(app_id) or int(app_id) > _LARGEST_APP_ID:
+        return Refusal("100000001")
+    if not nonce:
+        return Refusal("100000008")
+    if not ask.param("Signature"):
+        return Refusal("100000009")
+    if not ask.param("SignatureVersion"):
+        return Refusal("100000013")
+    if ask.param("SignatureVersion") != "2.0":
+        return Refusal("100000014")
+    if ask.param("IsTest") not in ("", "true", "false"):
+        return Refusal("2" if ask.api == "zego_rtc" else "660000002", "IsTest: true or false")
+    return None if _NONCE.fullmatch(nonce) else Refusal("100000008", "SignatureNonce: not 16 hex digits")
+
+
+def _check_timestamp(ask: Ask, now: float) -> Refusal | None:
+    timestamp = ask.param("Timestamp")
+    if not timestamp:
+        return Refusal("100000002")
+    if not _WHOLE.fullmatch(timestamp):
+        return Refusal("100000003")
+    return None if abs(int(timestamp) - now) <= TOLERANCE else Refusal("100000004")
