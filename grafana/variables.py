@@ -1,0 +1,115 @@
+"""
+The variables at the top of every dashboard, and how a query uses them.
+
+Room ids, source names and file names are hostile text. Grafana's own escaping for Prometheus leaves double quotes alone
+and needs a feature toggle to do better, so every value goes into a backtick string as an escaped regular expression:
+there PromQL interprets nothing, and the one character that ends it is a backtick. A room whose id holds one is not
+offered.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders.dashboard import DatasourceVariable, QueryVariable, TextBoxVariable
+from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableOption, VariableRefresh, VariableSort
+
+from exporter.metrics.catalogue import BUILD_INFO, ROOM_INFO, ROOM_USERS, SOURCE_UP, Metric
+
+DATASOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
+MOST_ROOMS: Final = 500
+"""Rooms that the list offers at once; a browser does not enjoy 100,000."""
+
+_ALL: Final = VariableOption(selected=True, text=["All"], value=["$__all"])
+
+
+def _chosen(label: str) -> str:
+    return f"{label}=~`${{{label}:regex}}`"
+
+
+OF_INSTANCE: Final = _chosen("instance")
+OF_SOURCE: Final = ",".join([OF_INSTANCE, *map(_chosen, ("vendor", "api", "source"))])
+OF_ROOM: Final = ",".join([OF_SOURCE, _chosen("room")])
+_LIKE_FILTER: Final = f"{OF_SOURCE},room=~`(?i).*${{room_filter:regex}}.*`"
+
+
+def select(metric: Metric | str, matchers: str, more: str = "") -> str:
+    """
+    The selector of a metric's series.
+
+    Args:
+        metric: One of the catalogue, or the name of a recorded series.
+        matchers: One of ``OF_INSTANCE``, ``OF_SOURCE``, ``OF_ROOM``.
+        more: Further matchers, for instance ``state="ok"``.
+    """
+    name = metric if isinstance(metric, str) else metric.name
+    inside = ",".join(part for part in (matchers, more) if part)
+    return f"{name}{{{inside}}}" if inside else name
+
+
+def datasource() -> DatasourceVariable:
+    """Which Prometheus is asked."""
+    return (
+        DatasourceVariable("datasource")
+        .label("Data source")
+        .description("The Prometheus that scrapes the exporter.")
+        .type("prometheus")
+    )
+
+
+def of_sources() -> list[QueryVariable]:
+    """Instance, vendor, api and source; each offers what the ones before it leave over."""
+    return [
+        _labels("instance", BUILD_INFO, "", "Exporters that are scraped."),
+        _labels("vendor", SOURCE_UP, OF_INSTANCE, "Vendors of the chosen instances."),
+        _labels("api", SOURCE_UP, f"{OF_INSTANCE},{_chosen('vendor')}", "APIs of the chosen vendors."),
+        _labels("source", SOURCE_UP, OF_SOURCE.rpartition(",")[0], "Sources of the chosen APIs."),
+    ]
+
+
+def room_filter() -> TextBoxVariable:
+    """What the ids of the rooms on offer contain."""
+    return (
+        TextBoxVariable("room_filter")
+        .label("Room contains")
+        .description("Offers only rooms whose id contains this text, in upper or lower case.")
+        .default_value("")
+    )
+
+
+def room() -> QueryVariable:
+    """One room of the chosen sources, the fullest first; rooms that nothing is known of come last."""
+    known = f"max by (room) ({select(ROOM_USERS, _LIKE_FILTER)})"
+    watched = f"max by (room) (0 * {select(ROOM_INFO, _LIKE_FILTER)})"
+    return (
+        _query("room", f"query_result(topk({MOST_ROOMS}, {known} or {watched}))")
+        .label("Room")
+        .description(
+            f"The {MOST_ROOMS} fullest rooms of the chosen sources; to find another, say what its id contains."
+            " Ids with a backtick are not offered, since no query can quote them: see the exporter's own page."
+        )
+        .regex(r'/^\{room="([^`]*)"\}/')
+        .sort(VariableSort.DISABLED)
+    )
+
+
+def _labels(label: str, metric: Metric, matchers: str, description: str) -> QueryVariable:
+    return (
+        _query(label, f"label_values({select(metric, matchers)}, {label})")
+        .label(label.capitalize() if label != "api" else "API")
+        .description(description)
+        .sort(VariableSort.ALPHABETICAL_ASC)
+        .multi(multi=True)
+        .include_all(include_all=True)
+        .all_value(".*")
+        .current(_ALL)
+    )
+
+
+def _query(name: str, query: str) -> QueryVariable:
+    return (
+        QueryVariable(name)
+        .datasource(DATASOURCE)
+        .query({"query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"})
+        .refresh(VariableRefresh.ON_DASHBOARD_LOAD)
+    )
