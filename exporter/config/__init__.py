@@ -1,0 +1,113 @@
+"""
+From a YAML file to frozen, validated models, or to every problem that the file has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from exporter.config import credentials
+from exporter.config.budgets import agree
+from exporter.config.errors import ConfigError, Problems, describe
+from exporter.config.files import decode, read_file
+from exporter.config.garbage import collection_paused
+from exporter.config.keys import Surroundings
+from exporter.config.models import Config, SourceConfig
+from exporter.config.room_list import RESERVED_LABELS
+from exporter.config.sources import read_source
+from exporter.config.tree import List, Map, Place, Value, dismantle
+from exporter.config.yaml_text import compose
+from exporter.vendors import APIS
+
+__all__ = ["RESERVED_LABELS", "Config", "ConfigError", "SourceConfig", "load", "parse", "reread_secrets"]
+
+_SECRET_NAMES: Final = frozenset(name for codec in APIS.values() for name in codec.source_model.secret_fields())
+
+
+def load(path: Path, env: Mapping[str, str]) -> Config:
+    """
+    The config of a file. Blocks, so it is for a thread when a loop runs.
+
+    Args:
+        env: The environment, for secrets.
+
+    Raises:
+        ConfigError: Every problem of the file.
+    """
+    problems = Problems(path)
+    data = read_file(path, problems)
+    problems.raise_any()
+    return parse(data or b"", path, env)
+
+
+def parse(text: str | bytes, path: Path, env: Mapping[str, str]) -> Config:
+    """
+    The config in a file's text.
+
+    Args:
+        path: Of the file, for errors; relative paths in the text begin in its folder.
+        env: The environment, for secrets.
+
+    Raises:
+        ConfigError: Every problem of the text.
+    """
+    if isinstance(text, bytes):
+        problems = Problems(path)
+        decoded = decode(text, problems)
+        problems.raise_any()
+        text = decoded or ""
+    problems = Problems(path, text, _SECRET_NAMES)
+    around = Surroundings(path.absolute().parent, env, problems, [])
+    with collection_paused():
+        root = compose(text, problems)
+        sources = _read_root(root, around)
+        dismantle(root)
+    problems.raise_any()
+    return Config(path, sources, tuple(around.warnings))
+
+
+def reread_secrets(config: SourceConfig) -> SourceConfig:
+    """
+    The source with its ``*_file`` secrets as the files hold them now. Blocks.
+
+    Raises:
+        ConfigError: A file cannot be read, or holds no secret.
+    """
+    return replace(config, source=credentials.reread(config.source))
+
+
+def _read_root(root: Value | None, around: Surroundings) -> tuple[SourceConfig, ...]:
+    problems = around.problems
+    top = Place("", 1)
+    if not isinstance(root, Map):
+        problems.add(top, describe(root), "a mapping with sources")
+        return ()
+    problems.add_unknown_keys(top, root, ("sources",))
+    items = root.get("sources")
+    here = top.key(root, "sources")
+    if not isinstance(items, List) or not items:
+        problems.add(here, "an empty list" if items == [] else describe(items), "a list of sources, one at least")
+        return ()
+    drafts = []
+    for index, item in enumerate(items):
+        place = here.item(items, index)
+        if config := read_source(item, place, around):
+            drafts.append((config, place))
+    _check_names(items, here, problems)
+    return agree(drafts, problems)
+
+
+def _check_names(items: List, here: Place, problems: Problems) -> None:
+    first: dict[str, Place] = {}
+    for index, item in enumerate(items):
+        name = item.get("name") if isinstance(item, Map) else None
+        if isinstance(item, Map) and isinstance(name, str) and name:
+            place = here.item(items, index).key(item, "name")
+            if name in first:
+                found = f"{problems.show(name)} again, first in line {first[name].line}"
+                problems.add(place, found, "a name that no other source has")
+            else:
+                first[name] = place

@@ -1,0 +1,131 @@
+"""
+What is wrong with a file, told so that it can be mended: file, line, key path, what was found, what is accepted.
+
+Every problem of a file is collected before any is reported, and no secret is ever among the words.
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+from exporter.config.tree import List, ManyLines, Map, Place, speakable
+from exporter.model import REDACTED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+REPORTED_PROBLEMS: Final = 20
+SHOWN_LENGTH: Final = 60
+_SHORTEST_SECRET: Final = 4
+
+
+class ConfigError(Exception):
+    """
+    A config that cannot be used; one line for each problem, in the order of the file.
+
+    Args:
+        problems: At least one; the first twenty are told, the others counted.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        told = self.problems[:REPORTED_PROBLEMS]
+        rest = len(self.problems) - len(told)
+        return "\n".join((*told, *([f"and {rest} more"] if rest else ())))
+
+
+class Problems:
+    """
+    The problems of one file.
+
+    Args:
+        file: As the operator wrote it.
+        text: The file's text, searched for secrets before any value is shown.
+        secret_names: Keys whose values are secrets.
+    """
+
+    def __init__(self, file: Path | str, text: str = "", secret_names: Iterable[str] = ()) -> None:
+        self._file = str(file)
+        self._text = text
+        self._secret_names = tuple(secret_names)
+        self._secrets: tuple[str, ...] | None = None
+        self._found: list[tuple[int, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def add(self, place: Place | None, found: str, accepted: str) -> None:
+        """
+        Note a problem; without a place it concerns the file as a whole.
+
+        Args:
+            found: In words, or as ``show`` and ``describe`` give it.
+        """
+        self._found.append((place.line if place else 0, f"{self.locate(place)}: found {found}; accepted: {accepted}"))
+
+    def add_unknown_keys(self, place: Place, mapping: Map, known: Iterable[str]) -> None:
+        """Note keys that nobody reads, each with the nearest one that somebody does. Their values are never shown."""
+        accepted = sorted(known)
+        for key, value in mapping.items():
+            if key in accepted:
+                continue
+            if name := speakable(key, value):
+                nearest = get_close_matches(name, accepted, n=1)
+                hint = f" (did you mean {nearest[0]}?)" if nearest else ""
+                self.add(place.key(mapping, key), f"an unknown key{hint}", ", ".join(accepted))
+            else:
+                here = Place(place.path, mapping.line_of(key))
+                self.add(here, "an unknown key, not shown here as it may be part of a secret", ", ".join(accepted))
+
+    def locate(self, place: Place | None) -> str:
+        if place is None:
+            return self._file
+        return f"{self._file}:{place.line}" + (f": {place.path}" if place.path else "")
+
+    def show(self, text: str) -> str:
+        """The text as an error may print it: quoted, escaped, cut at 60 characters, free of the file's secrets."""
+        if isinstance(text, ManyLines):
+            return "text of several lines"
+        for secret in self._known_secrets():
+            text = text.replace(secret, REDACTED)
+        return repr(text if len(text) <= SHOWN_LENGTH else text[:SHOWN_LENGTH] + "…")
+
+    def _known_secrets(self) -> tuple[str, ...]:
+        # Searched in the text and not in what it was parsed into: a typo can make a secret part of another value.
+        if self._secrets is None:
+            names = "|".join(map(re.escape, self._secret_names))
+            found = re.findall(rf"(?:{names})[\s'\":=]+([^\s,'\"\]}}]+)", self._text) if names else []
+            long_enough = {secret for secret in found if len(secret) >= _SHORTEST_SECRET}
+            self._secrets = tuple(sorted(long_enough, key=len, reverse=True))
+        return self._secrets
+
+    def messages(self) -> tuple[str, ...]:
+        return tuple(message for _, message in sorted(self._found, key=lambda problem: problem[0]))
+
+    def raise_any(self) -> None:
+        """
+        Raises:
+            ConfigError: There are problems.
+        """
+        if self._found:
+            raise ConfigError(self.messages())
+
+
+def describe(value: object) -> str:
+    """What kind of value stands where another kind is wanted, without its contents."""
+    match value:
+        case None | "":
+            return "nothing"
+        case str():
+            return "text"
+        case Map():
+            return "a mapping"
+        case List():
+            return "a list"
+    return type(value).__name__

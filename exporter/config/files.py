@@ -1,0 +1,39 @@
+"""
+Files as text, and what keeps a file from being that.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from exporter.config.errors import Problems
+from exporter.config.tree import Place
+
+LARGEST_FILE: Final = 64 * 2**20
+"""Bytes; 100,000 rooms with labels and thresholds take an eighth of it."""
+
+
+def read_file(path: Path, problems: Problems) -> bytes | None:
+    """The file's bytes; ``None`` if it cannot be read, and then the problem is noted."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        problems.add(None, (reason or "no path").lower(), "a readable file")
+        return None
+    if len(data) > LARGEST_FILE:
+        problems.add(None, f"over {LARGEST_FILE:,} bytes", "a smaller file")
+        return None
+    return data
+
+
+def decode(data: bytes, problems: Problems) -> str | None:
+    """The bytes as text without a byte order mark; ``None`` if they are not UTF-8, and then the problem is noted."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        problems.add(Place("", line), f"the byte 0x{data[error.start]:02x}, which is not UTF-8", "UTF-8 text")
+        return None

@@ -1,0 +1,74 @@
+"""
+A config as the rest of the exporter sees it: checked, complete, frozen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from exporter.model import Room, Thresholds
+from exporter.vendors.codec import Codec
+from exporter.vendors.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """
+    One source with its defaults filled in.
+
+    Two of them are equal if a reload has nothing to do for this source.
+
+    Args:
+        source: The vendor's model, its secrets resolved.
+        interval: Wanted seconds between two readings of a room.
+        rate_limit: Calls per second, the same for every source of the budget.
+        timeout: Seconds for one call.
+        max_staleness: Seconds as configured; ``None``: 3 × the interval that the budget can keep, at least 30.
+        rooms: Those of the config itself, with the thresholds that hold for them.
+        rooms_files: Absolute paths whose last part may hold wildcards.
+        thresholds: For the rooms of ``rooms_files``.
+    """
+
+    name: str
+    api: str
+    vendor: str
+    codec: Codec
+    source: Source = field(repr=False)
+    interval: float
+    rate_limit: float
+    budget: str
+    timeout: float
+    max_staleness: float | None
+    base_url: str
+    rooms: tuple[Room, ...] = field(repr=False)
+    rooms_files: tuple[str, ...]
+    thresholds: Thresholds
+
+    def same_client(self, other: SourceConfig) -> bool:
+        """
+        Whether this source can go on as the other one without a restart.
+
+        Rooms, thresholds, interval, rate limit and staleness can change on the way; API, budget, credentials, address,
+        proxy and time-out cannot.
+        """
+        return self._client() == other._client()
+
+    def _client(self) -> tuple[Any, ...]:
+        source = self.source.model_copy(update={"interval": None, "rate_limit": None, "max_staleness": None})
+        secret_files = [getattr(getattr(source, name), "file", None) for name in source.secret_fields()]
+        return self.name, self.api, self.budget, self.base_url, source, secret_files
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """
+    Args:
+        path: The file that it was read from.
+        warnings: What is accepted but looks like a mistake, a line each.
+    """
+
+    path: Path
+    sources: tuple[SourceConfig, ...]
+    warnings: tuple[str, ...] = ()

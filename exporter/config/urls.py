@@ -1,0 +1,67 @@
+"""
+Addresses: the vendor's base URL and a proxy's.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import Final
+
+BASE_URL_ACCEPTED: Final = "a URL such as https://rtc-api.zego.im: scheme, host, perhaps a port; no user, path or query"
+HTTPS_ACCEPTED: Final = "https; http only on loopback (127.0.0.0/8, ::1, localhost) or with allow_http: true"
+PROXY_ACCEPTED: Final = "a URL such as http://proxy:3128: scheme, perhaps user:password@, host, perhaps a port; no path"
+
+_URL: Final = re.compile(
+    r"(?P<scheme>https?)://"
+    r"(?P<user>[^\s/?#@\\]*@)?"
+    r"(?P<host>\[[0-9a-f:.]+\]|[0-9a-z](?:[0-9a-z._-]*[0-9a-z])?)"
+    r"(?::(?P<port>[0-9]{1,5}))?/?",
+    re.ASCII | re.IGNORECASE,
+)
+_HIGHEST_PORT: Final = 65535
+
+
+def read_base_url(text: str, *, allow_http: bool) -> str:
+    """
+    The URL without a final slash, scheme and host in lower case.
+
+    Raises:
+        ValueError: What is accepted instead.
+    """
+    match = _match(text)
+    if match is None or match["user"]:
+        raise ValueError(BASE_URL_ACCEPTED)
+    if match["scheme"].lower() == "http" and not (allow_http or is_loopback(match["host"])):
+        raise ValueError(HTTPS_ACCEPTED)
+    return text.removesuffix("/").lower()
+
+
+def read_proxy(text: str) -> str:
+    """
+    Raises:
+        ValueError: What is accepted instead.
+    """
+    if _match(text) is None:
+        raise ValueError(PROXY_ACCEPTED)
+    return text
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a URL's host is this machine for sure; names other than ``localhost`` are not looked up."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _match(text: str) -> re.Match[str] | None:
+    match = _URL.fullmatch(text)
+    if match is None or not 0 < int(match["port"] or 1) <= _HIGHEST_PORT:
+        return None
+    if match["host"].startswith("["):
+        try:
+            ip_address(match["host"][1:-1])
+        except ValueError:
+            return None
+    return match
