@@ -1,0 +1,144 @@
+"""
+`docker compose up` brings everything up, wired together, with data at once.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.simulator.apps import DEFAULT_APPS
+from exporter.simulator.room_ids import sample
+from exporter.simulator.settings import Settings
+from tests.deploy.project import PORT, ROOT, VERSION, document
+
+FOLDER = ROOT / "deploy/compose"
+
+
+@pytest.fixture
+def services():
+    """
+    The services of the Compose file.
+    """
+    return document("deploy/compose/compose.yml")["services"]
+
+
+@pytest.fixture
+def sources():
+    """
+    What the exporter watches there.
+    """
+    return document("deploy/compose/exporter.yml")["sources"]
+
+
+def secret(path):
+    """
+    What stands in the file that a container sees under /run/secrets.
+    """
+    file = document("deploy/compose/compose.yml")["secrets"][Path(path).name]["file"]
+    return (FOLDER / file).read_text(encoding="utf-8").strip()
+
+
+def test_the_image_is_this_version(services):
+    """
+    The tag names the packaged version.
+    """
+    assert f"rtc-room-exporter:{VERSION}" == services["exporter"]["image"]
+
+
+def test_other_images_are_pinned(services):
+    """
+    Nothing runs as whatever is newest today.
+    """
+    tags = {service["image"].partition(":")[2] for service in services.values() if "image" in service}
+
+    assert not tags & {"", "latest", "main"}
+
+
+def test_nothing_listens_beyond_this_machine(services):
+    """
+    Published ports are bound to loopback: the stack has no passwords.
+    """
+    ports = [port for service in services.values() for port in service.get("ports", [])]
+
+    assert f"127.0.0.1:{PORT}:{PORT}" in ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_every_mounted_file_is_there(services):
+    """
+    Compose makes an empty folder of a missing file, and the program behind it then fails in odd ways.
+    """
+    files = [mount.split(":")[0] for service in services.values() for mount in service.get("volumes", [])]
+    files += [secret["file"] for secret in document("deploy/compose/compose.yml")["secrets"].values()]
+
+    missing = [file for file in files if file.startswith(".") and not (FOLDER / file).exists()]
+    assert [] == missing
+
+
+def test_prometheus_finds_the_exporter_and_alertmanager(services):
+    """
+    The scrape and alerting targets are services of this file, at the ports they listen on.
+    """
+    config = document("deploy/compose/prometheus.yml")
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in config["scrape_configs"]}
+    (alertmanager,) = config["alerting"]["alertmanagers"]
+
+    assert [f"exporter:{PORT}"] == targets["rtc-room-exporter"]
+    assert [{"targets": ["alertmanager:9093"]}] == alertmanager["static_configs"]
+    assert {"exporter", "alertmanager"} <= set(services)
+
+
+def test_both_prometheus_configs_differ_in_host_names_alone():
+    """
+    What holds on one machine holds in containers.
+    """
+    alone = (ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8")
+    composed = (FOLDER / "prometheus.yml").read_text(encoding="utf-8")
+    composed = composed.replace("alertmanager:9093", "localhost:9093").replace(f"exporter:{PORT}", f"localhost:{PORT}")
+
+    assert [line for line in alone.splitlines() if "#" not in line] == [
+        line for line in composed.splitlines() if "#" not in line
+    ]
+
+
+def test_all_five_apis_are_watched(sources):
+    """
+    The first look shows everything that the exporter can do.
+    """
+    assert set(Settings().rooms) == {source["api"] for source in sources}
+
+
+def test_the_simulator_knows_every_room(sources):
+    """
+    Each watched room is one that the simulator has from its start.
+    """
+    for source in sources:
+        watched = {room["id"] if isinstance(room, dict) else room for room in source["rooms"]}
+        assert watched <= set(sample(source["api"], Settings().rooms[source["api"]], Settings().seed))
+
+
+def test_the_simulator_knows_the_credentials(sources):
+    """
+    Apps and secret files are the simulator's own.
+    """
+    by_api = {source["api"]: source for source in sources}
+
+    for api in ("zego_rtc", "zego_zim"):
+        assert DEFAULT_APPS.zego[0].app_id == by_api[api]["app_id"]
+        assert DEFAULT_APPS.zego[0].server_secret == secret(by_api[api]["server_secret_file"])
+    for api in ("tencent_im", "tencent_live"):
+        assert DEFAULT_APPS.tencent[0].sdk_app_id == by_api[api]["sdk_app_id"]
+        assert DEFAULT_APPS.tencent[0].identifier == by_api[api]["identifier"]
+        assert DEFAULT_APPS.tencent[0].secret_key == secret(by_api[api]["secret_key_file"])
+    assert DEFAULT_APPS.volcengine[0].app_id == by_api["volcengine_rtc"]["app_id"]
+    assert DEFAULT_APPS.volcengine[0].access_key_id == by_api["volcengine_rtc"]["access_key_id"]
+    assert DEFAULT_APPS.volcengine[0].secret_access_key == secret(by_api["volcengine_rtc"]["secret_access_key_file"])
+
+
+def test_the_simulator_listens_where_the_sources_call(services, sources):
+    """
+    One address on both sides.
+    """
+    (flag,) = [word for word in services["simulator"]["command"] if word.startswith("--web.listen-address=")]
+
+    assert {f"http://simulator:{flag.rpartition(':')[2]}"} == {source["base_url"] for source in sources}
