@@ -23,7 +23,7 @@ from typing import Final
 
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
-from exporter.model import Failure, FailureKind, Reading, Room
+from exporter.model import Reading, Room
 
 
 class RoomState(StrEnum):
@@ -167,12 +167,13 @@ class SourceTable:
         self.version += 1
         return None if previous is None else arrival.monotonic - previous
 
-    def fail(self, room_id: str, failure: Failure) -> None:
+    def fail(self, room_id: str) -> None:
         """Note that the last poll of a room gave no reading; what is published stays until it is too old."""
-        row = self._rows.get(room_id)
-        if row is not None:
-            refused = _REFUSED if failure.kind is FailureKind.REFUSED else self._flags[row] & _REFUSED
-            self._set_flags(row, self._flags[row] & ~_REFUSED | _FAILED | refused)
+        self._mark(room_id, _FAILED)
+
+    def refuse(self, room_id: str) -> None:
+        """Note that the vendor refuses to speak of this room."""
+        self._mark(room_id, _FAILED | _REFUSED)
 
     def forgive(self) -> None:
         """Let refused rooms be judged anew, since it was the source that was at fault and not its rooms."""
@@ -252,6 +253,11 @@ class SourceTable:
         self._users[row] = 0
         self._set_flags(row, self._flags[row] & (_FAILED | _REFUSED))
 
+    def _mark(self, room_id: str, flags: int) -> None:
+        row = self._rows.get(room_id)
+        if row is not None:
+            self._set_flags(row, self._flags[row] | flags)
+
     def _set_flags(self, row: int, flags: int) -> None:
         before = self._flags[row]
         if before != flags:
@@ -272,6 +278,9 @@ class Table:
 
     def __getitem__(self, source: str) -> SourceTable:
         return self._sources[source]
+
+    def __contains__(self, source: str) -> bool:
+        return source in self._sources
 
     def __iter__(self) -> Iterator[tuple[str, SourceTable]]:
         return iter(self._sources.items())

@@ -19,8 +19,8 @@ from typing import Final, Protocol
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    GCCollector,
     Gauge,
+    GCCollector,
     Histogram,
     PlatformCollector,
     ProcessCollector,
@@ -104,7 +104,12 @@ class SourceFigures:
 
 
 class SourceTelemetry:
-    """What a poller notes of its source while it works."""
+    """
+    What a poller notes of its source while it works.
+
+    ``clock_skew`` is our clock minus the vendor's in seconds; ``clock_shift`` the part of it that is taken off the
+    stamps of calls, 0 unless a signature was refused while the clocks differed.
+    """
 
     def __init__(self, vendor: str, api: str, source: str, budget: str, interval: float, table: SourceTable) -> None:
         self.vendor = vendor
@@ -118,9 +123,14 @@ class SourceTelemetry:
         self.failed_calls: dict[FailureKind, int] = dict.fromkeys(FailureKind, 0)
         self.strangers = 0
         self.clock_skew: float | None = None
+        self.clock_shift = 0.0
         self.failures: deque[FailureNote] = deque(maxlen=_FAILURES_KEPT)
         self._gaps: deque[float] = deque(maxlen=_GAPS_KEPT)
         self._last_success: tuple[float, float] | None = None
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        return self.vendor, self.api, self.source
 
     @property
     def last_success(self) -> float | None:

@@ -1,0 +1,218 @@
+"""
+The command line. Exit codes: 0 done, 1 something is wrong (a config, an address, a vendor's answer), 2 wrong usage,
+3 the rooms of a valid config do not fit their budgets.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+import uvloop
+
+from exporter import __version__, logs
+from exporter.app import Exporter, WebOptions, run
+from exporter.config import Config, ConfigError, load
+from exporter.demo import run_demo
+from exporter.metrics.catalogue import CATALOGUE
+from exporter.polling.load import TOLERANCE, BudgetLoad, budget_loads
+from exporter.probe import probe as probe_room
+from exporter.rooms import RoomsFiles
+from exporter.simulator import Settings, Simulator
+
+_WRONG: Final = 1
+_DO_NOT_FIT: Final = 3
+
+app = typer.Typer(
+    name="rtc-room-exporter",
+    help="How many people are in each live room right now, from ZEGO, Tencent Cloud and Volcengine to Prometheus.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _flag(name: str, text: str) -> Any:
+    twin = "RTC_EXPORTER_" + name.strip("-").replace(".", "_").replace("-", "_").upper()
+    return typer.Option(name, envvar=twin, help=text)
+
+
+ConfigFile = Annotated[Path, _flag("--config.file", "The YAML file that says what to poll.")]
+ListenAddress = Annotated[str, _flag("--web.listen-address", "[host]:port to listen on.")]
+TelemetryPath = Annotated[str, _flag("--web.telemetry-path", "Path of the metrics.")]
+EnableLifecycle = Annotated[bool, _flag("--web.enable-lifecycle", "Allow POST /-/reload.")]
+LogLevel = Annotated[logs.Level, _flag("--log.level", "Lowest level that is logged.")]
+LogFormat = Annotated[logs.Format, _flag("--log.format", "Form of a log line.")]
+
+
+@app.command("run")
+def run_command(
+    config_file: ConfigFile,
+    listen_address: ListenAddress = ":9877",
+    telemetry_path: TelemetryPath = "/metrics",
+    enable_lifecycle: EnableLifecycle = False,
+    log_level: LogLevel = logs.Level.INFO,
+    log_format: LogFormat = logs.Format.LOGFMT,
+) -> None:
+    """Poll the vendors and serve /metrics until SIGTERM or SIGINT; SIGHUP reloads the config."""
+    log = logs.configure(log_level, log_format)
+    options = WebOptions(listen_address, telemetry_path, enable_lifecycle)
+
+    async def main() -> None:
+        exporter = Exporter(lambda: load(config_file, os.environ), str(config_file), options, log)
+
+        def started() -> None:
+            log.info("started", version=__version__, listening=exporter.web.url, sources=len(exporter.sources))
+
+        await run(exporter, started)
+        log.info("stopped")
+
+    _run(main())
+
+
+@app.command()
+def check(config_file: ConfigFile) -> None:
+    """Validate a config, and tell for each budget whether its rooms fit; exit code 3 if some do not."""
+    config = _load(config_file)
+    for warning in config.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    watched = []
+    broken = False
+    for source in config.sources:
+        files = RoomsFiles(source)
+        files.scan()
+        watched.append((source, len(files.rooms)))
+        for state in files.files.values():
+            if state.error is not None:
+                typer.echo(state.error, err=True)
+                broken = True
+    budgets = budget_loads(watched)
+    for budget in budgets:
+        _print_budget(budget)
+    if broken:
+        raise typer.Exit(_WRONG)
+    tight = [budget.name for budget in budgets if not budget.fits]
+    if tight:
+        typer.echo(f"rooms do not fit: {', '.join(tight)}", err=True)
+        raise typer.Exit(_DO_NOT_FIT)
+    typer.echo(f"{config_file}: valid, and its rooms fit their budgets")
+
+
+@app.command()
+def probe(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Name of a source in the config.")],
+    room: Annotated[str, typer.Argument(metavar="ROOM", help="Id of a room, watched or not.")],
+    config_file: ConfigFile,
+) -> None:
+    """Make one call for one room and show request, reply and reading, without any secret."""
+    config = _load(config_file)
+    found = next((candidate for candidate in config.sources if candidate.name == source), None)
+    if found is None:
+        names = ", ".join(candidate.name for candidate in config.sources)
+        _fail(f"SOURCE: found {source!r}; accepted: {names}")
+    _run(probe_room(found, room, typer.echo))
+
+
+@app.command()
+def demo(
+    listen_address: ListenAddress = "127.0.0.1:9877",
+    telemetry_path: TelemetryPath = "/metrics",
+    log_level: LogLevel = logs.Level.INFO,
+    log_format: LogFormat = logs.Format.CONSOLE,
+) -> None:
+    """Run the simulator of all five vendors and an exporter that polls it; no credentials needed."""
+    log = logs.configure(log_level, log_format)
+
+    def started(exporter: Exporter, simulator: Simulator) -> None:
+        typer.echo(f"Live rooms of five simulated vendor APIs:  {exporter.web.url}/")
+        typer.echo(f"Metrics for Prometheus:                    {exporter.web.url}{telemetry_path}")
+        typer.echo(f"The simulator's own truth:                 {simulator.url}/_sim")
+        typer.echo("Counts appear within seconds, the first readings of every room within ten. Ctrl+C ends it.")
+
+    _run(run_demo(WebOptions(listen_address, telemetry_path, lifecycle=True), log, started))
+
+
+@app.command()
+def simulate(
+    listen_address: ListenAddress = "127.0.0.1:9878",
+    seed: Annotated[int, _flag("--seed", "Same seed, same rooms and populations.")] = 1,
+) -> None:
+    """Run the simulator of all five vendors alone, until SIGTERM or SIGINT."""
+
+    async def main() -> None:
+        simulator = Simulator(Settings(seed=seed))
+        host, port = parse_address(listen_address)
+        await simulator.start(host, port)
+        typer.echo(f"Five simulated vendor APIs: {simulator.url}, their truth and credentials: {simulator.url}/_sim")
+        with until_signal() as stopping:
+            await stopping.wait()
+        await simulator.stop()
+
+    _run(main())
+
+
+@app.command()
+def metrics() -> None:
+    """Print the catalogue of metrics as a Markdown table."""
+    typer.echo(metrics_table())
+
+
+@app.callback(invoke_without_command=True)
+def main_options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"rtc-room-exporter {__version__} (Python {platform.python_version()})")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of ``rtc-room-exporter``."""
+    app()
+
+
+def metrics_table() -> str:
+    """The catalogue in Markdown, as README shows it."""
+    rows = [
+        f"| `{metric.name}` | {metric.type} | {', '.join(metric.labels) or '–'} | {metric.help} |"
+        for metric in CATALOGUE
+    ]
+    return "\n".join(["| metric | type | labels | help |", "|---|---|---|---|", *rows])
+
+
+def _print_budget(budget: BudgetLoad) -> None:
+    verdict = "fits" if budget.fits else "DOES NOT FIT"
+    typer.echo(
+        f"budget {budget.name}: {verdict}; {budget.needed:.2f} calls/s needed, {budget.allowed:g} calls/s allowed"
+    )
+    for source in budget.sources:
+        late = source.kept_interval > TOLERANCE * source.config.interval
+        typer.echo(
+            f"  source {source.config.name} ({source.config.api}): {source.rooms} rooms, {source.calls} calls per"
+            f" interval of {source.config.interval:g}s, can keep {source.kept_interval:.1f}s"
+            f"{' (too slow: fewer rooms, a longer interval or a higher limit)' if late else ''}"
+        )
+
+
+def _load(path: Path) -> Config:
+    try:
+        return load(path, os.environ)
+    except ConfigError as error:
+        _fail(str(error))
+
+
+def _run(body: Coroutine[Any, Any, None]) -> None:
+    try:
+        uvloop.run(body)
+    except (ConfigError, OSError, ValueError) as error:
+        _fail(str(error))
+
+
+def _fail(reason: str) -> NoReturn:
+    typer.echo(reason, err=True)
+    raise typer.Exit(_WRONG)

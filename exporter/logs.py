@@ -1,0 +1,98 @@
+"""
+Logging: structlog on standard error, in one of three formats, with the libraries' own warnings in the same form.
+
+Polling must go on when nobody can take a line any more (a full disk, a closed pipe), so a line that cannot be written is
+dropped. Tracebacks are printed without local variables, since these may hold secrets.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from enum import StrEnum
+from typing import TextIO
+
+import structlog
+
+
+class Level(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Format(StrEnum):
+    LOGFMT = "logfmt"
+    JSON = "json"
+    CONSOLE = "console"
+
+
+def configure(level: Level, form: Format, stream: TextIO | None = None) -> structlog.typing.FilteringBoundLogger:
+    """
+    Set up logging for the process.
+
+    Args:
+        stream: Where lines go; standard error if left out.
+
+    Returns:
+        The logger that everything else is bound from.
+    """
+    forgiving = _Forgiving(stream or sys.stderr)
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+    ]
+    final = _final_processors(form)
+    structlog.configure(
+        processors=[*shared, *final],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(forgiving),  # type: ignore[arg-type]  # it writes and flushes
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(forgiving)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.raiseExceptions = False
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return logger
+
+
+def _final_processors(form: Format) -> list[structlog.typing.Processor]:
+    match form:
+        case Format.JSON:
+            return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        case Format.CONSOLE:
+            plain = structlog.dev.plain_traceback
+            return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+        case Format.LOGFMT:
+            order = ["ts", "level", "event"]
+            return [
+                structlog.processors.format_exc_info,
+                structlog.processors.LogfmtRenderer(key_order=order, drop_missing=True),
+            ]
+
+
+class _Forgiving:
+    """A text stream whose lines are lost, rather than the process, when they cannot be written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):
+            return 0
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            return

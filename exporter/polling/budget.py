@@ -1,0 +1,157 @@
+"""
+A budget at work: its slots go to whichever room of whichever source is due first.
+
+Sources *bid* by waiting for a slot. One timer is set to the moment at which both a slot is free and a bidder has a room
+due; it grants that slot and is set anew. The granted source binds its rooms only then. Later, with a connection in
+hand, the call passes the *gate*, which holds the limit on what is really written to the wire.
+
+While regular polls are due, retries take at most a fifth of the slots and suspect rooms at most a tenth: each slot
+granted then earns the lane that share of one slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from exporter.polling.clock import Clock
+from exporter.polling.pacer import Pacer
+from exporter.polling.planner import Lane
+
+_SHARES: Final = {Lane.SUSPECT: 0.1, Lane.RETRY: 0.2}
+
+
+class Bidder(Protocol):
+    """A source that may want a slot."""
+
+    def due(self, lane: Lane) -> float:
+        """Monotonic time at which a call of this lane may leave; infinity if none waits."""
+
+
+class Budget:
+    """
+    One vendor limit, shared by the sources that draw on it.
+
+    Args:
+        name: The label ``budget``.
+        limit: Calls per second.
+    """
+
+    def __init__(self, name: str, limit: float, clock: Clock) -> None:
+        self.name = name
+        self.pacer = Pacer(limit, clock.monotonic())
+        self._clock = clock
+        self._bidders: dict[Bidder, asyncio.Future[Lane | None]] = {}
+        self._credit = dict.fromkeys(_SHARES, 0.0)
+        self._timer: asyncio.TimerHandle | None = None
+        self._gate = asyncio.Lock()
+
+    @property
+    def limit(self) -> float:
+        return self.pacer.limit
+
+    @property
+    def pace(self) -> float:
+        return self.pacer.pace
+
+    @property
+    def calls(self) -> int:
+        return self.pacer.calls
+
+    async def slot(self, bidder: Bidder, until: float) -> Lane | None:
+        """
+        Wait until this bidder is granted a slot, and take it.
+
+        Args:
+            until: Monotonic time at which to give up.
+
+        Returns:
+            The lane that the slot is for, or ``None`` when the time is up.
+        """
+        loop = asyncio.get_running_loop()
+        granted: asyncio.Future[Lane | None] = loop.create_future()
+        self._bidders[bidder] = granted
+        self.arm()
+        expiry = loop.call_later(max(0.0, until - self._clock.monotonic()), _give_up, granted)
+        try:
+            return await granted
+        finally:
+            expiry.cancel()
+            self._bidders.pop(bidder, None)
+
+    def withdraw(self, bidder: Bidder) -> None:
+        """Let this bidder's wait for a slot end without one."""
+        if granted := self._bidders.get(bidder):
+            _give_up(granted)
+
+    def change_limit(self, limit: float) -> None:
+        """Keep to another limit from now on, without forgetting what was called under the old one."""
+        self.pacer.change_limit(limit)
+        self.arm()
+
+    def arm(self) -> None:
+        """Set the timer to the next moment at which a slot can be granted; call it whenever due times come closer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = min((bidder.due(lane) for bidder in self._waiting() for lane in Lane), default=math.inf)
+        if due < math.inf:
+            now = self._clock.monotonic()
+            moment = max(due, self.pacer.next_slot(now))
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, moment - now), self._grant)
+
+    async def gate(self) -> None:
+        """Wait, with a connection in hand, until one more request may be written; then count it as written."""
+        async with self._gate:
+            while (wait := self.pacer.next_write() - self._clock.monotonic()) > 0:
+                await asyncio.sleep(wait)
+            write = self.pacer.write(self._clock.monotonic())
+
+        def correct() -> None:
+            write.at = self._clock.monotonic()
+
+        # A request with a body is written by a task of aiohttp's, in the loop's next turn.
+        asyncio.get_running_loop().call_soon(correct)
+
+    def _waiting(self) -> Iterable[Bidder]:
+        return [bidder for bidder, granted in self._bidders.items() if not granted.done()]
+
+    def _grant(self) -> None:
+        self._timer = None
+        now = self._clock.monotonic()
+        if self.pacer.next_slot(now) <= now and (choice := self._choose(now)):
+            bidder, lane = choice
+            self.pacer.take_slot(now)
+            self._bidders[bidder].set_result(lane)
+        self.arm()
+
+    def _choose(self, now: float) -> tuple[Bidder, Lane] | None:
+        first: dict[Lane, tuple[float, Bidder]] = {}
+        for bidder in self._waiting():
+            for lane in Lane:
+                due = bidder.due(lane)
+                if due <= now and (lane not in first or due < first[lane][0]):
+                    first[lane] = (due, bidder)
+        if not first:
+            return None
+        if Lane.REGULAR not in first:
+            lane = min(first, key=lambda lane: first[lane][0])
+        else:
+            lane = self._by_share(first)
+        return first[lane][1], lane
+
+    def _by_share(self, first: dict[Lane, tuple[float, Bidder]]) -> Lane:
+        for lane, share in _SHARES.items():
+            self._credit[lane] = min(1.0, self._credit[lane] + share)
+        for lane in _SHARES:
+            if lane in first and self._credit[lane] >= 1.0:
+                self._credit[lane] -= 1.0
+                return lane
+        return Lane.REGULAR
+
+
+def _give_up(granted: asyncio.Future[Lane | None]) -> None:
+    if not granted.done():
+        granted.set_result(None)

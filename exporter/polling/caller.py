@@ -1,0 +1,192 @@
+"""
+One call over aiohttp: bytes out, bytes in. The only place that opens a socket to a vendor.
+
+One call is one request on the wire. aiohttp repeats an idempotent request by itself when a kept-alive connection
+breaks, outside the budget and with a nonce already used; a middleware turns that disconnect into our own error first.
+No redirect is followed. The budget's gate is passed with the connection in hand, right before the request is written.
+Library exceptions print URLs, and URLs carry signatures, so each is put into our own words here.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+from aiohttp.client_middlewares import ClientHandlerType
+from yarl import URL
+
+from exporter import __version__
+from exporter.metrics.table import Arrival
+from exporter.model import Failure, FailureKind, Request
+from exporter.polling.clock import Clock
+from exporter.polling.resolver import Resolver
+
+MAX_REPLY: Final = 8 * 1024 * 1024
+_CHUNK: Final = 256 * 1024
+_SKIP: Final = ("Content-Type",)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """
+    A reply as it came.
+
+    Args:
+        headers: Names in lower case.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    arrival: Arrival
+
+
+class _Disconnected(Exception):
+    """The connection broke while the request was under way."""
+
+
+class _TooLarge(Exception):
+    """The reply is longer than we read."""
+
+
+class _GatedConnector(aiohttp.TCPConnector):
+    """Hands out connections one by one, as the budget allows requests to be written."""
+
+    def __init__(self, gate: Callable[[], Awaitable[None]], **options: Any) -> None:
+        super().__init__(**options)
+        self._gate = gate
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.connector.Connection:
+        connection = await super().connect(req, traces, timeout)
+        try:
+            await self._gate()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+async def _never_send_again(request: aiohttp.ClientRequest, handler: ClientHandlerType) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Disconnected from error
+
+
+class Caller:
+    """
+    One source's connections to its vendor.
+
+    Args:
+        gate: Awaited with a connection in hand before each request is written.
+        rate: Calls per second that there can be; sizes the connection pool together with ``timeout``.
+        timeout: Seconds from the slot to the last byte of the reply.
+        ca_file: Certificates to trust instead of the system's.
+    """
+
+    def __init__(
+        self,
+        gate: Callable[[], Awaitable[None]],
+        clock: Clock,
+        rate: float,
+        timeout: float,
+        proxy: str | None = None,
+        ca_file: str | None = None,
+    ) -> None:
+        self._clock = clock
+        self._proxy = proxy
+        self._session = aiohttp.ClientSession(
+            connector=_GatedConnector(
+                gate,
+                limit=math.ceil(rate * timeout) + 1,
+                ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True,
+                resolver=Resolver(clock.monotonic),
+                use_dns_cache=False,
+                keepalive_timeout=75,
+            ),
+            middlewares=(_never_send_again,),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=timeout),
+            headers={"User-Agent": f"rtc-room-exporter/{__version__}"},
+            skip_auto_headers=_SKIP,
+            trust_env=False,
+        )
+
+    async def call(self, request: Request) -> Exchange | Failure:
+        """Send one request and read its reply; whatever goes wrong comes back as a failure."""
+        try:
+            async with self._session.request(
+                request.method,
+                URL(request.url, encoded=True),
+                headers=request.headers,
+                data=request.body or None,
+                proxy=self._proxy,
+                allow_redirects=False,
+            ) as response:
+                body = await _read(response)
+                arrival = Arrival(self._clock.monotonic(), round(self._clock.unix(), 3))
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return Exchange(response.status, headers, body, arrival)
+        except (aiohttp.ClientError, _Disconnected, _TooLarge, TimeoutError, OSError, ValueError) as error:
+            return _in_our_words(error)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._session.close()
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    length = response.content_length
+    if length is not None and length > MAX_REPLY:
+        raise _TooLarge
+    chunks = []
+    size = 0
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        size += len(chunk)
+        if size > MAX_REPLY:
+            raise _TooLarge
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _in_our_words(error: Exception) -> Failure:
+    """A failure for every exception that a call can end in; the exception's own text is never used."""
+    transient, misconfigured, malformed = FailureKind.TRANSIENT, FailureKind.MISCONFIGURED, FailureKind.MALFORMED
+    match error:
+        case TimeoutError():
+            return Failure(transient, "timeout", "no complete reply within the source's timeout")
+        case aiohttp.ClientConnectorCertificateError():
+            return Failure(
+                misconfigured, "tls_certificate", "the certificate is not trusted: check base_url, proxy and ca_file"
+            )
+        case aiohttp.ClientConnectorDNSError():
+            return Failure(transient, "dns", "the vendor's host name cannot be resolved")
+        case aiohttp.ClientProxyConnectionError():
+            return Failure(transient, "proxy_connect", "the proxy cannot be reached")
+        case aiohttp.ClientHttpProxyError():
+            return Failure(misconfigured, "proxy_refused", "the proxy refused to connect us: check proxy")
+        case aiohttp.ClientConnectorSSLError():
+            return Failure(transient, "tls", "the TLS handshake with the vendor failed")
+        case aiohttp.ClientConnectorError() if isinstance(error.os_error, socket.gaierror):
+            return Failure(transient, "dns", "the vendor's host name cannot be resolved")
+        case aiohttp.ClientConnectorError():
+            return Failure(transient, "connect", "the vendor's host refused the connection or cannot be reached")
+        case _TooLarge():
+            return Failure(malformed, "too_large", "the reply is over 8 MiB")
+        case aiohttp.ClientPayloadError() | _Disconnected():
+            return Failure(transient, "disconnected", "the connection broke before the reply was complete")
+        case aiohttp.ClientResponseError():
+            return Failure(malformed, "not_http", "the reply is not valid HTTP")
+        case aiohttp.InvalidURL() | ValueError():
+            return Failure(misconfigured, "invalid_url", "the request cannot be sent to this address: check base_url")
+        case _:
+            return Failure(transient, "connection", "the connection to the vendor failed")

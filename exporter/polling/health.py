@@ -1,0 +1,134 @@
+"""
+The state of a source as a whole, and when it may call. Pure: the caller brings the time.
+
+::
+
+    ok ── 5 failures in a row and no success for 5 s ──▶ circuit_open ──┐
+    ok ── signature refused ──▶ unauthorized: once afresh, then ────────┼─ trial calls, one at a time ─ success ─▶ ok
+    ok ── app or service wrong, or every room refused ▶ misconfigured ──┘
+
+Trials are 5 s apart at first and 60 s at last while a circuit is open, and a minute apart otherwise. Calls that were
+under way when a state began neither prolong nor end it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from exporter.metrics.telemetry import SourceState
+from exporter.model import Failure, FailureKind
+
+_FAILURES_IN_A_ROW: Final = 5
+_WITHOUT_SUCCESS: Final = 5.0
+_FIRST_TRIAL: Final = 5.0
+_TRIAL: Final = 60.0
+_REFUSED_BATCHES: Final = 3
+
+
+class Health:
+    """
+    One source's state machine, in monotonic seconds.
+
+    Args:
+        interval: Wanted seconds between two readings of a room.
+        now: When the source was made; counts as its last success until there is one.
+    """
+
+    def __init__(self, interval: float, now: float) -> None:
+        self.interval = interval
+        self.state = SourceState.OK
+        self.since = now
+        self._last_success = now
+        self._in_a_row = 0
+        self._refused_in_a_row = 0
+        self._trial_at = -math.inf
+        self._trial_gap = _FIRST_TRIAL
+        self._on_trial = False
+        self._silent_until = -math.inf
+
+    def may_call(self) -> float:
+        """When the next call may be made: long ago while the source is ok, infinity while a trial is under way."""
+        if self.state is SourceState.OK:
+            return self._silent_until
+        return math.inf if self._on_trial else max(self._trial_at, self._silent_until)
+
+    def silence(self, until: float) -> None:
+        """Make no call before this time, whatever the state."""
+        self._silent_until = max(self._silent_until, until)
+
+    def try_now(self, now: float) -> None:
+        """Make the next trial at once: somebody may just have mended what was wrong."""
+        self._trial_at = min(self._trial_at, now)
+
+    def calling(self) -> None:
+        """A call leaves now; if the source is not ok it is the trial."""
+        self._on_trial = self.state is not SourceState.OK
+
+    def succeeded(self, sent: float, now: float) -> bool:
+        """
+        A call that left at ``sent`` gave a reading.
+
+        Returns:
+            Whether this ended a state other than ok.
+        """
+        self._last_success = now
+        self._in_a_row = 0
+        self._refused_in_a_row = 0
+        if self.state is SourceState.OK or sent < self.since:
+            return False
+        self._enter(SourceState.OK, now)
+        return True
+
+    def failed(self, failure: Failure, sent: float, now: float) -> bool:
+        """
+        A call that left at ``sent`` gave no reading at all.
+
+        Returns:
+            Whether the source is in another state than before.
+        """
+        if sent < self.since:
+            return False
+        match failure.kind:
+            case FailureKind.UNAUTHORIZED if self.state is not SourceState.UNAUTHORIZED:
+                return self._enter(SourceState.UNAUTHORIZED, now)
+            case FailureKind.MISCONFIGURED if self.state is not SourceState.MISCONFIGURED:
+                return self._enter(SourceState.MISCONFIGURED, now, trial_in=_TRIAL)
+        if self.state is not SourceState.OK:
+            self._on_trial = False
+            self._trial_at = now + self._trial_gap
+            self._trial_gap = min(2 * self._trial_gap, _TRIAL)
+        elif failure.kind in (FailureKind.TRANSIENT, FailureKind.MALFORMED):
+            self._in_a_row += 1
+            if self._in_a_row >= _FAILURES_IN_A_ROW and now - self._last_success >= _WITHOUT_SUCCESS:
+                return self._enter(SourceState.CIRCUIT_OPEN, now, trial_in=_FIRST_TRIAL)
+        return False
+
+    def refused(self, rooms: int) -> None:
+        """So many rooms that were asked alone were refused."""
+        self._refused_in_a_row += rooms
+
+    def doubts_source(self, batch: int, now: float) -> bool:
+        """
+        Put the source in doubt, not its rooms, when nothing but refusals came for two intervals.
+
+        Args:
+            batch: Rooms in a full batch; three batches' worth in a row must have been refused.
+
+        Returns:
+            Whether the source is misconfigured from now on.
+        """
+        enough = self._refused_in_a_row >= max(1, _REFUSED_BATCHES * batch)
+        if self.state is SourceState.OK and enough and now - self._last_success >= 2 * self.interval:
+            return self._enter(SourceState.MISCONFIGURED, now, trial_in=_TRIAL)
+        return False
+
+    def _enter(self, state: SourceState, now: float, trial_in: float = 0.0) -> bool:
+        self.state = state
+        self.since = now
+        self._in_a_row = 0
+        self._refused_in_a_row = 0
+        self._on_trial = False
+        self._trial_at = now + trial_in
+        self._trial_gap = 2 * _FIRST_TRIAL if state is SourceState.CIRCUIT_OPEN else _TRIAL
+        return True

@@ -1,0 +1,149 @@
+"""
+Slots within a budget, as a pure class: the caller brings the time.
+
+Two things keep a vendor's limit of N calls per second. Slots are spread evenly, N in 1.02 s, and are caught up for at
+most 100 ms after a stall, so none is wasted. Behind them stands a ring of the last N writes: a request may go out only
+1.02 s after the N-th last one did, however late the slots before it came to be used. The 20 ms are for the jitter with
+which requests reach the vendor.
+
+When the vendor says that it was too fast, the pace is halved and climbs back::
+
+    limit ─┐                       ┌─ one step per 5 min ─
+           │        ┌─ 0.9 × the rejected pace ──┘
+           └─┐   ┌──┘  a tenth of the limit every 10 s
+             └───┘  half of the rejected pace, at least a tenth of the limit
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+_JITTER: Final = 0.02
+_CATCH_UP: Final = 0.1
+_STEP: Final = 0.1
+_FLOOR: Final = 0.1
+_FAST_CLIMB: Final = 10.0
+_SLOW_CLIMB: Final = 300.0
+_CEILING: Final = 0.9
+_LONGEST_WAIT: Final = 300.0
+
+
+def pace_kept(limit: float) -> float:
+    """Calls per second that a pacer of this limit really gives, a little less than the limit."""
+    burst, window = _burst(limit)
+    return burst / window
+
+
+@dataclass(slots=True)
+class Write:
+    """One request on its way to the wire; ``at`` is the monotonic time of the write."""
+
+    at: float
+
+
+class Pacer:
+    """
+    One vendor limit.
+
+    Args:
+        limit: Calls per second; below 1, one call in 1 / limit seconds.
+        now: Monotonic seconds. A new pacer is silent for its first 1.02 s, since another process may have called in
+            that second.
+    """
+
+    def __init__(self, limit: float, now: float) -> None:
+        self.calls = 0
+        self._silent_until = now + 1 + _JITTER
+        self._writes: deque[Write] = deque()
+        self._slot = 0.0
+        self._rejected_pace: float | None = None
+        self._halved_at = -math.inf
+        self._climbed_at = -math.inf
+        self._set_limit(limit)
+        self.pace = limit
+
+    @property
+    def limit(self) -> float:
+        return self._limit
+
+    def change_limit(self, limit: float) -> None:
+        """Keep to another limit from now on; what was written under the old one still counts."""
+        was_full = self._rejected_pace is None
+        self._set_limit(limit)
+        self.pace = limit if was_full else min(self.pace, limit)
+
+    def next_slot(self, now: float) -> float:
+        """Monotonic time from which the next call may be prepared; not after ``now`` when a slot is free."""
+        self._climb(now)
+        return max(self._slot, self._silent_until, self._free_at())
+
+    def take_slot(self, now: float) -> None:
+        """Use the slot that ``next_slot`` told."""
+        self._slot = max(self._slot, now - _CATCH_UP) + self._window / self._burst * self._limit / self.pace
+
+    def next_write(self) -> float:
+        """Monotonic time from which one more request may be written to the wire."""
+        return self._free_at()
+
+    def write(self, now: float) -> Write:
+        """Count a request that is written now; its time may be corrected until it is on the wire."""
+        write = Write(now)
+        self._writes.append(write)
+        if len(self._writes) > self._burst:
+            self._writes.popleft()
+        self.calls += 1
+        return write
+
+    def rejected(self, sent: float, now: float, retry_after: float | None = None) -> bool:
+        """
+        The vendor said that a call sent at ``sent`` was too fast.
+
+        Args:
+            retry_after: Seconds of silence that it asked for; at most 300 are kept.
+
+        Returns:
+            Whether this began an episode: calls sent before the pace was last halved do not halve it again.
+        """
+        if retry_after:
+            self._silent_until = max(self._silent_until, now + min(retry_after, _LONGEST_WAIT))
+        if sent < self._halved_at:
+            return False
+        self._climb(now)
+        self._rejected_pace = self.pace
+        self.pace = max(self.pace / 2, _FLOOR * self._limit)
+        self._halved_at = self._climbed_at = now
+        self._slot = max(self._slot, now)
+        return True
+
+    def silence(self, until: float) -> None:
+        """Give no slot before this monotonic time."""
+        self._silent_until = max(self._silent_until, until)
+
+    def _set_limit(self, limit: float) -> None:
+        self._limit = limit
+        self._burst, self._window = _burst(limit)
+
+    def _free_at(self) -> float:
+        if len(self._writes) < self._burst:
+            return -math.inf
+        return self._writes[-self._burst].at + self._window
+
+    def _climb(self, now: float) -> None:
+        while self._rejected_pace is not None:
+            ceiling = min(_CEILING * self._rejected_pace, self._limit)
+            fast = self.pace < ceiling
+            climbed_at = self._climbed_at + (_FAST_CLIMB if fast else _SLOW_CLIMB)
+            if now < climbed_at:
+                return
+            self._climbed_at = climbed_at
+            self.pace = min(self.pace + _STEP * self._limit, ceiling if fast else self._limit)
+            if self.pace >= self._limit:
+                self._rejected_pace = None
+
+
+def _burst(limit: float) -> tuple[int, float]:
+    """Calls that may be written within so many seconds; below one call per second that is one call in longer."""
+    return max(1, math.floor(limit)), max(1.0, 1 / limit) + _JITTER

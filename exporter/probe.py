@@ -1,0 +1,94 @@
+"""
+One call for one room, shown in full to a person at a terminal, with every secret taken out.
+
+The call is not made by the running exporter, so it spends one slot of that exporter's budget at the vendor.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from exporter.config import SourceConfig
+from exporter.model import Failure, Reading, Reply, Request, Stamp
+from exporter.polling.caller import Caller, Exchange
+from exporter.polling.clock import Clock
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_LONGEST = 4_000
+
+
+class ProbeFailed(ValueError):
+    """The call gave no reading, or could not be made."""
+
+
+async def probe(config: SourceConfig, room: str, show: Callable[[str], None]) -> None:
+    """
+    Call the vendor once.
+
+    Args:
+        show: Takes a line or several.
+
+    Raises:
+        ProbeFailed: The room id is not one that the API takes, or the call gave no reading.
+    """
+    _check(config, room)
+    clock = Clock()
+    stamp = Stamp(clock.unix(), clock.nonce())
+    auth = config.codec.authorize(config.source, stamp.time)
+    request = config.codec.request(config.source, auth, (room,), stamp)
+    show(f"This call spends one slot of the budget {config.budget}, beside those of a running exporter.")
+    show(_shown_request(request))
+    caller = Caller(_no_gate, clock, 1, config.timeout, config.source.proxy, config.source.ca_file)
+    try:
+        came = await caller.call(request)
+    finally:
+        await caller.aclose()
+    if isinstance(came, Failure):
+        raise ProbeFailed(f"no reply: {came}")
+    show(_shown_reply(request, came))
+    show(_shown_outcome(room, config.codec.reply((room,), came.status, came.headers, came.body)))
+
+
+def _check(config: SourceConfig, room: str) -> None:
+    longest = config.codec.room_ids.max_bytes
+    if not room or len(room.encode(errors="replace")) > longest or _UNPRINTABLE.search(room):
+        raise ProbeFailed(f"ROOM: found {room!r}; accepted: 1 to {longest} bytes without control characters")
+
+
+async def _no_gate() -> None:
+    """A probe keeps to no pace."""
+
+
+def _shown_request(request: Request) -> str:
+    body = f"\n\n{request.body.decode(errors='replace')}" if request.body else ""
+    return _clean(request, f"\n> {request.method} {request.url}\n{_lines('> ', request.headers)}{body}")
+
+
+def _shown_reply(request: Request, came: Exchange) -> str:
+    # Cut after redaction, so that no half of a secret stays behind.
+    text = _clean(request, came.body.decode(errors="replace"))
+    cut = f"\n({len(came.body)} bytes, cut here)" if len(text) > _LONGEST else ""
+    return _clean(request, f"\n< HTTP {came.status}\n{_lines('< ', came.headers)}") + f"\n\n{text[:_LONGEST]}{cut}\n"
+
+
+def _lines(mark: str, headers: Mapping[str, str]) -> str:
+    return "\n".join(f"{mark}{name}: {value}" for name, value in headers.items())
+
+
+def _clean(request: Request, text: str) -> str:
+    return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", request.redact(text))
+
+
+def _shown_outcome(room: str, outcome: Reply | Failure) -> str:
+    said = outcome.rooms[room] if isinstance(outcome, Reply) else outcome
+    if not isinstance(said, Reading):
+        raise ProbeFailed(f"no reading: {said}")
+    known = {
+        "users": said.users,
+        "admin_users": said.admin_users,
+        "invisible_users": said.invisible_users,
+        "exists": said.exists,
+    }
+    parts = [f"{name}={value}" for name, value in known.items() if value is not None]
+    return f"reading: {' '.join(parts)}{' (no such room)' if said.missing else ''}"
