@@ -88,6 +88,17 @@ def test_prometheus_finds_the_exporter_and_alertmanager(services):
     assert {"exporter", "alertmanager"} <= set(services)
 
 
+def test_grafana_finds_prometheus_and_the_dashboards(services):
+    """
+    What Grafana is provisioned with names this file's Prometheus and the folder that is mounted.
+    """
+    (source,) = document("grafana/provisioning/datasources/prometheus.yml")["datasources"]
+    (provider,) = document("grafana/provisioning/dashboards/live-rooms.yml")["providers"]
+
+    assert "http://prometheus:9090" == source["url"]
+    assert f"../../grafana/dashboards:{provider['options']['path']}:ro" in services["grafana"]["volumes"]
+
+
 def test_both_prometheus_configs_differ_in_host_names_alone():
     """
     What holds on one machine holds in containers.

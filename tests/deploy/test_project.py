@@ -84,3 +84,17 @@ def test_every_lint_rule_left_out_has_its_reason_beside_it():
     assert ignores
     for line in ignores[1].splitlines():
         assert re.fullmatch(r' {4}"[A-Z]+\d*",\s+# \S.*', line), line
+
+
+def test_the_simulator_is_kept_apart_from_every_other_module():
+    """
+    A new module of the exporter is forbidden to the simulator too.
+    """
+    (contract,) = [each for each in PYPROJECT["tool"]["importlinter"]["contracts"] if "simulator" in each["name"]]
+    modules = {
+        f"exporter.{path.stem}"
+        for path in (ROOT / "exporter").iterdir()
+        if path.suffix in {"", ".py"} and not path.stem.startswith("_")
+    }
+
+    assert modules - {"exporter.simulator"} == set(contract["forbidden_modules"])
