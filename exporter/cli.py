@@ -15,7 +15,7 @@ import typer
 import uvloop
 
 from exporter import __version__, logs
-from exporter.app import Exporter, WebOptions, run
+from exporter.app import Exporter, WebOptions, run, until_signal
 from exporter.config import Config, ConfigError, load
 from exporter.demo import run_demo
 from exporter.metrics.catalogue import CATALOGUE
@@ -23,9 +23,11 @@ from exporter.polling.load import TOLERANCE, BudgetLoad, budget_loads
 from exporter.probe import probe as probe_room
 from exporter.rooms import RoomsFiles
 from exporter.simulator import Settings, Simulator
+from exporter.web.address import Address
 
 _WRONG: Final = 1
 _DO_NOT_FIT: Final = 3
+_EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # only when the address leaves the host out
 
 app = typer.Typer(
     name="rtc-room-exporter",
@@ -146,8 +148,8 @@ def simulate(
 
     async def main() -> None:
         simulator = Simulator(Settings(seed=seed))
-        host, port = parse_address(listen_address)
-        await simulator.start(host, port)
+        address = Address.parse(listen_address)
+        await simulator.start(address.host or _EVERY_ADDRESS, address.port)
         typer.echo(f"Five simulated vendor APIs: {simulator.url}, their truth and credentials: {simulator.url}/_sim")
         with until_signal() as stopping:
             await stopping.wait()

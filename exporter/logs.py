@@ -1,8 +1,8 @@
 """
 Logging: structlog on standard error, in one of three formats, with the libraries' own warnings in the same form.
 
-Polling must go on when nobody can take a line any more (a full disk, a closed pipe), so a line that cannot be written is
-dropped. Tracebacks are printed without local variables, since these may hold secrets.
+Polling must go on when nobody can take a line any more (a full disk, a closed pipe), so a line that cannot be written
+is dropped. Tracebacks are printed without local variables, since these may hold secrets.
 """
 
 from __future__ import annotations

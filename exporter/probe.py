@@ -18,7 +18,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LONGEST = 4_000
 
 
-class ProbeFailed(ValueError):
+class ProbeError(ValueError):
     """The call gave no reading, or could not be made."""
 
 
@@ -30,7 +30,7 @@ async def probe(config: SourceConfig, room: str, show: Callable[[str], None]) ->
         show: Takes a line or several.
 
     Raises:
-        ProbeFailed: The room id is not one that the API takes, or the call gave no reading.
+        ProbeError: The room id is not one that the API takes, or the call gave no reading.
     """
     _check(config, room)
     clock = Clock()
@@ -45,7 +45,7 @@ async def probe(config: SourceConfig, room: str, show: Callable[[str], None]) ->
     finally:
         await caller.aclose()
     if isinstance(came, Failure):
-        raise ProbeFailed(f"no reply: {came}")
+        raise ProbeError(f"no reply: {came}")
     show(_shown_reply(request, came))
     show(_shown_outcome(room, config.codec.reply((room,), came.status, came.headers, came.body)))
 
@@ -53,7 +53,7 @@ async def probe(config: SourceConfig, room: str, show: Callable[[str], None]) ->
 def _check(config: SourceConfig, room: str) -> None:
     longest = config.codec.room_ids.max_bytes
     if not room or len(room.encode(errors="replace")) > longest or _UNPRINTABLE.search(room):
-        raise ProbeFailed(f"ROOM: found {room!r}; accepted: 1 to {longest} bytes without control characters")
+        raise ProbeError(f"ROOM: found {room!r}; accepted: 1 to {longest} bytes without control characters")
 
 
 async def _no_gate() -> None:
@@ -83,7 +83,7 @@ def _clean(request: Request, text: str) -> str:
 def _shown_outcome(room: str, outcome: Reply | Failure) -> str:
     said = outcome.rooms[room] if isinstance(outcome, Reply) else outcome
     if not isinstance(said, Reading):
-        raise ProbeFailed(f"no reading: {said}")
+        raise ProbeError(f"no reading: {said}")
     known = {
         "users": said.users,
         "admin_users": said.admin_users,

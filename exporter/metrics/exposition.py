@@ -170,11 +170,12 @@ def _room_lines(snapshot: Snapshot) -> Iterator[bytes]:
             for start in range(0, len(column), _SLICE):
                 lines = b"".join(column[start : start + _SLICE])
                 if lines and not headed:
-                    yield f"# HELP {metric.name} {_escape_help(metric.help)}\n# TYPE {metric.name} {metric.type}\n".encode()
+                    yield _header(metric)
                     headed = True
                 if lines:
                     yield lines
 
 
-def _escape_help(text: str) -> str:
-    return text.replace("\\", r"\\").replace("\n", r"\n")
+def _header(metric: Metric) -> bytes:
+    help_text = metric.help.replace("\\", r"\\").replace("\n", r"\n")
+    return f"# HELP {metric.name} {help_text}\n# TYPE {metric.name} {metric.type}\n".encode()

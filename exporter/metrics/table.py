@@ -1,11 +1,11 @@
-"""
+r"""
 The last reading of every room, kept as ready-to-send lines.
 
 A table holds one ``SourceTable`` per source. Each has a column of sample lines per family, and a room is one row in
 all of them::
 
     row   rtc_room_users                     rtc_room_exists  ...
-    0     b'rtc_room_users{...} 12\\n'       b'rtc_room_exists{...} 1\\n'
+    0     b'rtc_room_users{...} 12\n'       b'rtc_room_exists{...} 1\n'
     1     b''                                b''               (nothing known of this room)
 
 A new reading replaces the value at the end of its lines and nothing else, so a scrape is a copy of the columns. Rows of

@@ -105,8 +105,10 @@ class Budget:
     async def gate(self) -> None:
         """Wait, with a connection in hand, until one more request may be written; then count it as written."""
         async with self._gate:
-            while (wait := self.pacer.next_write() - self._clock.monotonic()) > 0:
+            wait = self.pacer.next_write() - self._clock.monotonic()
+            while wait > 0:  # a timer may fire a little early
                 await asyncio.sleep(wait)
+                wait = self.pacer.next_write() - self._clock.monotonic()
             write = self.pacer.write(self._clock.monotonic())
 
         def correct() -> None:
@@ -136,10 +138,7 @@ class Budget:
                     first[lane] = (due, bidder)
         if not first:
             return None
-        if Lane.REGULAR not in first:
-            lane = min(first, key=lambda lane: first[lane][0])
-        else:
-            lane = self._by_share(first)
+        lane = self._by_share(first) if Lane.REGULAR in first else min(first, key=lambda lane: first[lane][0])
         return first[lane][1], lane
 
     def _by_share(self, first: dict[Lane, tuple[float, Bidder]]) -> Lane:

@@ -10,7 +10,6 @@ Library exceptions print URLs, and URLs carry signatures, so each is put into ou
 from __future__ import annotations
 
 import math
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -46,11 +45,11 @@ class Exchange:
     arrival: Arrival
 
 
-class _Disconnected(Exception):
+class _DisconnectedError(Exception):
     """The connection broke while the request was under way."""
 
 
-class _TooLarge(Exception):
+class _TooLargeError(Exception):
     """The reply is longer than we read."""
 
 
@@ -79,7 +78,7 @@ async def _never_send_again(request: aiohttp.ClientRequest, handler: ClientHandl
     except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _Disconnected from error
+        raise _DisconnectedError from error
 
 
 class Caller:
@@ -136,7 +135,7 @@ class Caller:
                 arrival = Arrival(self._clock.monotonic(), round(self._clock.unix(), 3))
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return Exchange(response.status, headers, body, arrival)
-        except (aiohttp.ClientError, _Disconnected, _TooLarge, TimeoutError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, _DisconnectedError, _TooLargeError, TimeoutError, OSError, ValueError) as error:
             return _in_our_words(error)
 
     async def aclose(self) -> None:
@@ -147,46 +146,65 @@ class Caller:
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     length = response.content_length
     if length is not None and length > MAX_REPLY:
-        raise _TooLarge
+        raise _TooLargeError
     chunks = []
     size = 0
     async for chunk in response.content.iter_chunked(_CHUNK):
         size += len(chunk)
         if size > MAX_REPLY:
-            raise _TooLarge
+            raise _TooLargeError
         chunks.append(chunk)
     return b"".join(chunks)
 
 
+_IN_OUR_WORDS: Final[tuple[tuple[type[Exception], Failure], ...]] = (
+    (TimeoutError, Failure(FailureKind.TRANSIENT, "timeout", "no complete reply within the source's timeout")),
+    (
+        aiohttp.ClientConnectorCertificateError,
+        Failure(
+            FailureKind.MISCONFIGURED,
+            "tls_certificate",
+            "the certificate is not trusted: check base_url, proxy and ca_file",
+        ),
+    ),
+    (
+        aiohttp.ClientConnectorDNSError,
+        Failure(FailureKind.TRANSIENT, "dns", "the vendor's host name cannot be resolved: check base_url if it lasts"),
+    ),
+    (
+        aiohttp.ClientProxyConnectionError,
+        Failure(FailureKind.TRANSIENT, "proxy_connect", "the proxy cannot be reached: check proxy if it lasts"),
+    ),
+    (
+        aiohttp.ClientHttpProxyError,
+        Failure(FailureKind.MISCONFIGURED, "proxy_refused", "the proxy refused to connect us: check proxy"),
+    ),
+    (
+        aiohttp.ClientConnectorSSLError,
+        Failure(FailureKind.TRANSIENT, "tls", "the TLS handshake with the vendor failed"),
+    ),
+    (
+        aiohttp.ClientConnectorError,
+        Failure(FailureKind.TRANSIENT, "connect", "the vendor's host refused the connection or cannot be reached"),
+    ),
+    (_TooLargeError, Failure(FailureKind.MALFORMED, "too_large", "the reply is over 8 MiB")),
+    (
+        aiohttp.ClientPayloadError,
+        Failure(FailureKind.TRANSIENT, "disconnected", "the connection broke before the reply was complete"),
+    ),
+    (
+        _DisconnectedError,
+        Failure(FailureKind.TRANSIENT, "disconnected", "the connection broke before the reply was complete"),
+    ),
+    (aiohttp.ClientResponseError, Failure(FailureKind.MALFORMED, "not_http", "the reply is not valid HTTP")),
+    (
+        aiohttp.InvalidURL,
+        Failure(FailureKind.MISCONFIGURED, "invalid_url", "the request cannot be sent there: check base_url and proxy"),
+    ),
+)
+_UNFORESEEN: Final = Failure(FailureKind.TRANSIENT, "connection", "the connection to the vendor failed")
+
+
 def _in_our_words(error: Exception) -> Failure:
     """A failure for every exception that a call can end in; the exception's own text is never used."""
-    transient, misconfigured, malformed = FailureKind.TRANSIENT, FailureKind.MISCONFIGURED, FailureKind.MALFORMED
-    match error:
-        case TimeoutError():
-            return Failure(transient, "timeout", "no complete reply within the source's timeout")
-        case aiohttp.ClientConnectorCertificateError():
-            return Failure(
-                misconfigured, "tls_certificate", "the certificate is not trusted: check base_url, proxy and ca_file"
-            )
-        case aiohttp.ClientConnectorDNSError():
-            return Failure(transient, "dns", "the vendor's host name cannot be resolved")
-        case aiohttp.ClientProxyConnectionError():
-            return Failure(transient, "proxy_connect", "the proxy cannot be reached")
-        case aiohttp.ClientHttpProxyError():
-            return Failure(misconfigured, "proxy_refused", "the proxy refused to connect us: check proxy")
-        case aiohttp.ClientConnectorSSLError():
-            return Failure(transient, "tls", "the TLS handshake with the vendor failed")
-        case aiohttp.ClientConnectorError() if isinstance(error.os_error, socket.gaierror):
-            return Failure(transient, "dns", "the vendor's host name cannot be resolved")
-        case aiohttp.ClientConnectorError():
-            return Failure(transient, "connect", "the vendor's host refused the connection or cannot be reached")
-        case _TooLarge():
-            return Failure(malformed, "too_large", "the reply is over 8 MiB")
-        case aiohttp.ClientPayloadError() | _Disconnected():
-            return Failure(transient, "disconnected", "the connection broke before the reply was complete")
-        case aiohttp.ClientResponseError():
-            return Failure(malformed, "not_http", "the reply is not valid HTTP")
-        case aiohttp.InvalidURL() | ValueError():
-            return Failure(misconfigured, "invalid_url", "the request cannot be sent to this address: check base_url")
-        case _:
-            return Failure(transient, "connection", "the connection to the vendor failed")
+    return next((failure for kind, failure in _IN_OUR_WORDS if isinstance(error, kind)), _UNFORESEEN)

@@ -247,7 +247,7 @@ class Poller:
         self._note(failure, calling.rooms, now)
         was_ok = self.health.state is SourceState.OK
         if self.health.failed(failure, calling.slot, now):
-            self._changed_state(failure, now)
+            self._changed_state(failure)
         if failure.cool_down:
             self._app.silence(now + failure.cool_down)
         if failure.kind is FailureKind.RATE_LIMITED and not failure.one_room:
@@ -290,7 +290,7 @@ class Poller:
         self.noted.failed(FailureNote(self._clock.unix(), failure, rooms))
         self._journal.failed(failure, rooms, now)
 
-    def _changed_state(self, failure: Failure, now: float) -> None:
+    def _changed_state(self, failure: Failure) -> None:
         self.noted.state = self.health.state
         self._stale_signature = self.health.state is SourceState.UNAUTHORIZED
         self._journal.log.warning(
