@@ -1,0 +1,69 @@
+"""The address to listen on: from the flag's text to listening sockets."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from dataclasses import dataclass
+from typing import Final
+
+_ACCEPTED: Final = "HOST:PORT, :PORT or [IPV6]:PORT with a port from 0 to 65535, such as :9877 or 127.0.0.1:9877"
+_ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:/\s]*):(?P<port>\d{1,5})", re.ASCII)
+_BACKLOG: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """
+    Where to listen.
+
+    Args:
+        host: A name or an IP address; empty: every address of this machine.
+        port: 0 takes a free one.
+    """
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """
+        The address in a flag's text.
+
+        Raises:
+            ValueError: Says what was found and what is accepted.
+        """
+        match = _ADDRESS.fullmatch(text)
+        if match is None or int(match["port"]) > 65_535:
+            raise ValueError(f"the listen address {text!r} is not valid; accepted: {_ACCEPTED}")
+        return cls(match["host"].strip("[]"), int(match["port"]))
+
+    def listen(self) -> socket.socket:
+        """
+        A socket that listens here, for IPv4 and IPv6 alike when no host is given.
+
+        Raises:
+            OSError: Says where listening failed, and why.
+        """
+        try:
+            return self._listen()
+        except OSError as error:
+            where = f"{self.host or '*'}:{self.port}"
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            raise OSError(error.errno, f"cannot listen on {where}: {reason}") from error
+
+    def _listen(self) -> socket.socket:
+        if not self.host:
+            if socket.has_dualstack_ipv6():
+                return socket.create_server(
+                    ("", self.port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True
+                )
+            return socket.create_server(("", self.port), backlog=_BACKLOG)
+        family, _, _, _, address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+
+    def url(self, port: int) -> str:
+        """How a browser on this machine reaches a server that listens here on this port."""
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  # compared, not bound
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,130 @@
+"""The JSON API: the figures of every source, and the rooms, page by page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+from aiohttp import web
+
+from exporter.metrics.table import RoomView, Table
+from exporter.metrics.telemetry import FailureNote, SourceTelemetry, Telemetry
+from exporter.web.parameters import ParameterError, encode_cursor, rooms_query
+from exporter.web.process import Process
+from exporter.web.rooms import Order, find
+
+_PARAMETERS: Final = ("source", "state", "q", "limit", "after")
+_LIMIT: Final = 100
+_ROOMS_NAMED: Final = 10
+_SOURCES_AT_ONCE: Final = 20
+
+Json = dict[str, Any]
+
+
+class Api:
+    """Answers the ``/api/v1/`` endpoints. Every key with a unit in its name is in that unit; ``null`` is unknown."""
+
+    def __init__(self, table: Table, telemetry: Telemetry, process: Process) -> None:
+        self._table = table
+        self._telemetry = telemetry
+        self._process = process
+
+    async def sources(self, request: web.Request) -> web.Response:
+        if request.query:
+            return _refusal(f"unknown parameter {next(iter(request.query))[:80]!r}; accepted: none")
+        monotonic, unix = self._process.monotonic(), self._process.unix()
+        self._table.expire(monotonic)
+        sources: list[Json] = []
+        for index, source in enumerate(list(self._telemetry.sources.values()), start=1):
+            sources.append(self._source(source, monotonic, unix))
+            if index % _SOURCES_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return _json({"timestamp_seconds": unix, "sources": sources})
+
+    async def rooms(self, request: web.Request) -> web.Response:
+        try:
+            names = [name for name, _ in self._table]
+            query = rooms_query(request.query, names, _PARAMETERS, Order.ROOM, _LIMIT)
+        except ParameterError as error:
+            return _refusal(str(error))
+        now = self._process.monotonic()
+        self._table.expire(now)
+        found = await find(self._table, query, now)
+        rooms = [self._room(name, view) for name, view in found.rooms]
+        answer: Json = {"rooms": rooms, "matching": found.matching, "next": None}
+        headers = {}
+        if found.next is not None:
+            answer["next"] = encode_cursor(found.next)
+            parameters = [(name, value) for name, value in request.query.items() if name != "after"]
+            headers["Link"] = f'<?{urlencode([*parameters, ("after", answer["next"])])}>; rel="next"'
+        return _json(answer, headers)
+
+    def _source(self, source: SourceTelemetry, monotonic: float, unix: float) -> Json:
+        figures = source.figures(monotonic)
+        budget = self._telemetry.budgets.get(source.budget)
+        last_success = source.last_success
+        return {
+            "source": source.source,
+            "vendor": source.vendor,
+            "api": source.api,
+            "state": figures.state,
+            "up": figures.up,
+            "users": figures.users if figures.oldest_reading is not None else None,
+            "rooms": figures.rooms,
+            "interval_seconds": figures.interval,
+            "achieved_interval_seconds": figures.achieved_interval,
+            "oldest_reading_timestamp_seconds": figures.oldest_reading,
+            "last_success_timestamp_seconds": figures.last_success,
+            "last_success_age_seconds": None if last_success is None else monotonic - last_success,
+            "clock_skew_seconds": figures.clock_skew,
+            "clock_shift_seconds": source.clock_shift,
+            "calls": figures.calls,
+            "failed_calls": figures.failed_calls,
+            "unrequested_rooms": figures.strangers,
+            "budget": {
+                "name": source.budget,
+                "limit_calls_per_second": budget.limit if budget else None,
+                "pace_calls_per_second": budget.pace if budget else None,
+                "calls": budget.calls if budget else None,
+            },
+            "failures": [_failure(note, unix) for note in reversed(source.failures)],
+        }
+
+    def _room(self, name: str, view: RoomView) -> Json:
+        thresholds = view.room.thresholds
+        telemetry = self._telemetry.sources.get(name)
+        return {
+            "source": name,
+            "vendor": telemetry.vendor if telemetry else None,
+            "api": telemetry.api if telemetry else None,
+            "room": view.room.id,
+            "labels": dict(view.room.labels),
+            "thresholds": {"warning": thresholds.warning, "critical": thresholds.critical},
+            "state": view.state,
+            "users": view.users,
+            "age_seconds": view.age,
+        }
+
+
+def _failure(note: FailureNote, unix: float) -> Json:
+    return {
+        "timestamp_seconds": note.unix,
+        "age_seconds": max(0.0, unix - note.unix),
+        "reason": note.failure.kind,
+        "code": note.failure.code,
+        "meaning": note.failure.words,
+        "rooms": note.rooms[:_ROOMS_NAMED],
+        "more_rooms": max(0, len(note.rooms) - _ROOMS_NAMED),
+    }
+
+
+def _refusal(message: str) -> web.Response:
+    return _json({"error": message}, status=400)
+
+
+def _json(answer: Json, headers: Mapping[str, str] | None = None, status: int = 200) -> web.Response:
+    body = msgspec.json.encode(answer)
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)

@@ -1,0 +1,37 @@
+"""Health, readiness and reload, for orchestrators and operators."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from exporter.web.process import Process
+
+
+class Lifecycle:
+    """
+    The ``/-/`` endpoints.
+
+    Args:
+        enabled: Whether a reload may be asked for over HTTP.
+    """
+
+    def __init__(self, process: Process, *, enabled: bool) -> None:
+        self._process = process
+        self._enabled = enabled
+
+    async def healthy(self, _request: web.Request) -> web.Response:
+        return _verdict(self._process.healthy(), 503)
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        return _verdict(self._process.ready(), 503)
+
+    async def reload(self, _request: web.Request) -> web.Response:
+        if not self._enabled:
+            return _verdict("Reload over HTTP is off; start with --web.enable-lifecycle, or send SIGHUP.", 403)
+        return _verdict(await self._process.reload(), 500)
+
+
+def _verdict(reason: str | None, status: int) -> web.Response:
+    if reason is None:
+        return web.Response(text="OK\n")
+    return web.Response(status=status, text=reason.rstrip("\n") + "\n")

@@ -1,0 +1,112 @@
+"""
+What the query string of a rooms request says, and what is wrong with it.
+
+A cursor is opaque to clients: it is the key of the last room that they saw.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Collection
+from typing import Final
+
+import msgspec
+from multidict import MultiMapping
+
+from exporter.metrics.table import RoomState
+from exporter.web.rooms import Key, Order, Query
+
+MAX_LIMIT: Final = 1_000
+_LONGEST_TEXT: Final = 256
+
+
+class ParameterError(ValueError):
+    """What was found, and what is accepted."""
+
+
+def rooms_query(
+    parameters: MultiMapping[str], sources: Collection[str], accepted: Collection[str], order: Order, limit: int
+) -> Query:
+    """
+    The rooms that a query string asks for; an empty value is the same as none.
+
+    Args:
+        sources: Those that exist.
+        accepted: Parameters that this endpoint knows.
+        order: Unless ``sort`` says otherwise.
+        limit: Rooms on a page, unless ``limit`` says otherwise.
+
+    Raises:
+        ParameterError: What was found, and what is accepted.
+    """
+    for name in parameters:
+        if name not in accepted:
+            raise ParameterError(f"unknown parameter {_short(name)}; accepted: {', '.join(accepted)}")
+        if name != "state" and len(parameters.getall(name)) > 1:
+            raise ParameterError(f"parameter {name!r} is given more than once; accepted: once")
+    after = parameters.get("after", "")
+    return Query(
+        source=_source(parameters.get("source", ""), sources),
+        states=frozenset(_state(state) for state in parameters.getall("state", []) if state),
+        text=_text(parameters.get("q", "")),
+        order=_order(parameters.get("sort", ""), order),
+        after=decode_cursor(after) if after else None,
+        limit=_limit(parameters.get("limit", ""), limit),
+    )
+
+
+def encode_cursor(key: Key) -> str:
+    """A key as it goes into a URL."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> Key:
+    """
+    The key behind a cursor.
+
+    Raises:
+        ParameterError: It is none of ours.
+    """
+    try:
+        data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        key: Key = msgspec.json.decode(data, type=Key)
+        return key
+    except (ValueError, binascii.Error, msgspec.DecodeError):
+        raise ParameterError(f"after={_short(cursor)}; accepted: the `next` of the page before") from None
+
+
+def _source(source: str, sources: Collection[str]) -> str | None:
+    if source and source not in sources:
+        raise ParameterError(f"source={_short(source)}; accepted: {', '.join(sources) or 'none, there are no sources'}")
+    return source or None
+
+
+def _state(state: str) -> RoomState:
+    if state not in frozenset(RoomState):
+        raise ParameterError(f"state={_short(state)}; accepted: {', '.join(RoomState)}")
+    return RoomState(state)
+
+
+def _text(text: str) -> str:
+    if len(text) > _LONGEST_TEXT:
+        raise ParameterError(f"q has {len(text)} characters; accepted: up to {_LONGEST_TEXT}")
+    return text
+
+
+def _order(order: str, default: Order) -> Order:
+    if order and order not in frozenset(Order):
+        raise ParameterError(f"sort={_short(order)}; accepted: {', '.join(Order)}")
+    return Order(order) if order else default
+
+
+def _limit(limit: str, default: int) -> int:
+    if not limit:
+        return default
+    if not limit.isascii() or not limit.isdigit() or len(limit) > 9 or not 1 <= int(limit) <= MAX_LIMIT:
+        raise ParameterError(f"limit={_short(limit)}; accepted: 1 to {MAX_LIMIT}")
+    return int(limit)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:79] + "…")

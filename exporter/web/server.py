@@ -1,0 +1,118 @@
+"""The HTTP server: routes, limits, start and stop."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from aiohttp import web
+
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.table import Table
+from exporter.metrics.telemetry import Telemetry
+from exporter.web.address import Address
+from exporter.web.answers import add_security_headers, plain_errors
+from exporter.web.api import Api
+from exporter.web.lifecycle import Lifecycle
+from exporter.web.page import Page
+from exporter.web.process import Log, Process
+from exporter.web.scrape import Scrape
+
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+", re.ASCII)
+_TAKEN: Final = ("/-", "/api", "/static")
+_LONGEST_LINE: Final = 8_190
+_LARGEST_BODY: Final = 16 * 1024
+_IDLE: Final = 75.0
+_LINGERING: Final = 2.0
+_SHUTDOWN_GRACE: Final = 0.25
+
+
+class WebServer:
+    """
+    Serves the telemetry path, health, the JSON API and the status page.
+
+    Args:
+        telemetry_path: Where scrapes go.
+        lifecycle: Whether a reload may be asked for over HTTP.
+
+    Raises:
+        ValueError: The telemetry path cannot be served.
+    """
+
+    def __init__(
+        self,
+        exposition: Exposition,
+        table: Table,
+        telemetry: Telemetry,
+        process: Process,
+        log: Log,
+        telemetry_path: str = "/metrics",
+        lifecycle: bool = False,  # noqa: FBT001, FBT002  # given by name, after the flag
+    ) -> None:
+        _check_path(telemetry_path)
+        self.url = ""
+        self.port = 0
+        self._runner: web.AppRunner | None = None
+        self._page = Page(table, telemetry, process)
+        scrape = Scrape(exposition)
+        probes = Lifecycle(process, enabled=lifecycle)
+        api = Api(table, telemetry, process)
+        routes = [
+            web.get("/", self._page.get),
+            web.get(telemetry_path, scrape.get),
+            web.get("/-/healthy", probes.healthy),
+            web.get("/-/ready", probes.ready),
+            web.post("/-/reload", probes.reload),
+            web.get("/api/v1/sources", api.sources),
+            web.get("/api/v1/rooms", api.rooms),
+        ]
+        self._app = web.Application(
+            middlewares=[plain_errors(tuple(route.path for route in routes), telemetry, log)],
+            client_max_size=_LARGEST_BODY,
+        )
+        self._app.on_response_prepare.append(add_security_headers)
+        self._app.add_routes(routes)
+
+    async def start(self, listen_address: str) -> None:
+        """
+        Listen on an address such as ``:9877``, ``127.0.0.1:0`` or ``[::1]:9877``; port 0 takes a free one.
+
+        Raises:
+            ValueError: The text is not an address.
+            OSError: The address cannot be listened on.
+        """
+        address = Address.parse(listen_address)
+        listening = address.listen()
+        self._runner = web.AppRunner(
+            self._app,
+            access_log=None,
+            keepalive_timeout=_IDLE,
+            lingering_time=_LINGERING,
+            max_line_size=_LONGEST_LINE,
+            max_field_size=_LONGEST_LINE,
+            shutdown_timeout=_SHUTDOWN_GRACE,
+        )
+        await self._runner.setup()
+        await web.SockSite(self._runner, listening).start()
+        self.port = listening.getsockname()[1]
+        self.url = address.url(self.port)
+
+    async def sample(self) -> None:
+        """Note the figures that the status page shows over time; to be called every few seconds."""
+        self._page.sample()
+
+    async def stop(self) -> None:
+        """Take no more connections, and end those that there are."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self._runner = None
+
+
+def _check_path(path: str) -> None:
+    if path == "/":
+        raise ValueError("the telemetry path '/' is the status page's; choose another one, such as /metrics")
+    if not _PATH.fullmatch(path) or path.startswith(tuple(f"{taken}/" for taken in _TAKEN)):
+        raise ValueError(
+            f"the telemetry path {path!r} cannot be served; accepted: a path such as /metrics, of letters, digits and"
+            f" '.', '_', '~', '-', '/', not under {', '.join(_TAKEN)}"
+        )
