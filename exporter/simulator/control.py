@@ -35,6 +35,10 @@ class Parts(Protocol):
     faults: Faults
     credentials: Credentials
 
+    def sleep_through(self, seconds: float) -> None:
+        """Refuse every connection for so many seconds."""
+        ...
+
 
 class Control:
     """The control API. Every answer is JSON; what it does not understand it refuses with 400 and the reason."""
@@ -56,6 +60,7 @@ class Control:
             web.post("/_sim/faults", _reasoned(self._order_fault)),
             web.delete("/_sim/faults", _reasoned(self._clear_faults)),
             web.post("/_sim/secrets", _reasoned(self._rotate_secret)),
+            web.post("/_sim/darkness", _reasoned(self._order_darkness)),
         ]
 
     async def _index(self, request: web.Request) -> web.Response:
@@ -206,6 +211,13 @@ class Control:
         except KeyError:
             raise ValueError(f"app: {order.vendor} has no app {order.app!r}") from None
         return _json({"vendor": order.vendor, "app": order.app})
+
+    async def _order_darkness(self, request: web.Request) -> web.Response:
+        """One `orders.DarknessOrder`: no connection is accepted for that long, this API's included."""
+        _parameters(request)
+        order = msgspec.json.decode(await request.read(), type=orders.DarknessOrder)
+        self._parts.sleep_through(order.seconds)
+        return _json({"seconds": order.seconds})
 
 
 _Handler = Callable[[web.Request], Awaitable[web.Response]]

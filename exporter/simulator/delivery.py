@@ -20,11 +20,8 @@ def response(reply: Reply, vendor_time: float) -> web.Response:
     return web.Response(status=reply.status, body=reply.body, headers=headers)
 
 
-def reset(request: web.BaseRequest) -> None:
+def reset(transport: asyncio.Transport) -> None:
     """Break the connection with a TCP reset."""
-    transport = request.transport
-    if transport is None:
-        return
     raw: socket.socket | None = transport.get_extra_info("socket")
     if raw is not None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -37,7 +34,8 @@ async def cut(request: web.Request, reply: Reply, vendor_time: float) -> web.Str
     await stream.write(reply.body[: len(reply.body) // 2])
     # One turn of the loop, so that the half is on its way before the reset overtakes it.
     await asyncio.sleep(0)
-    reset(request)
+    if request.transport is not None:
+        reset(request.transport)
     return stream
 
 
@@ -46,10 +44,10 @@ async def drip(
 ) -> web.StreamResponse:
     """Send the reply in twenty pieces, spread over so many seconds."""
     stream = await _open(request, reply, vendor_time)
-    size = -(-len(reply.body) // _DRIPS) or 1
-    for start in range(0, len(reply.body), size):
+    length = len(reply.body)
+    for piece in range(_DRIPS):
         await clock.sleep(seconds / _DRIPS)
-        await stream.write(reply.body[start : start + size])
+        await stream.write(reply.body[length * piece // _DRIPS : length * (piece + 1) // _DRIPS])
     await stream.write_eof()
     return stream
 

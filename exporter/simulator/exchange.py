@@ -14,16 +14,32 @@ class Received:
     A request as it came off the wire.
 
     Attributes:
-        query: Raw, without the question mark: signatures are checked on what was sent, not on what a library made of
-            it.
+        query: Raw, without the question mark: signatures are checked on what was sent, not on a library's idea of it.
+        params: The query, decoded, `+` read as a space; each name with all its values. None when it is not UTF-8.
         headers: Looked up without regard to case.
     """
 
     method: str
     path: str
     query: str
+    params: Mapping[str, Sequence[str]] | None
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, method: str, target: str, headers: Mapping[str, str], body: bytes) -> "Received":
+        """From the parts of a request; `target` is what stands in its first line."""
+        path, _, query = target.partition("?")
+        return cls(method, path, query, _query_params(query), headers, body)
+
+    def param(self, name: str) -> str:
+        """The parameter's first value; empty when it is missing."""
+        values = self.values(name)
+        return values[0] if values else ""
+
+    def values(self, name: str) -> Sequence[str]:
+        """Every value that the parameter was given."""
+        return () if self.params is None else self.params.get(name, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +53,6 @@ class Ask:
         app: The app id it claims; empty when it names none that the vendor knows.
         limit: Name of the limit that it counts for (see `settings.DOCUMENTED_LIMITS`).
         holder: Whose budget of that limit: the app id, at Volcengine the access key; empty when unknown.
-        params: Query parameters, decoded; each with every value it was given.
         document: The JSON body; None when it has none or is not JSON.
     """
 
@@ -48,13 +63,11 @@ class Ask:
     limit: str
     holder: str
     rooms: tuple[str, ...]
-    params: Mapping[str, Sequence[str]]
     document: object = None
 
     def param(self, name: str) -> str:
-        """The parameter's first value; empty when it is missing."""
-        values = self.params.get(name)
-        return values[0] if values else ""
+        """The query parameter's first value; empty when it is missing."""
+        return self.received.param(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +146,7 @@ class Gateway(Protocol):
         ...
 
 
-def query_params(query: str) -> dict[str, list[str]] | None:
-    """The decoded parameters, `+` read as a space; None when they are not UTF-8."""
+def _query_params(query: str) -> dict[str, list[str]] | None:
     params: dict[str, list[str]] = {}
     try:
         for name, value in parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=1000):

@@ -1,6 +1,7 @@
 """Ordered trouble: what shall go wrong, for whom, how often and how long."""
 
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -62,6 +63,10 @@ _REQUIRED: Mapping[Kind, frozenset[str]] = MappingProxyType(
 )
 
 
+_WITH_NAMED_CODES = frozenset({"volcengine_rtc"})
+_NUMBER = re.compile(r"-?[0-9]{1,9}")
+
+
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """
     One order. The kinds, and what they do to a call that they strike:
@@ -117,6 +122,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             self._check_not_negative(name)
         if self.kind != "clock_skew":
             self._check_not_negative("seconds")
+        if self.code is not None and self.apis != _WITH_NAMED_CODES and not _NUMBER.fullmatch(self.code):
+            raise ValueError(f"code: {self.code!r} is no number; only volcengine_rtc has codes that are names")
         if self.status is not None and not 200 <= self.status <= 599:
             raise ValueError(f"status: {self.status} is not between 200 and 599")
         self._check_options()

@@ -1,11 +1,12 @@
 """What the control API can be told, read strictly."""
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from exporter.simulator.apps import Vendor
+from exporter.simulator.population import present
 from exporter.simulator.settings import APIS
 from exporter.simulator.world import World
 
@@ -37,12 +38,8 @@ class RoomOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ValueError("set needs users")
         if self.do in ("destroy", "release") and (self.users is not None or self.admin or self.invisible):
             raise ValueError(f"{self.do} has no use for users")
-        if self.do in ("set", "create") and not 0 <= max(self.admin, self.invisible) <= self.first_users:
-            raise ValueError(
-                f"users: {self.first_users}, {self.admin} of them admin, {self.invisible} invisible: not possible"
-            )
-        if min(self.admin, self.invisible) < 0:
-            raise ValueError("admin, invisible: not less than 0")
+        if self.do in ("set", "create"):
+            present(self.first_users, admin=self.admin, invisible=self.invisible)
 
     @property
     def first_users(self) -> int:
@@ -64,6 +61,12 @@ class SecretOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     vendor: Vendor
     app: str
     secret: str
+
+
+class DarknessOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Refuse every connection for so many seconds, an hour at most."""
+
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
 
 def carry_out(order: RoomOrder, world: World) -> None:

@@ -24,6 +24,18 @@ class State(NamedTuple):
 ABSENT = State(users=0, admin=0, invisible=0, exists=False)
 
 
+def present(users: int, *, admin: int = 0, invisible: int = 0) -> State:
+    """
+    A room that exists and has these users.
+
+    Raises:
+        ValueError: A negative number, or more admin or invisible users than users.
+    """
+    if min(admin, invisible) < 0 or max(admin, invisible) > users:
+        raise ValueError(f"{users} users, {admin} of them admin, {invisible} invisible: not possible")
+    return State(users, admin, invisible, exists=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Curve:
     """

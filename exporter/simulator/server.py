@@ -20,6 +20,7 @@ SHUTDOWN_GRACE = 0.5
 """Seconds that running answers get when the simulator stops; hanging ones would need for ever."""
 
 _LONGEST_LINE = 32 * 1024
+_TIME_TO_ANSWER = 0.05
 
 
 class Simulator:
@@ -56,6 +57,8 @@ class Simulator:
             clock=self.clock,
         )
         self._runner: web.AppRunner | None = None
+        self._address = ("127.0.0.1", 0)
+        self._nights: set[asyncio.Task[None]] = set()
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """
@@ -77,17 +80,50 @@ class Simulator:
         )
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
-        self.url = f"http://{host}:{self._runner.addresses[0][1]}"
+        self._address = (host, self._runner.addresses[0][1])
+        self.url = f"http://{host}:{self._address[1]}"
 
     async def stop(self) -> None:
         """Close the port and every connection."""
+        for night in self._nights:
+            night.cancel()
+        await asyncio.gather(*self._nights, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
         self._runner, self.url = None, ""
 
+    async def go_dark(self) -> None:
+        """Reset every connection and refuse new ones, the control API's included, until `wake`."""
+        if self._runner is None or self._runner.server is None:
+            return
+        for site in list(self._runner.sites):
+            await site.stop()
+        for connection in list(self._runner.server.connections):
+            if connection.transport is not None:
+                delivery.reset(connection.transport)
+
+    async def wake(self) -> None:
+        """Listen again, on the same address."""
+        if self._runner is not None and not self._runner.sites:
+            await web.TCPSite(self._runner, *self._address).start()
+
+    def sleep_through(self, seconds: float) -> None:
+        """Go dark once the order to do so is answered, and wake after so many seconds."""
+        night = asyncio.get_running_loop().create_task(self._sleep_through(seconds))
+        self._nights.add(night)
+        night.add_done_callback(self._nights.discard)
+
+    async def _sleep_through(self, seconds: float) -> None:
+        await self.clock.sleep(_TIME_TO_ANSWER)
+        await self.go_dark()
+        await self.clock.sleep(seconds)
+        await self.wake()
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        at, moment = self.clock.time(), self.clock.monotonic()
-        case = self._desk.open(await _received(request), at=at, moment=moment)
+        body = await request.read() if request.body_exists else b""
+        received = Received.of(request.method, request.raw_path, request.headers, body)
+        # A call is received when it is complete: moments then come in order, as the limits want them.
+        case = self._desk.open(received, at=self.clock.time(), moment=self.clock.monotonic())
         if case is None:
             return web.Response(status=404, text="No vendor lives here; /_sim tells what does.\n")
         try:
@@ -104,7 +140,8 @@ class Simulator:
         self._desk.log(case, fault.kind)
         if fault.kind == "hang":
             await (asyncio.Event().wait() if fault.seconds is None else self.clock.sleep(fault.seconds))
-        delivery.reset(request)
+        if request.transport is not None:
+            delivery.reset(request.transport)
         return web.Response()
 
     async def _deliver(self, request: web.Request, case: Case, fault: Fault | None) -> web.StreamResponse:
@@ -118,9 +155,3 @@ class Simulator:
     async def _wait(self, seconds: float) -> None:
         if seconds:
             await self.clock.sleep(seconds)
-
-
-async def _received(request: web.Request) -> Received:
-    path, _, query = request.raw_path.partition("?")
-    body = await request.read() if request.body_exists else b""
-    return Received(request.method, path, query, request.headers, body)

@@ -13,7 +13,7 @@ from exporter.simulator import room_ids, user_lists, usersig
 from exporter.simulator.apps import Credentials
 from exporter.simulator.clock import Clock
 from exporter.simulator.codes import CODES
-from exporter.simulator.exchange import Answered, Ask, Population, Received, Refusal, Reply, query_params
+from exporter.simulator.exchange import Answered, Ask, Population, Received, Refusal, Reply
 
 MOST_MEMBERS = 1000
 """Where the list of a live room's members stops, however many there are."""
@@ -58,8 +58,7 @@ class TencentGateway:
         """Everything below `/v4/` is Tencent's."""
         if not received.path.startswith("/v4/"):
             return None
-        params = query_params(received.query) or {}
-        app = (params.get("sdkappid") or [""])[0]
+        app = received.param("sdkappid")
         known = app if app in self._credentials.tencent else ""
         action = received.path.rpartition("/")[2]
         default = "tencent_live" if received.path.startswith("/v4/live_engine_http_srv/") else "tencent_im"
@@ -70,10 +69,8 @@ class TencentGateway:
             document = None
         room = document.get(_ROOM_FIELDS.get(action)) if isinstance(document, dict) else None
         rooms = (room,) if isinstance(room, str) else ()
-        limit = api if action in _ROOM_FIELDS else f"{api}/{action}"
-        return Ask(
-            received, api, action, known, limit if received.path in _ACTIONS else api, known, rooms, params, document
-        )
+        limit = api if action in _ROOM_FIELDS or received.path not in _ACTIONS else f"{api}/{action}"
+        return Ask(received, api, action, app=known, limit=limit, holder=known, rooms=rooms, document=document)
 
     def check(self, ask: Ask, now: float) -> Refusal | None:
         """The public checks, UserSig last, then the call's own."""

@@ -13,7 +13,7 @@ from exporter.simulator import room_ids, signature_v4, user_lists
 from exporter.simulator.apps import Credentials
 from exporter.simulator.clock import Clock
 from exporter.simulator.codes import CODES, VOLCENGINE_NUMBERS
-from exporter.simulator.exchange import Answered, Ask, Population, Received, Refusal, Reply, query_params
+from exporter.simulator.exchange import Answered, Ask, Population, Received, Refusal, Reply
 from exporter.simulator.signature_v4 import Authorization
 
 VERSION = "2023-11-01"
@@ -39,16 +39,14 @@ class VolcengineGateway:
 
     def read(self, received: Received) -> Ask | None:
         """A request on `/` with a Version, or with an Authorization of ours."""
-        params = query_params(received.query) or {}
         authorization = received.headers.get("Authorization", "")
-        if received.path != "/" or not ("Version" in params or authorization.startswith("HMAC-SHA256")):
+        if received.path != "/" or not (received.values("Version") or authorization.startswith("HMAC-SHA256")):
             return None
-        action = (params.get("Action") or [""])[0]
-        app = (params.get("AppId") or [""])[0]
+        action, app = received.param("Action"), received.param("AppId")
         limit = "volcengine_rtc"
         if action == "ListRoomInfo":
             limit = "volcengine_rtc/ListRoomInfo"
-        elif "Property" in params:
+        elif received.values("Property"):
             limit = "volcengine_rtc/property"
         access_key = signature_v4.claimed_access_key(authorization)
         return Ask(
@@ -58,8 +56,7 @@ class VolcengineGateway:
             app=app if app in self._credentials.volcengine else "",
             limit=limit,
             holder=access_key if access_key in self._credentials.access_keys else "",
-            rooms=tuple(params.get("RoomId", ())),
-            params=params,
+            rooms=tuple(received.values("RoomId")),
         )
 
     def check(self, ask: Ask, now: float) -> Refusal | None:

@@ -1,12 +1,12 @@
 """The truth: which rooms there are, and every number of users they ever held."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from exporter.simulator import room_ids
 from exporter.simulator.clock import Clock
-from exporter.simulator.population import ABSENT, Curve, State
+from exporter.simulator.population import ABSENT, Curve, State, present
 from exporter.simulator.settings import APIS
 
 MOST_STEPS = 200_000
@@ -101,9 +101,7 @@ class World:
         Raises:
             ValueError: A negative number, or more admin or invisible users than users.
         """
-        if not 0 <= max(admin, invisible) <= users or min(admin, invisible) < 0:
-            raise ValueError(f"{users} users, {admin} of them admin, {invisible} invisible: not possible")
-        self._script(api, room, State(users, admin, invisible, exists=True))
+        self._script(api, room, present(users, admin=admin, invisible=invisible))
 
     def create(self, api: str, room: str, users: int = 1) -> None:
         """Make the room, with its first users."""
@@ -126,7 +124,8 @@ class World:
     def _stretches(self, api: str, room: str, start: float, end: float) -> Iterator[tuple[float, float, State | None]]:
         """The window, cut where a script took over: (from, to, scripted state or None for the curve)."""
         scripts = self._scripts[api].get(room, [])
-        index = bisect_right(scripts, start, key=lambda script: script.at)
+        # The instant of a change belongs to both sides: two scripts may fall on one tick of the clock.
+        index = bisect_left(scripts, start, key=lambda script: script.at)
         current, since = scripts[index - 1].state if index else None, start
         for script in scripts[index:]:
             if script.at > end:

@@ -13,7 +13,7 @@ from exporter.simulator import room_ids, user_lists
 from exporter.simulator.apps import Credentials, ZegoApp
 from exporter.simulator.clock import Clock
 from exporter.simulator.codes import CODES
-from exporter.simulator.exchange import Answered, Ask, Population, Received, Refusal, Reply, query_params
+from exporter.simulator.exchange import Answered, Ask, Population, Received, Refusal, Reply
 from exporter.simulator.nonces import Nonces
 
 MOST_ROOMS = 10
@@ -39,16 +39,12 @@ class ZegoGateway:
         """Everything on `/`; Volcengine, which lives there too, is asked first."""
         if received.path != "/":
             return None
-        params = query_params(received.query) or {}
-        action = (params.get("Action") or [""])[0]
+        action, app = received.param("Action"), received.param("AppId")
         api = _APIS.get(action, "zego_rtc")
-        app = (params.get("AppId") or [""])[0]
         known = app if app in self._credentials.zego else ""
-        test = api == "zego_rtc" and (params.get("IsTest") or [""])[0] == "true"
-        rooms = params.get("RoomId[]" if api == "zego_rtc" else "RoomId", ())
-        return Ask(
-            received, api, action, known, "zego_rtc/test" if test else api, known, tuple(dict.fromkeys(rooms)), params
-        )
+        limit = "zego_rtc/test" if api == "zego_rtc" and received.param("IsTest") == "true" else api
+        rooms = tuple(dict.fromkeys(received.values("RoomId[]" if api == "zego_rtc" else "RoomId")))
+        return Ask(received, api, action, app=known, limit=limit, holder=known, rooms=rooms)
 
     def check(self, ask: Ask, now: float) -> Refusal | None:
         """The gateway's checks in its own order, then the product's."""
@@ -98,7 +94,7 @@ class ZegoGateway:
 
     def _check_parameters(self, ask: Ask) -> Refusal | None:
         if ask.api == "zego_rtc":
-            given = ask.params.get("RoomId[]", ())
+            given = ask.received.values("RoomId[]")
             if not 1 <= len(given) <= MOST_ROOMS:
                 return Refusal("2", f"RoomId[]: 1 to {MOST_ROOMS} rooms, not {len(given)}")
             if any(room_ids.too_long(ask.api, room) for room in given):
@@ -157,7 +153,7 @@ def signature(app: ZegoApp, nonce: str, timestamp: str) -> str:
 
 def _check_form(ask: Ask) -> Refusal | None:
     app_id, nonce = ask.param("AppId"), ask.param("SignatureNonce")
-    if query_params(ask.received.query) is None:
+    if ask.received.params is None:
         return Refusal("2" if ask.api == "zego_rtc" else "660000002", "the query is not UTF-8")
     if not ask.action:
         return Refusal("100000006")

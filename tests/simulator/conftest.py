@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from exporter.simulator import Clock, Settings, Simulator
+from exporter.simulator import APIS, Clock, Settings, Simulator
 from tests.simulator import callers
 from tests.simulator.callers import Wire
 
@@ -144,7 +144,7 @@ def settings() -> Settings:
     """
     A small world of every API; tests that need another override this.
     """
-    return Settings(rooms=dict.fromkeys(callers.APIS, 60), refresh={"tencent_im": 0, "tencent_live": 0})
+    return Settings(rooms=dict.fromkeys(APIS, 60), refresh={"tencent_im": 0, "tencent_live": 0})
 
 
 @pytest.fixture
