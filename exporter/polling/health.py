@@ -8,7 +8,8 @@ The state of a source as a whole, and when it may call. Pure: the caller brings 
     ok ── app or service wrong, or every room refused ▶ misconfigured ──┘
 
 Trials are 5 s apart at first and 60 s at last while a circuit is open, and a minute apart otherwise. Calls that were
-under way when a state began neither prolong nor end it.
+under way when a state began neither prolong nor end it. A source that worked a moment ago and now seems misconfigured
+is tried once more at once, with another room: where that succeeds it was the room.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Health:
         self.state = SourceState.OK
         self.since = now
         self._last_success = now
+        self._succeeded = False
         self._in_a_row = 0
         self._refused_in_a_row = 0
         self._trial_at = -math.inf
@@ -73,6 +75,7 @@ class Health:
             Whether this ended a state other than ok.
         """
         self._last_success = now
+        self._succeeded = True
         self._in_a_row = 0
         self._refused_in_a_row = 0
         if self.state is SourceState.OK or sent < self.since:
@@ -93,7 +96,7 @@ class Health:
             case FailureKind.UNAUTHORIZED if self.state is not SourceState.UNAUTHORIZED:
                 return self._enter(SourceState.UNAUTHORIZED, now)
             case FailureKind.MISCONFIGURED if self.state is not SourceState.MISCONFIGURED:
-                return self._enter(SourceState.MISCONFIGURED, now, trial_in=_TRIAL)
+                return self._enter(SourceState.MISCONFIGURED, now, trial_in=0.0 if self.worked_lately(now) else _TRIAL)
         if self.state is not SourceState.OK:
             self._on_trial = False
             self._trial_at = now + self._trial_gap
@@ -103,6 +106,10 @@ class Health:
             if self._in_a_row >= _FAILURES_IN_A_ROW and now - self._last_success >= _WITHOUT_SUCCESS:
                 return self._enter(SourceState.CIRCUIT_OPEN, now, trial_in=_FIRST_TRIAL)
         return False
+
+    def worked_lately(self, now: float) -> bool:
+        """Whether a call succeeded within the last two intervals."""
+        return self._succeeded and now - self._last_success < 2 * self.interval
 
     def refused(self, rooms: int) -> None:
         """So many rooms that were asked alone were refused."""

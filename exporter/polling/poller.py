@@ -95,6 +95,7 @@ class Poller:
         self._journal = Journal(log, quiet=max(10.0, 2 * config.interval))
         self._auth: Auth | None = None
         self._stale_signature = False
+        self._accused: tuple[str, ...] = ()
         self._attempts: dict[str, int] = {}
         self._refusals: dict[str, int] = {}
         self._calls: set[asyncio.Task[None]] = set()
@@ -227,6 +228,8 @@ class Poller:
         if self.health.succeeded(calling.slot, now):
             self._journal.recovered(now)
             self.noted.state = self.health.state
+            self.planner.suspect(self._accused, now + self.config.interval)
+        self._accused = ()
         if failures:
             self._failed_rooms(calling, failures, now)
 
@@ -258,7 +261,10 @@ class Poller:
         for room in calling.rooms:
             self.table.fail(room)
         source_at_fault = not was_ok or self.health.state is not SourceState.OK
-        if source_at_fault or (failure.kind is FailureKind.RATE_LIMITED and not failure.one_room):
+        if was_ok and self.health.state is SourceState.MISCONFIGURED and self.health.worked_lately(now):
+            self._accused = calling.rooms
+            self.planner.again(calling.rooms, now + self.config.interval)
+        elif source_at_fault or (failure.kind is FailureKind.RATE_LIMITED and not failure.one_room):
             # Tried rooms go behind the others, so that no trial hangs on one of them.
             self.planner.again(calling.rooms, now if source_at_fault else calling.slot)
         else:
