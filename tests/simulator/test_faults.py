@@ -418,7 +418,7 @@ async def test_garbage_for_missing_rooms_and_at_random(client, clock, api):
     assert len(set(outcomes(client))) > 8
 
 
-def test_faults_end(clock=None):
+def test_faults_end():
     """
     After their duration, or when they are cleared.
     """
