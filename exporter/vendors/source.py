@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from exporter.model import REDACTED
@@ -66,6 +66,36 @@ def _seconds(match: re.Match[str]) -> float:
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
+
+
+def _app_number(value: object) -> int:
+    number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
+    if type(number) is not int or not 0 < number < 2**32:
+        raise PydanticCustomError("app_number", "a whole number from 1 to 4294967295")
+    return number
+
+
+_DIGITS = re.compile(r"[0-9]{1,10}", re.ASCII)
+
+AppNumber = Annotated[int, BeforeValidator(_app_number)]
+"""An app's id where the vendor numbers its apps: an unsigned 32-bit integer above 0."""
+
+
+def matching(pattern: str, accepted: str) -> AfterValidator:
+    """
+    Accepts text that matches as a whole.
+
+    Args:
+        accepted: The pattern in words.
+    """
+    compiled = re.compile(pattern)
+
+    def match(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise PydanticCustomError("text", "{accepted}", {"accepted": accepted})
+        return text
+
+    return AfterValidator(match)
 
 
 class Source(BaseModel):

@@ -16,11 +16,10 @@ from typing import Annotated, Any, Final, Literal, cast
 from urllib.parse import quote
 
 import msgspec
-from pydantic import Field
 
 from exporter.model import Auth, Failure, FailureKind, Request, Stamp
 from exporter.vendors.replies import LOWER_RATE_LIMIT, code_table
-from exporter.vendors.source import Secret, Source
+from exporter.vendors.source import AppNumber, Secret, Source, matching
 
 USER_SIG_SECONDS: Final = 48 * 3600
 """A UserSig is valid for two days and replaced after one, so that a day of trouble expires nothing."""
@@ -46,8 +45,8 @@ class TencentSource(Source):
     The administrator must exist in the app; the REST API obeys nobody else.
     """
 
-    sdk_app_id: Annotated[int, Field(ge=1, lt=2**32)]
-    identifier: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    sdk_app_id: AppNumber
+    identifier: Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,128}", "an administrator's UserID")]
     secret_key: Secret
 
 

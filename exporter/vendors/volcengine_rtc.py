@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
 
 from exporter.model import Auth, Failure, FailureKind, Reading, Reply, Request, Stamp
 from exporter.vendors import volcengine
@@ -31,19 +29,10 @@ from exporter.vendors.replies import (
     read,
     vendor_code,
 )
-from exporter.vendors.source import Secret, Source
+from exporter.vendors.source import Secret, Source, matching
 
 _SERVICE: Final = "rtc"
 _DAY: Final = 86_400.0
-
-
-def _fit_for_a_header(token: Secret | None) -> Secret | None:
-    if token is not None and not _HEADER_TEXT.fullmatch(token.reveal()):
-        raise PydanticCustomError("header_text", "{accepted}", {"accepted": "printable ASCII without spaces"})
-    return token
-
-
-_HEADER_TEXT = re.compile(r"[!-~]+", re.ASCII)
 
 
 class VolcengineRtcSource(Source):
@@ -55,11 +44,11 @@ class VolcengineRtcSource(Source):
     """
 
     api: Literal["volcengine_rtc"]
-    app_id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
-    access_key_id: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[!-~]+$")]
+    app_id: Annotated[str, matching(r"[!-~]{1,64}", "an AppId as Volcengine's console shows it")]
+    access_key_id: Annotated[str, matching(r"[!-~]{1,256}", "an access key id, such as AKLT…")]
     secret_access_key: Secret
-    session_token: Annotated[Secret | None, AfterValidator(_fit_for_a_header)] = None
-    region: Annotated[str, Field(max_length=32, pattern=r"^[a-z]+(-[a-z0-9]+)+$")] = "cn-north-1"
+    session_token: Secret | None = None
+    region: Annotated[str, matching(r"[a-z0-9]+(-[a-z0-9]+){1,5}", "a region such as cn-north-1")] = "cn-north-1"
 
 
 class VolcengineRtc:

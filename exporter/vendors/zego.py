@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, cast
+from typing import Final, Literal, cast
 from urllib.parse import quote
-
-from pydantic import Field
 
 from exporter.model import Auth, Failure, FailureKind, Request, Stamp
 from exporter.vendors.replies import code_table
-from exporter.vendors.source import Secret, Source
+from exporter.vendors.source import AppNumber, Secret, Source
 
 Region = Literal["unified", "sha", "hkg", "fra", "lax", "bom", "sgp"]
 
@@ -27,7 +25,7 @@ class ZegoSource(Source):
     ``region`` picks the nearest access point; every one of them knows every room.
     """
 
-    app_id: Annotated[int, Field(ge=1, lt=2**32)]
+    app_id: AppNumber
     server_secret: Secret
     region: Region = "unified"
 
