@@ -19,6 +19,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from exporter.config import Config, ConfigError, SourceConfig
@@ -175,13 +176,13 @@ class Exporter:
             del self._budgets[name], self.telemetry.budgets[name]
         for config, files in plan:
             budget = self._budget(config)
-            running = self.sources.get(config.name)
-            if running is None:
-                self._start_source(config, files, budget)
+            if config.name in self.sources:
+                self.sources[config.name].files = files
+                self.sources[config.name].poller.retune(config)
             else:
-                running.files = files
-                running.poller.retune(config)
+                self._start_source(config, files, budget)
             self.sources[config.name].poller.watch(files.rooms)
+        self._apps = {key: app for key, app in self._apps.items() if app.healths}
         self._rooms_changed()
 
     def _start_source(self, config: SourceConfig, files: RoomsFiles, budget: Budget) -> None:
@@ -199,7 +200,7 @@ class Exporter:
         poller = Poller(config, budget, app, caller, rooms, self.telemetry, noted, self.clock, log)
         self.sources[config.name] = Running(poller, files)
         self._scheduler.every(WINDOW, f"poll {config.name}", poller.window)
-        self._scheduler.every(_SCAN, f"rooms {config.name}", lambda: self._scan(config.name))
+        self._scheduler.every(_SCAN, f"rooms {config.name}", partial(self._scan, config.name))
 
     def _stop_source(self, name: str, *, keep_rooms: bool) -> None:
         running = self.sources.pop(name)

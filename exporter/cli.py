@@ -130,10 +130,10 @@ def demo(
     """Run the simulator of all five vendors and an exporter that polls it; no credentials needed."""
     log = logs.configure(log_level, log_format)
 
-    def started(exporter: Exporter, simulator: Simulator) -> None:
+    def started(exporter: Exporter, simulator_url: str) -> None:
         typer.echo(f"Live rooms of five simulated vendor APIs:  {exporter.web.url}/")
         typer.echo(f"Metrics for Prometheus:                    {exporter.web.url}{telemetry_path}")
-        typer.echo(f"The simulator's own truth:                 {simulator.url}/_sim")
+        typer.echo(f"The simulator's own truth:                 {simulator_url}/_sim")
         typer.echo("Counts appear within seconds, the first readings of every room within ten. Ctrl+C ends it.")
 
     _run(run_demo(WebOptions(listen_address, telemetry_path, lifecycle=True), log, started))

@@ -1,13 +1,19 @@
 """
-The demo: the simulator of all five vendors and an exporter that polls it, in one process, with no credentials at all.
+The demo: the simulator of all five vendors and an exporter that polls it, with no credentials at all.
+
+The simulator runs in a process of its own, as the vendors do: on one event loop, each would wait for the other.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable
+import re
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -16,18 +22,24 @@ from exporter.config import Config, parse
 from exporter.polling.journal import Log
 from exporter.simulator import APIS, Apps, Simulator
 
-_WARNING, _CRITICAL = 800, 950
+_THRESHOLDS: Final = {"warning": 200, "critical": 400}
+_URL: Final = re.compile(rb"http://\S+?(?=[\s,])")
 
 
-def config_for(simulator: Simulator) -> str:
-    """A config file's text that watches every room of a running simulator, with its demo credentials."""
+def config_for(simulator: Simulator, url: str) -> str:
+    """
+    A config file's text that watches every room of a simulator, with its credentials.
+
+    Args:
+        url: Where a simulator with the same settings listens.
+    """
     sources = [
         {
             "name": api.replace("_", "-"),
             "api": api,
             **_credentials(api, simulator.settings.apps),
-            "base_url": simulator.url,
-            "thresholds": {"warning": _WARNING, "critical": _CRITICAL},
+            "base_url": url,
+            "thresholds": _THRESHOLDS,
             "rooms": simulator.world.room_ids(api),
         }
         for api in APIS
@@ -36,25 +48,36 @@ def config_for(simulator: Simulator) -> str:
     return str(yaml.safe_dump({"sources": sources}, allow_unicode=True, sort_keys=False))
 
 
-async def run_demo(options: WebOptions, log: Log, started: Callable[[Exporter, Simulator], None]) -> None:
+async def run_demo(options: WebOptions, log: Log, started: Callable[[Exporter, str], None]) -> None:
     """
     Run simulator and exporter until a signal comes.
 
     Args:
-        started: Called with both once the exporter listens and polls.
+        started: Called with the exporter and the simulator's address once both listen.
     """
-    simulator = Simulator()
-    await simulator.start()
-    text = config_for(simulator)
+    async with _simulator_process() as url:
+        text = config_for(Simulator(), url)
 
-    def load() -> Config:
-        return parse(text, Path("demo.yml"), os.environ)
+        def load() -> Config:
+            return parse(text, Path("demo.yml"), os.environ)
 
-    exporter = Exporter(load, "(demo)", options, log)
+        exporter = Exporter(load, "(demo)", options, log)
+        await run(exporter, lambda: started(exporter, url))
+
+
+@asynccontextmanager
+async def _simulator_process() -> AsyncIterator[str]:
+    command = (sys.executable, "-m", "exporter", "simulate", "--web.listen-address=127.0.0.1:0")
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:
-        await run(exporter, lambda: started(exporter, simulator))
+        found = _URL.search(await process.stdout.readline()) if process.stdout else None
+        if found is None:
+            raise OSError("the simulator did not start")
+        yield found[0].decode()
     finally:
-        await simulator.stop()
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
 
 
 def _credentials(api: str, apps: Apps) -> dict[str, Any]:

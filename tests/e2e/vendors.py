@@ -1,0 +1,139 @@
+"""
+The simulator in a process of its own, as far away from the exporter as a vendor is, and the levers to it.
+
+Run as a program, it is that process: `python -m tests.e2e.vendors '{"seed": 1, "rooms": {"zego_rtc": 10}}'`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import uvloop
+import yaml
+
+from exporter.app import until_signal
+from exporter.simulator import DEFAULT_APPS, Settings, Simulator, World
+from exporter.simulator.clock import Clock
+
+ZEGO, TENCENT, VOLCENGINE = DEFAULT_APPS.zego[0], DEFAULT_APPS.tencent[0], DEFAULT_APPS.volcengine[0]
+
+CREDENTIALS: Mapping[str, Mapping[str, object]] = {
+    "zego_rtc": {"app_id": ZEGO.app_id, "server_secret": ZEGO.server_secret},
+    "zego_zim": {"app_id": ZEGO.app_id, "server_secret": ZEGO.server_secret},
+    "tencent_im": {
+        "sdk_app_id": TENCENT.sdk_app_id,
+        "identifier": TENCENT.identifier,
+        "secret_key": TENCENT.secret_key,
+    },
+    "tencent_live": {
+        "sdk_app_id": TENCENT.sdk_app_id,
+        "identifier": TENCENT.identifier,
+        "secret_key": TENCENT.secret_key,
+    },
+    "volcengine_rtc": {
+        "app_id": VOLCENGINE.app_id,
+        "access_key_id": VOLCENGINE.access_key_id,
+        "secret_access_key": VOLCENGINE.secret_access_key,
+    },
+}
+
+
+class Vendors:
+    """
+    A running simulator.
+
+    Attributes:
+        world: A copy of its world; what a test scripts is known to the running one alone.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self._given = settings
+        self.settings = Settings(**settings)
+        self.world = World(seed=self.settings.seed, rooms=self.settings.rooms, clock=Clock(), churn=self.settings.churn)
+        self.url = ""
+        self._process: asyncio.subprocess.Process | None = None
+        self._client: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Vendors:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.e2e.vendors", json.dumps(self._given), stdout=asyncio.subprocess.PIPE
+        )
+        assert self._process.stdout
+        self.url = (await self._process.stdout.readline()).decode().strip()
+        self._client = aiohttp.ClientSession(self.url)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._process
+        assert self._client
+        await self._client.close()
+        self._process.terminate()
+        await self._process.wait()
+
+    def config(self, **sources: Mapping[str, object]) -> str:
+        """
+        A config's text: a source per keyword, named after its API unless it names another; rooms default to all.
+        """
+        return str(
+            yaml.safe_dump(
+                {
+                    "sources": [
+                        {
+                            "name": name,
+                            "api": (api := str(more.get("api", name))),
+                            **CREDENTIALS[api],
+                            "base_url": self.url,
+                            "rooms": self.world.room_ids(api),
+                            **more,
+                        }
+                        for name, more in sources.items()
+                    ]
+                },
+                allow_unicode=True,
+                sort_keys=False,
+            )
+        )
+
+    async def get(self, path: str, **query: Any) -> Any:
+        """The JSON of one page below `/_sim`."""
+        assert self._client
+        async with self._client.get(f"/_sim/{path}", params=query) as response:
+            response.raise_for_status()
+            return await response.json()
+
+    async def post(self, path: str, order: object) -> Any:
+        """Give an order below `/_sim`."""
+        assert self._client
+        async with self._client.post(f"/_sim/{path}", json=order) as response:
+            body = await response.json()
+            assert response.status == 200, body
+            return body
+
+    async def delete(self, path: str) -> None:
+        """Clear what was ordered or recorded below `/_sim`."""
+        assert self._client
+        async with self._client.delete(f"/_sim/{path}") as response:
+            response.raise_for_status()
+
+    async def limits(self) -> dict[str, dict[str, Any]]:
+        """What each budget saw, by its name; the tests use one app per API."""
+        return {budget["name"]: budget for budget in (await self.get("limits"))["limits"]}
+
+
+async def _serve(settings: Settings) -> None:
+    simulator = Simulator(settings)
+    await simulator.start()
+    sys.stdout.write(f"{simulator.url}\n")
+    sys.stdout.flush()
+    with until_signal() as stopping:
+        await stopping.wait()
+    await simulator.stop()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(Settings(**json.loads(sys.argv[1]))))
