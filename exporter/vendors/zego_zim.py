@@ -18,7 +18,6 @@ from exporter.vendors.codec import RoomIdRule
 from exporter.vendors.replies import (
     LOWER_RATE_LIMIT,
     NO_COUNT,
-    UNDOCUMENTED,
     code_table,
     count,
     failed_call,
@@ -83,9 +82,7 @@ class ZegoZim:
             return Reply({rooms[0]: _NOT_A_FAILURE[code]})
         if failure := failed_call(code, _CODES, status, headers):
             return failure
-        if answer is None:
-            return UNDOCUMENTED
-        users = count(answer.Count)
+        users = count(answer.Count) if answer else None
         return NO_COUNT if users is None else Reply({rooms[0]: Reading(users, exists=True)})
 
 
