@@ -29,9 +29,9 @@ format: ## Format the code and mend what ruff can mend
 	@.venv/bin/ruff format
 	@.venv/bin/ruff check --fix
 
-bench: ## Measure what a scrape and a call cost
+bench: ## Measure what a scrape costs, and print it beside its peers; ARGS=--quick for a first look
 	@.ci/venv dev
-	@.venv/bin/python -m pytest -m bench -p no:cacheprovider --timeout=600 -qs $(ARGS)
+	@.venv/bin/python -m tests.benchmarks $(ARGS)
 
 soak: ## Run the long editions of the tests
 	@.ci/venv dev
