@@ -81,33 +81,29 @@ def reread_secrets(config: SourceConfig) -> SourceConfig:
 
 def _read_root(root: Value | None, around: Surroundings) -> tuple[SourceConfig, ...]:
     problems = around.problems
-    top = Place("", 1)
+    top = Place(root)
     if not isinstance(root, Map):
         problems.add(top, describe(root), "a mapping with sources")
         return ()
-    problems.add_unknown_keys(top, root, ("sources",))
-    items = root.get("sources")
-    here = top.key(root, "sources")
-    if not isinstance(items, List) or not items:
-        problems.add(here, "an empty list" if items == [] else describe(items), "a list of sources, one at least")
+    problems.add_unknown_keys(top, frozenset({"sources"}))
+    here = top.key("sources")
+    if not isinstance(here.value, List) or not here.value:
+        problems.add(here, "an empty list" if here.value == [] else describe(here.value), "a list of sources")
         return ()
-    drafts = []
-    for index, item in enumerate(items):
-        place = here.item(items, index)
-        if config := read_source(item, place, around):
-            drafts.append((config, place))
-    _check_names(items, here, problems)
+    drafts = [(config, place) for place in here.items() if (config := read_source(place, around))]
+    _check_names(here, problems)
     return agree(drafts, problems)
 
 
-def _check_names(items: List, here: Place, problems: Problems) -> None:
+def _check_names(sources: Place, problems: Problems) -> None:
     first: dict[str, Place] = {}
-    for index, item in enumerate(items):
-        name = item.get("name") if isinstance(item, Map) else None
-        if isinstance(item, Map) and isinstance(name, str) and name:
-            place = here.item(items, index).key(item, "name")
-            if name in first:
-                found = f"{problems.show(name)} again, first in line {first[name].line}"
-                problems.add(place, found, "a name that no other source has")
-            else:
-                first[name] = place
+    for source in sources.items():
+        place = source.key("name")
+        name = place.value
+        if not isinstance(name, str) or not name:
+            continue
+        if name in first:
+            found = f"{problems.show(name)} again, first in line {first[name].line}"
+            problems.add(place, found, "a name that no other source has")
+        else:
+            first[name] = place

@@ -35,7 +35,7 @@ def _limit(budget: str, members: Sequence[tuple[SourceConfig, Place]], problems:
     for other, place in stated[1:]:
         if other != limit:
             problems.add(
-                Place(f"{place.path}.rate_limit", place.line),
+                place.key("rate_limit"),
                 f"{other:g}",
                 f"{limit:g}, as {first.path} of the same budget ({budget}) says",
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter.config.errors import ConfigError, Problems, describe
-from exporter.config.tree import Map, Place, has_control_character
+from exporter.config.tree import Place, has_control_character
 from exporter.vendors.source import Secret, Source
 
 FORMS: Final = ("", "_env", "_file")
@@ -35,7 +35,7 @@ def key_forms(name: str) -> tuple[str, ...]:
 
 
 def read_secret(
-    name: str, *, required: bool, mapping: Map, place: Place, folder: Path, env: Mapping[str, str], problems: Problems
+    name: str, place: Place, *, required: bool, folder: Path, env: Mapping[str, str], problems: Problems
 ) -> Secret | None:
     """
     A source's secret of this name; ``None`` if it has none or if a problem with it is noted.
@@ -44,15 +44,18 @@ def read_secret(
         folder: Of the config file; relative paths begin there.
     """
     forms = key_forms(name)
-    given = [key for key in forms if key in mapping]
+    given = [key for key in forms if place.key(key).value is not None]
     if not given and not required:
         return None
     if len(given) != 1:
-        here = place.key(mapping, given[-1] if given else name)
-        problems.add(here, " and ".join(given) or "nothing", f"exactly one of {', '.join(forms)}")
+        problems.add(
+            place.key(given[-1] if given else name),
+            " and ".join(given) or "nothing",
+            f"exactly one of {', '.join(forms)}",
+        )
         return None
     (key,) = given
-    text = mapping[key]
+    text = place.key(key).value
     try:
         if not isinstance(text, str):
             raise _UnusableError(describe(text), "text")
@@ -61,7 +64,7 @@ def read_secret(
             return Secret(_usable(_read_file(path, text)), str(path))
         return Secret(_usable(_read_variable(text, env) if key.endswith("_env") else text))
     except _UnusableError as problem:
-        problems.add(place.key(mapping, key), *problem.args)
+        problems.add(place.key(key), *problem.args)
         return None
 
 

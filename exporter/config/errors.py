@@ -10,7 +10,7 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
-from exporter.config.tree import List, ManyLines, Map, Place, speakable
+from exporter.config.tree import List, ManyLines, Map, Place, Value, speakable
 from exporter.model import REDACTED
 
 if TYPE_CHECKING:
@@ -60,32 +60,43 @@ class Problems:
     def __len__(self) -> int:
         return len(self._found)
 
-    def add(self, place: Place | None, found: str, accepted: str) -> None:
+    def add(self, place: Place, found: str, accepted: str) -> None:
         """
-        Note a problem; without a place it concerns the file as a whole.
+        Note a problem with a value.
 
         Args:
             found: In words, or as ``show`` and ``describe`` give it.
         """
-        self._found.append((place.line if place else 0, f"{self.locate(place)}: found {found}; accepted: {accepted}"))
+        self._note(place.line, self.locate(place), found, accepted)
 
-    def add_unknown_keys(self, place: Place, mapping: Map, known: Iterable[str]) -> None:
+    def add_line(self, line: int, found: str, accepted: str, path: str = "") -> None:
+        """Note a problem with a line that does not get as far as being a value of the document."""
+        self._note(line, f"{self._file}:{line}" + (f": {path}" if path else ""), found, accepted)
+
+    def add_file(self, found: str, accepted: str) -> None:
+        """Note a problem with the file as a whole."""
+        self._note(0, self._file, found, accepted)
+
+    def add_unknown_keys(self, place: Place, known: frozenset[str]) -> None:
         """Note keys that nobody reads, each with the nearest one that somebody does. Their values are never shown."""
-        accepted = sorted(known)
+        mapping = place.value
+        if not isinstance(mapping, Map) or known.issuperset(mapping.keys()):
+            return
+        accepted = ", ".join(sorted(known))
         for key, value in mapping.items():
-            if key in accepted:
+            if key in known:
                 continue
-            if name := speakable(key, value):
-                nearest = get_close_matches(name, accepted, n=1)
+            if speakable(key, value):
+                nearest = get_close_matches(key, known, n=1)
                 hint = f" (did you mean {nearest[0]}?)" if nearest else ""
-                self.add(place.key(mapping, key), f"an unknown key{hint}", ", ".join(accepted))
+                self.add(place.key(key), f"an unknown key{hint}", accepted)
             else:
-                here = Place(place.path, mapping.line_of(key))
-                self.add(here, "an unknown key, not shown here as it may be part of a secret", ", ".join(accepted))
+                self.add(place.key(key), "an unknown key, not shown here as it may be part of a secret", accepted)
 
-    def locate(self, place: Place | None) -> str:
-        if place is None:
-            return self._file
+    def _note(self, line: int, where: str, found: str, accepted: str) -> None:
+        self._found.append((line, f"{where}: found {found}; accepted: {accepted}"))
+
+    def locate(self, place: Place) -> str:
         return f"{self._file}:{place.line}" + (f": {place.path}" if place.path else "")
 
     def show(self, text: str) -> str:
@@ -117,15 +128,8 @@ class Problems:
             raise ConfigError(self.messages())
 
 
-def describe(value: object) -> str:
+def describe(value: Value | None) -> str:
     """What kind of value stands where another kind is wanted, without its contents."""
-    match value:
-        case None | "":
-            return "nothing"
-        case str():
-            return "text"
-        case Map():
-            return "a mapping"
-        case List():
-            return "a list"
-    return type(value).__name__
+    if not value and not isinstance(value, List | Map):
+        return "nothing"
+    return "text" if isinstance(value, str) else "a list" if isinstance(value, List) else "a mapping"

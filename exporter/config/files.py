@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from exporter.config.errors import Problems
-from exporter.config.tree import Place
 
 LARGEST_FILE: Final = 64 * 2**20
 """Bytes; 100,000 rooms with labels and thresholds take an eighth of it."""
@@ -21,10 +20,10 @@ def read_file(path: Path, problems: Problems) -> bytes | None:
             data = file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
-        problems.add(None, (reason or "no path").lower(), "a readable file")
+        problems.add_file((reason or "no path").lower(), "a readable file")
         return None
     if len(data) > LARGEST_FILE:
-        problems.add(None, f"over {LARGEST_FILE:,} bytes", "a smaller file")
+        problems.add_file(f"over {LARGEST_FILE:,} bytes", "a smaller file")
         return None
     return data
 
@@ -35,5 +34,5 @@ def decode(data: bytes, problems: Problems) -> str | None:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        problems.add(Place("", line), f"the byte 0x{data[error.start]:02x}, which is not UTF-8", "UTF-8 text")
+        problems.add_line(line, f"the byte 0x{data[error.start]:02x}, which is not UTF-8", "UTF-8 text")
         return None

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from exporter.config.credentials import read_secret
 from exporter.config.errors import Problems, describe
-from exporter.config.tree import Map, Place, has_control_character
+from exporter.config.tree import Place, has_control_character
 from exporter.config.urls import read_base_url, read_proxy
 from exporter.vendors.source import DURATION_ACCEPTED, Source
 
@@ -48,9 +48,9 @@ class Surroundings:
         self.warnings.append(f"{self.problems.locate(place)}: {words}")
 
 
-def read_keys(model: type[Source], mapping: Map, place: Place, around: Surroundings) -> Source | None:
+def read_keys(model: type[Source], place: Place, around: Surroundings) -> Source | None:
     """The source without its rooms; ``None`` if a problem is noted."""
-    keys = _Keys(model, mapping, place, around)
+    keys = _Keys(model, place, around)
     keys.read_secrets()
     keys.read_texts()
     return keys.validate()
@@ -63,9 +63,8 @@ class _Keys:
     A spoilt required key would be reported again as missing, hence the second set.
     """
 
-    def __init__(self, model: type[Source], mapping: Map, place: Place, around: Surroundings) -> None:
+    def __init__(self, model: type[Source], place: Place, around: Surroundings) -> None:
         self._model = model
-        self._mapping = mapping
         self._place = place
         self._around = around
         self._values: dict[str, Any] = {}
@@ -77,9 +76,8 @@ class _Keys:
             before = len(problems)
             secret = read_secret(
                 name,
+                self._place,
                 required=self._model.model_fields[name].is_required(),
-                mapping=self._mapping,
-                place=self._place,
                 folder=self._around.folder,
                 env=self._around.env,
                 problems=problems,
@@ -92,8 +90,9 @@ class _Keys:
     def read_texts(self) -> None:
         secrets = self._model.secret_fields()
         for name, info in self._model.model_fields.items():
-            if name in self._mapping and name not in secrets:
-                self._values[name] = self._mapping[name]
+            value = self._place.key(name).value
+            if value is not None and name not in secrets:
+                self._values[name] = value
                 self._refine(name, _read_text)
                 if info.annotation is bool:
                     self._refine(name, _read_boolean)
@@ -136,10 +135,10 @@ class _Keys:
 
     def _spoil(self, name: str, accepted: str) -> None:
         self._spoilt.add(name)
-        self._around.problems.add(self._place.key(self._mapping, name), self._found(name), accepted)
+        self._around.problems.add(self._place.key(name), self._found(name), accepted)
 
     def _found(self, name: str) -> str:
-        value = self._mapping.get(name)
+        value = self._place.key(name).value
         if not isinstance(value, str):
             return describe(value)
         if name == "proxy" or (name == "base_url" and "@" in value):

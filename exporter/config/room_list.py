@@ -5,10 +5,11 @@ Rooms as a file lists them: ids, labels, thresholds.
 from __future__ import annotations
 
 import re
-from typing import Final, TypeAlias
+from collections.abc import Iterable
+from typing import Any, Final, TypeAlias
 
 from exporter.config.errors import Problems, describe
-from exporter.config.tree import List, Map, Place, Value, has_control_character
+from exporter.config.tree import Map, Place, has_control_character
 from exporter.model import Room, Thresholds
 from exporter.vendors.codec import RoomIdRule
 
@@ -24,7 +25,8 @@ _THRESHOLD_ACCEPTED: Final = "a whole number of users, 0 or more"
 _NAMED_ODD_IDS: Final = 3
 _LABEL_NAME: Final = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
-_ROOM_KEYS: Final = ("id", "labels", "thresholds")
+_ROOM_KEYS: Final = frozenset({"id", "labels", "thresholds"})
+_THRESHOLD_KEYS: Final = frozenset({"warning", "critical"})
 _ROOM_ACCEPTED: Final = "a room id, or a mapping with id, labels, thresholds"
 
 
@@ -40,7 +42,7 @@ class RoomIds:
         self._rule = rule
         self._problems = problems
         self._odd: list[str] = []
-        self.lines: dict[str, int] = {}
+        self._lines: dict[str, int] = {}
 
     def fault(self, room_id: str, line: int) -> Fault | None:
         """Why this id will not do, or ``None``, and then it counts as listed."""
@@ -48,8 +50,8 @@ class RoomIds:
             return "''", "a room id"
         if has_control_character(room_id):
             return self._problems.show(room_id), "a room id without control characters"
-        if room_id in self.lines:
-            return f"{self._problems.show(room_id)} again, first in line {self.lines[room_id]}", "each room once"
+        if room_id in self._lines:
+            return f"{self._problems.show(room_id)} again, first in line {self._lines[room_id]}", "each room once"
         if self._rule:
             # No character takes more than four bytes, so most ids need no counting.
             size = len(room_id.encode()) if len(room_id) * 4 > self._rule.max_bytes else 0
@@ -57,8 +59,12 @@ class RoomIds:
                 return f"{self._problems.show(room_id)} of {size} bytes", f"at most {self._rule.max_bytes} bytes"
             if not self._rule.alphabet.fullmatch(room_id):
                 self._odd.append(room_id)
-        self.lines[room_id] = line
+        self._lines[room_id] = line
         return None
+
+    def lines(self) -> Iterable[int]:
+        """Of each id that was found good, in their order."""
+        return self._lines.values()
 
     def warning(self) -> str | None:
         """How many ids hold characters that the vendor does not document, and the first few of them."""
@@ -66,11 +72,11 @@ class RoomIds:
             return None
         named = ", ".join(self._problems.show(room_id) for room_id in self._odd[:_NAMED_ODD_IDS])
         more = ", …" if len(self._odd) > _NAMED_ODD_IDS else ""
-        count = f"{len(self._odd)} of {len(self.lines)} room ids hold undocumented characters"
+        count = f"{len(self._odd)} of {len(self._lines)} room ids hold undocumented characters"
         return f"{count} ({named}{more}); documented are {self._rule.described}"
 
 
-def read_rooms(items: List, place: Place, ids: RoomIds, default: Thresholds, problems: Problems) -> tuple[Room, ...]:
+def read_rooms(place: Place, ids: RoomIds, default: Thresholds, problems: Problems) -> tuple[Room, ...]:
     """
     Rooms of a list of ids and of mappings with id, labels and thresholds.
 
@@ -78,78 +84,80 @@ def read_rooms(items: List, place: Place, ids: RoomIds, default: Thresholds, pro
         default: The source's thresholds; a room's own take precedence, each for itself.
     """
     rooms = []
-    for index, item in enumerate(items):
-        if isinstance(item, str):
-            if fault := ids.fault(item, items.lines[index]):
-                problems.add(place.item(items, index), *fault)
+    # Most labels and thresholds repeat; one object serves all rooms that have them.
+    shared: dict[Any, Any] = {}
+    for item in place.items():
+        value = item.value
+        if isinstance(value, str):
+            if fault := ids.fault(value, item.line):
+                problems.add(item, *fault)
             else:
-                rooms.append(Room(item, (), default))
-        elif isinstance(item, Map):
-            if room := _read_room(item, place.item(items, index), ids, default, problems):
+                rooms.append(Room(value, (), default))
+        elif isinstance(value, Map):
+            if room := _read_room(item, value, ids, default, problems, shared):
                 rooms.append(room)
         else:
-            problems.add(place.item(items, index), describe(item), _ROOM_ACCEPTED)
+            problems.add(item, describe(value), _ROOM_ACCEPTED)
     return tuple(rooms)
 
 
-def _read_room(item: Map, place: Place, ids: RoomIds, default: Thresholds, problems: Problems) -> Room | None:
-    problems.add_unknown_keys(place, item, _ROOM_KEYS)
-    labels = read_labels(item["labels"], place.key(item, "labels"), problems) if "labels" in item else ()
+def _read_room(
+    place: Place, mapping: Map, ids: RoomIds, default: Thresholds, problems: Problems, shared: dict[Any, Any]
+) -> Room | None:
+    problems.add_unknown_keys(place, _ROOM_KEYS)
+    labels: Labels = ()
     thresholds = default
-    if "thresholds" in item:
-        thresholds = read_thresholds(item["thresholds"], place.key(item, "thresholds"), default, problems)
-    room_id = item.get("id")
+    if "labels" in mapping:
+        labels = read_labels(place.key("labels"), problems)
+    if "thresholds" in mapping:
+        thresholds = read_thresholds(place.key("thresholds"), default, problems)
+    room_id = mapping.get("id")
     if not isinstance(room_id, str):
-        problems.add(place.key(item, "id"), describe(room_id), "a room id")
+        problems.add(place.key("id"), describe(room_id), "a room id")
         return None
-    if fault := ids.fault(room_id, item.line_of("id")):
-        problems.add(place.key(item, "id"), *fault)
+    if fault := ids.fault(room_id, place.line):
+        problems.add(place.key("id"), *fault)
         return None
-    return Room(room_id, labels, thresholds)
+    return Room(room_id, shared.setdefault(labels, labels), shared.setdefault(thresholds, thresholds))
 
 
-def read_labels(value: Value, place: Place, problems: Problems) -> Labels:
+def read_labels(place: Place, problems: Problems) -> Labels:
     """Labels sorted by name; what is wrong with them is noted and left out."""
-    if not isinstance(value, Map):
-        problems.add(place, describe(value), "a mapping of label names to text")
+    mapping = place.value
+    if not isinstance(mapping, Map):
+        problems.add(place, describe(mapping), "a mapping of label names to text")
         return ()
     labels = []
-    for name, text in value.items():
+    for name, text in mapping.items():
         if not _LABEL_NAME.fullmatch(name) or name in RESERVED_LABELS:
-            problems.add(place.key(value, name), f"the label name {problems.show(name)}", _LABEL_ACCEPTED)
+            problems.add(place.key(name), f"the label name {problems.show(name)}", _LABEL_ACCEPTED)
         elif not isinstance(text, str):
-            problems.add(place.key(value, name), describe(text), "text")
+            problems.add(place.key(name), describe(text), "text")
         else:
             labels.append((name, text))
     return tuple(sorted(labels))
 
 
-def read_thresholds(value: Value, place: Place, default: Thresholds, problems: Problems) -> Thresholds:
+def read_thresholds(place: Place, default: Thresholds, problems: Problems) -> Thresholds:
     """The thresholds, completed by the default ones; what is wrong with them is noted, and the default stands in."""
-    if not isinstance(value, Map):
-        problems.add(place, describe(value), "a mapping with warning, critical")
+    mapping = place.value
+    if not isinstance(mapping, Map):
+        problems.add(place, describe(mapping), "a mapping with warning, critical")
         return default
-    problems.add_unknown_keys(place, value, ("warning", "critical"))
+    problems.add_unknown_keys(place, _THRESHOLD_KEYS)
     before = len(problems)
-    merged = Thresholds(
-        warning=_read_threshold(value, "warning", place, default.warning, problems),
-        critical=_read_threshold(value, "critical", place, default.critical, problems),
-    )
-    if before == len(problems) and not _ascending(merged):
-        problems.add(place, f"warning {merged.warning} and critical {merged.critical}", "warning below critical")
-    return merged
+    warning = _read_threshold(place.key("warning"), default.warning, problems)
+    critical = _read_threshold(place.key("critical"), default.critical, problems)
+    if warning is not None and critical is not None and warning >= critical and len(problems) == before:
+        problems.add(place, f"warning {warning} and critical {critical}", "warning below critical")
+    return Thresholds(warning, critical)
 
 
-def _read_threshold(value: Map, key: str, place: Place, default: int | None, problems: Problems) -> int | None:
-    text = value.get(key)
+def _read_threshold(place: Place, default: int | None, problems: Problems) -> int | None:
+    text = place.value
     if text is None:
         return default
     if isinstance(text, str) and _WHOLE_NUMBER.fullmatch(text):
         return int(text)
-    found = problems.show(text) if isinstance(text, str) else describe(text)
-    problems.add(place.key(value, key), found, _THRESHOLD_ACCEPTED)
+    problems.add(place, problems.show(text) if isinstance(text, str) else describe(text), _THRESHOLD_ACCEPTED)
     return default
-
-
-def _ascending(thresholds: Thresholds) -> bool:
-    return thresholds.warning is None or thresholds.critical is None or thresholds.warning < thresholds.critical

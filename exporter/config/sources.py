@@ -13,7 +13,7 @@ from exporter.config.errors import describe
 from exporter.config.keys import Surroundings, read_keys
 from exporter.config.models import SourceConfig
 from exporter.config.room_list import RoomIds, read_rooms, read_thresholds
-from exporter.config.tree import List, Map, Place, Value, has_control_character
+from exporter.config.tree import List, Map, Place, has_control_character
 from exporter.model import NO_THRESHOLDS, Room, Thresholds
 from exporter.vendors import APIS
 from exporter.vendors.codec import Codec
@@ -25,83 +25,72 @@ _PATTERN_ACCEPTED: Final = "a path that ends in .yml, .yaml, .json or .txt; wild
 _WILDCARD: Final = re.compile(r"[*?\[]")
 
 
-def source_keys(model: type[Source]) -> tuple[str, ...]:
+def source_keys(model: type[Source]) -> frozenset[str]:
     """Every key that a source of this model may have."""
     secrets = set(model.secret_fields())
     forms = [form for name in model.model_fields for form in (key_forms(name) if name in secrets else (name,))]
-    return (*forms, *ROOM_KEYS)
+    return frozenset((*forms, *ROOM_KEYS))
 
 
-def read_source(value: Value, place: Place, around: Surroundings) -> SourceConfig | None:
+def read_source(place: Place, around: Surroundings) -> SourceConfig | None:
     """
     The source, with its API's documented rate limit unless it states another; ``None`` if a problem is noted.
     """
     problems = around.problems
     before = len(problems)
-    if not isinstance(value, Map):
-        problems.add(place, describe(value), "a mapping with name, api, rooms and the API's own keys")
+    if not isinstance(place.value, Map):
+        problems.add(place, describe(place.value), "a mapping with name, api, rooms and the API's own keys")
         return None
-    codec = _read_api(value, place, around)
+    codec = _read_api(place.key("api"), around)
     if codec:
-        problems.add_unknown_keys(place, value, source_keys(codec.source_model))
-    source = read_keys(codec.source_model if codec else Source, value, place, around)
+        problems.add_unknown_keys(place, source_keys(codec.source_model))
+    source = read_keys(codec.source_model if codec else Source, place, around)
     thresholds = NO_THRESHOLDS
-    if "thresholds" in value:
-        thresholds = read_thresholds(value["thresholds"], place.key(value, "thresholds"), NO_THRESHOLDS, problems)
-    rooms = _read_rooms(value, place, codec, thresholds, around)
-    rooms_files = _read_rooms_files(value, place, around)
+    if "thresholds" in place.value:
+        thresholds = read_thresholds(place.key("thresholds"), NO_THRESHOLDS, problems)
+    rooms = _read_rooms(place.key("rooms"), codec, thresholds, around) if "rooms" in place.value else ()
+    rooms_files = _read_rooms_files(place.key("rooms_files"), around) if "rooms_files" in place.value else ()
     if source is None or codec is None or len(problems) > before:
         return None
     config = _complete(codec, source, rooms, rooms_files, thresholds)
-    _check_staleness(config, value, place, around)
-    _check_rate_limit(config, value, place, around)
+    _check_staleness(config, place, around)
+    _check_rate_limit(config, place, around)
     if not rooms and not rooms_files:
         around.warn(place, "watches nothing, as it has neither rooms nor rooms_files")
     return config
 
 
-def _read_api(value: Map, place: Place, around: Surroundings) -> Codec | None:
-    api = value.get("api")
+def _read_api(place: Place, around: Surroundings) -> Codec | None:
+    api = place.value
     if isinstance(api, str) and api in APIS:
         return APIS[api]
-    # A source whose API is wrong says so once: with the list of APIs, not as a value that pydantic dislikes.
-    found = around.problems.show(api) if isinstance(api, str) else describe(api)
-    around.problems.add(place.key(value, "api"), found, ", ".join(APIS))
+    around.problems.add(place, around.problems.show(api) if isinstance(api, str) else describe(api), ", ".join(APIS))
     return None
 
 
-def _read_rooms(
-    value: Map, place: Place, codec: Codec | None, thresholds: Thresholds, around: Surroundings
-) -> tuple[Room, ...]:
-    items = value.get("rooms")
-    if items is None:
-        return ()
-    here = place.key(value, "rooms")
-    if not isinstance(items, List):
-        around.problems.add(here, describe(items), "a list of rooms, such as [lobby, stage]")
+def _read_rooms(place: Place, codec: Codec | None, thresholds: Thresholds, around: Surroundings) -> tuple[Room, ...]:
+    if not isinstance(place.value, List):
+        around.problems.add(place, describe(place.value), "a list of rooms, such as [lobby, stage]")
         return ()
     ids = RoomIds(codec.room_ids if codec else None, around.problems)
-    rooms = read_rooms(items, here, ids, thresholds, around.problems)
+    rooms = read_rooms(place, ids, thresholds, around.problems)
     if warning := ids.warning():
-        around.warn(here, warning)
+        around.warn(place, warning)
     return rooms
 
 
-def _read_rooms_files(value: Map, place: Place, around: Surroundings) -> tuple[str, ...]:
-    items = value.get("rooms_files")
-    if items is None:
-        return ()
-    here = place.key(value, "rooms_files")
-    if not isinstance(items, List):
-        around.problems.add(here, describe(items), "a list of paths, such as [rooms/*.yml]")
+def _read_rooms_files(place: Place, around: Surroundings) -> tuple[str, ...]:
+    if not isinstance(place.value, List):
+        around.problems.add(place, describe(place.value), "a list of paths, such as [rooms/*.yml]")
         return ()
     patterns: dict[str, None] = {}
-    for index, item in enumerate(items):
-        if isinstance(item, str) and _is_pattern(item):
-            patterns[str(around.folder / item)] = None
+    for item in place.items():
+        text = item.value
+        if isinstance(text, str) and _is_pattern(text):
+            patterns[str(around.folder / text)] = None
         else:
-            found = around.problems.show(item) if isinstance(item, str) else describe(item)
-            around.problems.add(here.item(items, index), found, _PATTERN_ACCEPTED)
+            found = around.problems.show(text) if isinstance(text, str) else describe(text)
+            around.problems.add(item, found, _PATTERN_ACCEPTED)
     return tuple(patterns)
 
 
@@ -135,21 +124,21 @@ def _complete(
     )
 
 
-def _check_staleness(config: SourceConfig, value: Map, place: Place, around: Surroundings) -> None:
+def _check_staleness(config: SourceConfig, place: Place, around: Surroundings) -> None:
     """A reading must outlive one poll that fails, or the room would blink with every hiccup."""
     least = 1.5 * config.interval + config.timeout
     if config.max_staleness is not None and config.max_staleness < least:
         around.problems.add(
-            place.key(value, "max_staleness"),
-            around.problems.show(str(value["max_staleness"])),
+            place.key("max_staleness"),
+            f"{config.max_staleness:g}s",
             f"1.5 × interval + timeout or more, here {least:g}s",
         )
 
 
-def _check_rate_limit(config: SourceConfig, value: Map, place: Place, around: Surroundings) -> None:
+def _check_rate_limit(config: SourceConfig, place: Place, around: Surroundings) -> None:
     documented = config.codec.default_limit(config.source)
     if config.rate_limit > documented:
         around.warn(
-            place.key(value, "rate_limit"),
+            place.key("rate_limit"),
             f"{config.rate_limit:g} calls per second are more than the {documented:g} that {config.vendor} documents",
         )

@@ -5,7 +5,8 @@ What a YAML file holds: text, lists and mappings of it, each with the line it st
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 _SPEAKABLE_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}", re.ASCII)
@@ -18,32 +19,43 @@ class ManyLines(str):
     __slots__ = ()
 
 
-class Map(dict[str, "Value"]):
+class Map:
     """
-    A mapping with text keys.
+    A mapping with text keys. Not a dict: a file may hold 300,000 of them, and dicts would take five times the memory.
 
     Args:
         line: Where it begins.
-        lines: Of its keys, in their order.
-        weight: Keys and values in it, at any depth.
+        lines: Of its keys; ``None`` if that is its own line for all of them.
     """
 
-    __slots__ = ("line", "lines", "weight")
+    __slots__ = ("_keys", "_lines", "_values", "line")
 
-    def __init__(self, line: int) -> None:
-        super().__init__()
+    def __init__(
+        self, keys: tuple[str, ...], values: tuple[Value, ...], line: int, lines: Sequence[int] | None
+    ) -> None:
+        self._keys = keys
+        self._values = values
+        self._lines = lines
         self.line = line
-        self.lines: list[int] = []
-        self.weight = 1
 
-    def put(self, key: str, value: Value, line: int) -> None:
-        """Add a key that is not there yet."""
-        self[key] = value
-        self.lines.append(line)
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
+    def get(self, key: str) -> Value | None:
+        return self._values[self._keys.index(key)] if key in self._keys else None
+
+    def items(self) -> Iterable[tuple[str, Value]]:
+        return zip(self._keys, self._values, strict=True)
+
+    def keys(self) -> tuple[str, ...]:
+        return self._keys
+
+    def values(self) -> tuple[Value, ...]:
+        return self._values
 
     def line_of(self, key: str) -> int:
         """The key's line, or the mapping's own if there is no such key."""
-        return self.lines[list(self).index(key)] if key in self else self.line
+        return self._lines[self._keys.index(key)] if self._lines and key in self._keys else self.line
 
 
 class List(list["Value"]):
@@ -52,40 +64,66 @@ class List(list["Value"]):
 
     Args:
         line: Where it begins.
+
+    Attributes:
         lines: Of its items.
-        weight: Keys and values in it, at any depth.
     """
 
-    __slots__ = ("line", "lines", "weight")
+    __slots__ = ("line", "lines")
 
     def __init__(self, line: int) -> None:
         super().__init__()
         self.line = line
-        self.lines: list[int] = []
-        self.weight = 1
-
-    def put(self, value: Value, line: int) -> None:
-        self.append(value)
-        self.lines.append(line)
+        self.lines = array("I")
 
 
 Value: TypeAlias = str | Map | List
 
 
-@dataclass(frozen=True, slots=True)
 class Place:
-    """A value's key path, such as ``sources[0].interval``, and its line."""
+    """
+    A value and where it stands. Path and line are worked out if an error asks for them; of most values none ever does.
 
-    path: str
-    line: int
+    Args:
+        value: ``None`` where a key is missing.
+        around: The mapping or list that holds the value; ``None`` for a whole document.
+        step: The value's key or index there.
+    """
 
-    def key(self, mapping: Map, key: str) -> Place:
-        """Where this key of a mapping stands; the mapping itself where the key is missing."""
-        name = speakable(key) or "?"
-        return Place(f"{self.path}.{name}" if self.path else name, mapping.line_of(key))
+    __slots__ = ("_around", "_step", "value")
 
-    def item(self, items: List, index: int) -> Place:
-        return Place(f"{self.path}[{index}]", items.lines[index])
+    def __init__(self, value: Value | None, around: Place | None = None, step: str | int = "") -> None:
+        self.value = value
+        self._around = around
+        self._step = step
+
+    def key(self, key: str) -> Place:
+        """The place of this key, be it there or missing."""
+        return Place(self.value.get(key) if isinstance(self.value, Map) else None, self, key)
+
+    def items(self) -> Iterator[Place]:
+        """The places of a list's items."""
+        for index, value in enumerate(self.value if isinstance(self.value, List) else ()):
+            yield Place(value, self, index)
+
+    @property
+    def path(self) -> str:
+        """Such as ``sources[0].interval``."""
+        if self._around is None:
+            return ""
+        around = self._around.path
+        if isinstance(self._step, int):
+            return f"{around}[{self._step}]"
+        name = speakable(self._step, self.value) or "?"
+        return f"{around}.{name}" if around else name
+
+    @property
+    def line(self) -> int:
+        """The line of the key or item; where a key is missing, of the mapping that lacks it."""
+        node = self._around.value if self._around else None
+        if isinstance(node, List) and isinstance(self._step, int):
+            return node.lines[self._step]
+        return node.line_of(str(self._step)) if isinstance(node, Map) else 1
 
 
 def speakable(key: str, value: object = None) -> str | None:
@@ -111,9 +149,8 @@ def dismantle(root: Value | None) -> None:
     rest = [root]
     while rest:
         node = rest.pop()
-        if isinstance(node, Map):
-            rest.extend(value for value in node.values() if not isinstance(value, str))
-            node.clear()
-        elif isinstance(node, List):
+        if isinstance(node, List):
             rest.extend(value for value in node if not isinstance(value, str))
             node.clear()
+        elif isinstance(node, Map):
+            rest.extend(value for value in node.values() if isinstance(value, List))

@@ -8,13 +8,14 @@ other threads can run between any two events, which they cannot while a whole fi
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any, Final
 
 import yaml
 
 from exporter.config.errors import Problems, describe
-from exporter.config.tree import List, ManyLines, Map, Place, Value, speakable
+from exporter.config.tree import List, ManyLines, Map, Value, speakable
 
 DEEPEST: Final = 50
 """Levels of nesting; a config has seven."""
@@ -39,40 +40,37 @@ def compose(text: str, problems: Problems, loader: Any = LOADER) -> Value | None
     """
     composer = _Composer(problems)
     try:
-        for event in iter(loader(text).get_event, None):
-            composer.take(event)
+        return composer.read(iter(loader(text).get_event, None))
     except yaml.MarkedYAMLError as error:
-        problems.add(*_syntax_problem(error, text))
+        problems.add_line(*_syntax_problem(error, text))
     except yaml.reader.ReaderError as error:
         code = error.character if isinstance(error.character, int) else ord(error.character)
-        place = Place("", text.count("\n", 0, error.position) + 1)
-        problems.add(place, f"the character U+{code:04X}", "printable text")
+        line = text.count("\n", 0, error.position) + 1
+        problems.add_line(line, f"the character U+{code:04X}", "printable text")
     except (ValueError, OverflowError):
         # What the parser in Python makes of "\UFFFFFFFF".
-        problems.add(Place("", composer.line), "an escape sequence of no character", "characters up to U+10FFFF")
+        problems.add_line(composer.line, "an escape sequence of no character", "characters up to U+10FFFF")
     except _HopelessError:
         pass
-    else:
-        return composer.root
     problems.raise_any()
     return None
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str, str]:
+def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str]:
     mark = error.problem_mark or error.context_mark
-    place = Place("", mark.line + 1 if mark else 1)
+    line = mark.line + 1 if mark else 1
     words = str(error.problem or error.context)
     if mark and "cannot start any token" in words:
         culprit = text[mark.index : mark.index + 1]
         if culprit == "\t":
-            return place, "a tab", "spaces for indentation"
-        return place, f"a value that begins with {culprit}", "such a value in quotes"
+            return line, "a tab", "spaces for indentation"
+        return line, f"a value that begins with {culprit}", "such a value in quotes"
     # What the parser quotes in more than one character may be part of a secret.
     words = _LONG_QUOTE.sub("…", words)
     opening = error.context_mark
-    if error.context and opening and opening.line + 1 < place.line:
+    if error.context and opening and opening.line + 1 < line:
         words += f", {_LONG_QUOTE.sub('…', error.context)} that begins in line {opening.line + 1}"
-    return place, f"a syntax error ({words})", "YAML"
+    return line, f"a syntax error ({words})", "YAML"
 
 
 class _HopelessError(Exception):
@@ -80,152 +78,234 @@ class _HopelessError(Exception):
 
 
 class _Key(Enum):
-    """Instead of the key that waits for its value: none does, its value is dropped, or merged."""
+    """In place of a key whose value is not to be put under it."""
 
-    NONE = 0
-    DROPPED = 1
-    MERGE = 2
+    DROPPED = 0
+    MERGE = 1
 
 
-class _Open:
-    """A mapping or list that has begun and not ended."""
+class _OpenList:
+    """
+    A list that has begun and not ended.
 
-    __slots__ = ("anchor", "key", "key_line", "merges", "node")
+    Args:
+        anchor: Its name for aliases.
 
-    def __init__(self, node: Map | List, anchor: str | None) -> None:
-        self.node = node
+    Attributes:
+        weight: Values inside its items, at any depth.
+    """
+
+    __slots__ = ("anchor", "node", "weight")
+
+    def __init__(self, line: int, anchor: str | None) -> None:
         self.anchor = anchor
-        self.key: str | _Key = _Key.NONE
-        self.key_line = 0
+        self.node = List(line)
+        self.weight = 0
+
+    def close(self) -> List:
+        """The list; from here on its weight is whole."""
+        self.weight += len(self.node)
+        return self.node
+
+
+class _OpenMap:
+    """
+    A mapping that has begun and not ended.
+
+    Args:
+        anchor: Its name for aliases.
+        shapes: Keys of the mappings before; thousands of rooms have the same few and share them.
+
+    Attributes:
+        key: The one that waits for its value.
+        merges: What its ``<<`` keys name.
+        weight: Values inside its values, at any depth.
+    """
+
+    __slots__ = ("_shapes", "anchor", "key", "key_line", "line", "lines", "merges", "values", "weight")
+
+    def __init__(self, line: int, anchor: str | None, shapes: dict[tuple[str, ...], tuple[str, ...]]) -> None:
+        self.anchor = anchor
+        self._shapes = shapes
+        self.line = line
+        self.values: dict[str, Value] = {}
+        self.lines: list[int] = []
+        self.key: str | _Key | None = None
+        self.key_line = line
         self.merges: list[Map] = []
+        self.weight = 0
+
+    def line_of(self, key: str) -> int:
+        return self.lines[list(self.values).index(key)]
+
+    def close(self) -> Map:
+        """The mapping; from here on its weight is whole."""
+        self.weight += len(self.values)
+        one_line = not self.merges and self.key_line == self.line
+        for source in self.merges:
+            self._merge(source)
+        keys = tuple(self.values)
+        keys = self._shapes.setdefault(keys, keys)
+        return Map(keys, tuple(self.values.values()), self.line, None if one_line else self.lines)
+
+    def _merge(self, source: Map) -> None:
+        """What ``<<: *source`` means: the source's keys, except those that the mapping has itself."""
+        for key, value in source.items():
+            if key not in self.values:
+                self.values[key] = value
+                self.lines.append(source.line_of(key))
 
 
 class _Composer:
     """Puts the parser's events together."""
 
     def __init__(self, problems: Problems) -> None:
-        self.root: Value | None = None
         self.line = 1
         self._problems = problems
-        self._open: list[_Open] = []
-        self._anchors: dict[str, Value | None] = {}
-        self._documents = 0
+        self._documents = _OpenList(1, None)
+        self._open: list[_OpenMap | _OpenList] = [self._documents]
+        self._anchors: dict[str, tuple[Value, int] | None] = {}
+        self._shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
 
-    def take(self, event: Any) -> None:
+    def read(self, events: Iterator[Any]) -> Value | None:
         """
         Raises:
-            _HopelessError: Nothing after this event is worth a look.
+            _HopelessError: What follows is not worth a look; the problem is noted.
         """
-        kind = type(event)
-        if kind is yaml.ScalarEvent:
-            self._scalar(event)
-        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-            self._end()
-        elif kind is yaml.MappingStartEvent:
-            self._begin(Map(event.start_mark.line + 1), event)
-        elif kind is yaml.SequenceStartEvent:
-            self._begin(List(event.start_mark.line + 1), event)
-        elif kind is yaml.AliasEvent:
-            self._alias(event)
-        elif kind is yaml.DocumentStartEvent:
-            self.line = event.start_mark.line + 1
-            self._documents += 1
-            if self._documents > 1:
-                self._give_up("a second document", "one document a file")
+        steps = {
+            yaml.ScalarEvent: self._scalar,
+            yaml.MappingStartEvent: self._begin_map,
+            yaml.MappingEndEvent: self._end,
+            yaml.SequenceStartEvent: self._begin_list,
+            yaml.SequenceEndEvent: self._end,
+            yaml.AliasEvent: self._alias,
+            yaml.DocumentStartEvent: self._begin_document,
+        }
+        for event in events:
+            if step := steps.get(type(event)):
+                step(event)
+        return self._documents.node[0] if self._documents.node else None
+
+    def _begin_document(self, event: Any) -> None:
+        self.line = event.start_mark.line + 1
+        if self._documents.node:
+            self._give_up("a second document", "one document a file")
 
     def _scalar(self, event: Any) -> None:
         text = event.value
-        start = event.start_mark.line
-        self.line = start + 1
-        if text and event.end_mark.line != start:
-            text = ManyLines(text)
+        line = event.start_mark.line + 1
+        if event.end_mark.line >= line or event.tag is not None or event.anchor is not None or text == "<<":
+            self._rare_scalar(event, line)
+        else:
+            self._put(text, line)
+
+    def _rare_scalar(self, event: Any, line: int) -> None:
+        self.line = line
+        text = ManyLines(event.value) if event.value and event.end_mark.line >= line else event.value
         if event.tag is not None:
             self._check_tag(event.tag)
         if event.anchor is not None:
-            self._anchors[event.anchor] = text
-        self._put(text, start + 1, 1, merge=text == "<<" and event.implicit[0])
+            self._anchors[event.anchor] = text, 0
+        top = self._open[-1]
+        if text == "<<" and event.implicit[0] and isinstance(top, _OpenMap) and top.key is None:
+            top.key = _Key.MERGE
+            top.key_line = line
+        else:
+            self._put(text, line)
 
-    def _begin(self, node: Map | List, event: Any) -> None:
-        self.line = node.line
-        if len(self._open) >= DEEPEST:
+    def _put(self, value: Value, line: int) -> None:
+        top = self._open[-1]
+        if isinstance(top, _OpenList):
+            top.node.append(value)
+            top.node.lines.append(line)
+        elif top.key is None:
+            top.key = value if isinstance(value, str) else self._no_key(value, line)
+            top.key_line = line
+        else:
+            self._pair(top, top.key, value)
+            top.key = None
+
+    def _pair(self, top: _OpenMap, key: str | _Key, value: Value) -> None:
+        if key is _Key.MERGE:
+            self._note_merge(top, value)
+        elif key in top.values:
+            found = f"{speakable(str(key), value) or 'a key'} again, first in line {top.line_of(str(key))}"
+            self._problems.add_line(top.key_line, found, "each key once", self._path())
+        elif isinstance(key, str):
+            top.values[key] = value
+            top.lines.append(top.key_line)
+
+    def _begin_map(self, event: Any) -> None:
+        self._begin(event)
+        self._open.append(_OpenMap(self.line, event.anchor, self._shapes))
+
+    def _begin_list(self, event: Any) -> None:
+        self._begin(event)
+        self._open.append(_OpenList(self.line, event.anchor))
+
+    def _begin(self, event: Any) -> None:
+        self.line = event.start_mark.line + 1
+        if len(self._open) > DEEPEST:
             self._give_up(f"values nested more than {DEEPEST} deep", "fewer levels")
         if event.tag is not None:
             self._check_tag(event.tag)
         if event.anchor is not None:
             self._anchors[event.anchor] = None
-        self._open.append(_Open(node, event.anchor))
 
-    def _end(self) -> None:
+    def _end(self, _event: Any) -> None:
         done = self._open.pop()
-        node = done.node
-        for source in done.merges:
-            _merge(source, node)
+        node = done.close()
         if done.anchor is not None:
-            self._anchors[done.anchor] = node
-        self._put(node, node.line, node.weight)
+            self._anchors[done.anchor] = node, done.weight
+        self._put(node, node.line)
+        self._weigh(done.weight)
 
     def _alias(self, event: Any) -> None:
         self.line = event.start_mark.line + 1
-        value = self._anchors.get(event.anchor)
-        if value is None:
+        if named := self._anchors.get(event.anchor):
+            value, weight = named
+            self._put(value, self.line)
+            self._weigh(weight)
+        else:
             # Unnamed: `server_secret: *abc` may well be a secret that lacks its quotes.
             found = "an alias inside what it names" if event.anchor in self._anchors else "an alias of nothing above"
             self._give_up(found, "aliases of finished values; text that begins with * in quotes")
-        else:
-            self._put(value, self.line, 1 if isinstance(value, str) else value.weight)
+
+    def _weigh(self, weight: int) -> None:
+        """Aliases share what they name, but whoever walks the tree meets it anew each time."""
+        around = self._open[-1]
+        around.weight += weight
+        if around.weight > MOST_VALUES:
+            self._give_up(f"over {MOST_VALUES:,} values, with those that aliases repeat", "fewer values")
+
+    def _no_key(self, value: Value, line: int) -> _Key:
+        self._problems.add_line(line, f"{describe(value)} as a key", "text", self._path())
+        return _Key.DROPPED
+
+    def _note_merge(self, top: _OpenMap, value: Value) -> None:
+        for source in value if isinstance(value, List) else [value]:
+            if isinstance(source, Map):
+                top.merges.append(source)
+            else:
+                found, accepted = f"<< with {describe(source)}", "<< with an alias of a mapping"
+                self._problems.add_line(top.key_line, found, accepted, self._path())
 
     def _check_tag(self, tag: str) -> None:
         if tag not in _TAGS_OF_PLAIN_VALUES:
-            self._problems.add(
-                Place("", self.line), "a YAML tag", "values without tags; text that begins with ! in quotes"
-            )
+            found, accepted = "a YAML tag", "values without tags; text that begins with ! in quotes"
+            self._problems.add_line(self.line, found, accepted, self._path())
 
-    def _put(self, value: Value, line: int, weight: int, *, merge: bool = False) -> None:
-        if not self._open:
-            self.root = value
-            return
-        top = self._open[-1]
-        node = top.node
-        node.weight += weight
-        if node.weight > MOST_VALUES:
-            self._give_up(f"over {MOST_VALUES:,} values, with those that aliases repeat", "fewer values")
-        if isinstance(node, List):
-            node.put(value, line)
-        elif top.key is _Key.NONE:
-            top.key_line = line
-            top.key = _Key.MERGE if merge else self._key(value, line)
-        else:
-            self._pair(top, node, value)
-            top.key = _Key.NONE
-
-    def _key(self, value: Value, line: int) -> str | _Key:
-        if isinstance(value, str):
-            return value
-        self._problems.add(Place("", line), f"{describe(value)} as a key", "text")
-        return _Key.DROPPED
-
-    def _pair(self, top: _Open, node: Map, value: Value) -> None:
-        key = top.key
-        if key is _Key.MERGE:
-            sources = value if isinstance(value, List) else [value]
-            top.merges += (source for source in sources if isinstance(source, Map))
-            if not all(isinstance(source, Map) for source in sources):
-                self._problems.add(Place("", top.key_line), "<< with something else", "<< with an alias of a mapping")
-        elif isinstance(key, str):
-            if key in node:
-                first = f"{speakable(key, value) or 'a key'} again, first in line {node.line_of(key)}"
-                self._problems.add(Place("", top.key_line), first, "each key once")
+    def _path(self) -> str:
+        """The key path of the mapping or list that is being read."""
+        path = ""
+        for around in self._open[1:-1]:
+            if isinstance(around, _OpenList):
+                path += f"[{len(around.node)}]"
             else:
-                node.put(key, value, top.key_line)
+                name = speakable(around.key) if isinstance(around.key, str) else None
+                path += ("." if path else "") + (name or "?")
+        return path
 
     def _give_up(self, found: str, accepted: str) -> None:
-        self._problems.add(Place("", self.line), found, accepted)
+        self._problems.add_line(self.line, found, accepted)
         raise _HopelessError
-
-
-def _merge(source: Map, node: Map | List) -> None:
-    """What ``<<: *source`` means: its keys, except those that the mapping has itself."""
-    if isinstance(node, Map):
-        for (key, value), line in zip(source.items(), source.lines, strict=True):
-            if key not in node:
-                node.put(key, value, line)

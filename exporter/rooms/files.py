@@ -1,0 +1,192 @@
+"""
+The rooms files of one source: which there are, what each last listed, and whether that still holds.
+
+Files are looked at, not subscribed to: a ``stat`` every two seconds costs nothing and notices what file events miss on
+network file systems, bind mounts and the symlink swaps of a Kubernetes ConfigMap.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
+
+from exporter.config import SourceConfig
+from exporter.model import Room
+from exporter.rooms.folders import Signature, look, matches, signature
+from exporter.rooms.formats import Listing, RoomsFileError, read_listing
+
+_GONE: Final = "gone; its rooms go as well if the next look does not find it"
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """
+    What became of a rooms file.
+
+    Args:
+        ok: Whether its rooms are the ones that the file lists now.
+        error: Why they are not, in one line.
+        rooms: How many rooms of it are watched.
+        since: Unix seconds; when ``ok`` or ``error`` last changed.
+        warning: About ids with characters that the vendor does not document.
+    """
+
+    ok: bool
+    error: str | None
+    rooms: int
+    since: float
+    warning: str | None = None
+
+
+@dataclass(slots=True)
+class _File:
+    """
+    What is remembered of a file.
+
+    Args:
+        signature: Of the contents that ``listing`` or ``error`` came from.
+        listing: What the file last listed without an error of its own.
+        error: Why its present contents cannot be read.
+        watched: What counts. Not the listing if that repeats rooms of another file.
+        missing: The last look did not find the file.
+    """
+
+    signature: Signature | None = None
+    listing: Listing | None = None
+    error: str | None = None
+    watched: tuple[Room, ...] = ()
+    missing: bool = False
+
+
+class RoomsFiles:
+    """
+    The rooms of one source: its own and those of its files.
+
+    All or nothing holds for each file. One that cannot be read, or that repeats a room of the config or of a file
+    before it in alphabetical order, keeps the rooms it had. One that is gone keeps them until the next look, since some
+    editors remove a file before they write it anew.
+
+    Args:
+        previous: Of the same source before a reload; what its files listed is not forgotten.
+        now: Unix seconds.
+
+    Attributes:
+        rooms: Those of the config first, then by file, in the files' order.
+        files: By path. A folder that cannot be listed stands here under its pattern.
+    """
+
+    def __init__(
+        self, config: SourceConfig, previous: RoomsFiles | None = None, *, now: Callable[[], float] = time.time
+    ) -> None:
+        self._config = config
+        self._now = now
+        self._known: dict[str, _File] = {}
+        self._failed: dict[str, str] = {}
+        self.rooms: tuple[Room, ...] = config.rooms
+        self.files: Mapping[str, FileState] = MappingProxyType({})
+        if previous is not None:
+            self._inherit(previous)
+
+    def scan(self) -> bool:
+        """
+        Look at every file, and read those that have changed. Blocks; one thread at a time.
+
+        Returns:
+            Whether ``rooms`` or ``files`` changed.
+        """
+        found = look(self._config.rooms_files)
+        changed = found.failed != self._failed
+        self._failed = found.failed
+        for path, seen in found.files.items():
+            changed |= self._update(path, seen)
+        for path in self._known.keys() - found.files.keys():
+            if path not in found.failed and not any(matches(path, pattern) for pattern in found.failed):
+                self._miss(path)
+                changed = True
+        return changed and self._publish()
+
+    def _update(self, path: str, seen: Signature) -> bool:
+        """Read a file if need be; whether there is anything new about it."""
+        file = self._known.get(path, _File())
+        reappeared, file.missing = file.missing, False
+        if seen == file.signature:
+            return reappeared
+        listing, error = None, None
+        try:
+            listing = read_listing(path, self._config)
+        except RoomsFileError as problem:
+            error = str(problem)
+        if not _is_still(path, seen):
+            # Caught in the middle of a write: what was read may be half a list.
+            return reappeared
+        file.signature, file.error, file.listing = seen, error, listing or file.listing
+        self._known[path] = file
+        return True
+
+    def _miss(self, path: str) -> None:
+        if self._known[path].missing:
+            del self._known[path]
+        else:
+            self._known[path].missing = True
+
+    def _publish(self) -> bool:
+        before = self.rooms, self.files
+        rooms = {room.id: room for room in self._config.rooms}
+        origins = dict.fromkeys(rooms, "the config")
+        files = {}
+        for path, file in sorted(self._known.items()):
+            error = file.error or (f"{path}: {_GONE}" if file.missing else None) or self._failed.get(path)
+            if error is None and file.listing:
+                error = _repetition(path, file.listing, origins)
+                if error is None:
+                    file.watched = file.listing.rooms
+            for room in file.watched:
+                if origins.setdefault(room.id, path) == path:
+                    rooms[room.id] = room
+            files[path] = self._state(path, error, len(file.watched), file.listing.warning if file.listing else None)
+        for name, error in self._failed.items():
+            files.setdefault(name, self._state(name, error, 0, None))
+        self.rooms, self.files = tuple(rooms.values()), MappingProxyType(files)
+        return before != (self.rooms, self.files)
+
+    def _state(self, path: str, error: str | None, rooms: int, warning: str | None) -> FileState:
+        old = self.files.get(path)
+        since = old.since if old and old.error == error else self._now()
+        return FileState(error is None, error, rooms, since, warning)
+
+    def _inherit(self, previous: RoomsFiles) -> None:
+        if previous._config.api != self._config.api:
+            return
+        self.files = previous.files
+        for path, file in previous._known.items():
+            if any(matches(path, pattern) for pattern in self._config.rooms_files):
+                self._known[path] = self._adopt(file)
+        self._publish()
+
+    def _adopt(self, file: _File) -> _File:
+        def stamped(rooms: tuple[Room, ...]) -> tuple[Room, ...]:
+            return tuple(replace(room, thresholds=self._config.thresholds) for room in rooms)
+
+        if all(room.thresholds == self._config.thresholds for room in file.watched[:1]):
+            return replace(file)
+        listing = replace(file.listing, rooms=stamped(file.listing.rooms)) if file.listing else None
+        return replace(file, listing=listing, watched=stamped(file.watched))
+
+
+def _is_still(path: str, seen: Signature) -> bool:
+    try:
+        return signature(path) == seen
+    except OSError:
+        return False
+
+
+def _repetition(path: str, listing: Listing, origins: Mapping[str, str]) -> str | None:
+    """Which room of the file is listed elsewhere already, if any is."""
+    for index, room in enumerate(listing.rooms):
+        if origin := origins.get(room.id):
+            where = f"{path}:{listing.lines[index]}"
+            return f"{where}: found {room.id!r}, which {origin} lists already; accepted: each room once in a source"
+    return None

@@ -1,0 +1,95 @@
+"""
+Which files the patterns of ``rooms_files`` match, and whether they have changed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final, TypeAlias
+
+Signature: TypeAlias = tuple[int, ...]
+"""Differs when a file was written anew, in place or not."""
+
+_WILDCARD: Final = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """
+    What the file system shows at one moment.
+
+    Args:
+        files: Signatures by path, in alphabetical order.
+        failed: Why a file or a folder cannot be looked at; by path, or for a folder by pattern.
+    """
+
+    files: dict[str, Signature] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def look(patterns: Iterable[str]) -> Look:
+    """
+    Look at every file that one of these absolute patterns matches.
+
+    Wildcards stand in the last part alone, and do not match a leading dot. What does not exist is no failure.
+    """
+    result = Look()
+    for pattern in patterns:
+        try:
+            paths = list(_paths(pattern))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            result.failed[pattern] = f"{pattern}: {_reason(error)}"
+            continue
+        for path in paths:
+            try:
+                result.files[path] = signature(path)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                result.failed[path] = f"{path}: {_reason(error)}"
+    return Look(dict(sorted(result.files.items())), result.failed)
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Whether a path is one of those that a pattern stands for."""
+    folder, name = os.path.split(pattern)
+    found_folder, found_name = os.path.split(path)
+    return folder == found_folder and _name_matches(found_name, name)
+
+
+def signature(path: str) -> Signature:
+    """
+    Raises:
+        OSError: There is no such file, or no way to it.
+    """
+    found = Path(path).stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(0, "not a file")
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
+
+
+def _paths(pattern: str) -> Iterator[str]:
+    folder, name = os.path.split(pattern)
+    if not _WILDCARD.search(name):
+        yield pattern
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if _name_matches(entry.name, name):
+                yield str(Path(folder, entry.name))
+
+
+def _name_matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) and (pattern.startswith(".") or not name.startswith("."))
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or "cannot be read").lower()
