@@ -25,11 +25,13 @@ What the parts know:
   window. What a script sets is kept in a history on top.
 - `exchange`: the few shapes that pass between the parts.
 - `codes`: every documented error code of each API.
-- `zego`, `tencent`, `volcengine`: one vendor's gateway each; `usersig`, `signature_v4` and `nonces` verify.
+- `outlook`: the world as old as each vendor's data are.
+- `zego`, `tencent`, `volcengine`: one vendor's gateway each; `usersig`, `signature_v4` and `nonces` verify,
+  `user_lists` fills the lists that nobody reads.
 - `limits`, `calls`: budgets in a sliding second, and the log.
 - `faults`, `garbage`, `delivery`: ordered trouble, replies that were spoilt, connections that break.
-- `control`: `/_sim`, the truth and the levers, for tests in other processes.
-- `server`: the aiohttp application that ties all this together.
+- `desk`: the walk above, without sockets; `server`: the aiohttp application around it.
+- `control`: `/_sim`, the truth and the levers, for tests in other processes; `orders` is what it can be told.
 
 Clock, sleep and randomness come in from outside (`clock.Clock`, `Settings.seed`), so that the whole simulator runs
 under a fake clock.

@@ -162,7 +162,7 @@ _VOLCENGINE = {
     "AccessDenied.NoPermissionForApp": "the account has no permission for this app",
     "AccessDenied.ServiceNotEnabled": "the service is not enabled",
     "FlowLimitExceeded.QPSOverLimit": "the QPS limit is exceeded",
-    "InternalError.Unknown": "internal error",
+    "InternalError.GenerateTokenFailed": "failed to make a token",
 }
 
 VOLCENGINE_NUMBERS: Mapping[str, tuple[int, int]] = {

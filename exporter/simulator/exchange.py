@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
-from exporter.simulator.population import State
+from exporter.simulator.outlook import Outlook
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +114,6 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Population(Protocol):
-    """Where a gateway learns what is true of a room, as of the vendor's last look at it."""
-
-    def state(self, api: str, room: str) -> State:
-        """The state that the vendor answers now."""
-        ...
-
-    def rooms(self, api: str) -> list[str]:
-        """The rooms that exist now."""
-        ...
-
-
 class Gateway(Protocol):
     """One vendor: reads, checks and answers requests, and writes its errors."""
 
@@ -137,7 +125,7 @@ class Gateway(Protocol):
         """Why the vendor refuses at this moment of its own clock (Unix seconds), if it does. Spends the nonce."""
         ...
 
-    def answer(self, ask: Ask, population: Population) -> Reply:
+    def answer(self, ask: Ask, outlook: Outlook) -> Reply:
         """The reply to a request that passed every check; an error still, perhaps, as for a room that is missing."""
         ...
 

@@ -94,16 +94,13 @@ def spoil(form: Form, api: str, reply: Reply, dice: random.Random) -> Reply:
     if form in _BODIES:
         return _BODIES[form](reply)
     document = msgspec.json.decode(reply.body)
-    spoilt = (
-        _spoil_batch(form, document, reply, dice) if api == "zego_rtc" else _spoil_count(form, api, document, reply)
-    )
-    return _truncated(reply) if spoilt is None else spoilt
+    if api == "zego_rtc":
+        return _spoil_batch(form, document, reply, dice)
+    return _spoil_count(form, api, document, reply)
 
 
-def _spoil_batch(form: Form, document: Any, reply: Reply, dice: random.Random) -> Reply | None:
-    entries = document.get("Data", {}).get("UserCountList")
-    if not entries:
-        return None
+def _spoil_batch(form: Form, document: Any, reply: Reply, dice: random.Random) -> Reply:
+    entries = document["Data"]["UserCountList"]
     victim = dice.randrange(len(entries))
     answered = list(reply.answered)
     if form == "swapped":
@@ -124,13 +121,13 @@ def _spoil_batch(form: Form, document: Any, reply: Reply, dice: random.Random) -
     return replace(reply, body=msgspec.json.encode(document), answered=tuple(answered))
 
 
-def _spoil_count(form: Form, api: str, document: Any, reply: Reply) -> Reply | None:
+def _spoil_count(form: Form, api: str, document: Any, reply: Reply) -> Reply:
     *path, name = _PATHS[api]
     holder = document
     for step in path:
         holder = holder.get(step, {})
     if name not in holder or form in (*_BATCHES, "bare_list"):
-        return None
+        return _truncated(reply)
     _set_count(form, holder, name)
     return replace(reply, body=msgspec.json.encode(document), answered=reply.answered if form == "string" else ())
 

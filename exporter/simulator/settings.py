@@ -59,7 +59,7 @@ class Settings:
     refresh: Mapping[str, float] = field(default_factory=dict)
     churn: float = 0.15
     strict_ids: bool = True
-    call_log: int = 100_000
+    call_log: int = 50_000
 
     def __post_init__(self) -> None:
         _check_numbers("rooms", self.rooms, known=APIS, least=0)

@@ -13,7 +13,8 @@ from exporter.simulator import room_ids, user_lists, usersig
 from exporter.simulator.apps import Credentials
 from exporter.simulator.clock import Clock
 from exporter.simulator.codes import CODES
-from exporter.simulator.exchange import Answered, Ask, Population, Received, Refusal, Reply
+from exporter.simulator.exchange import Answered, Ask, Received, Refusal, Reply
+from exporter.simulator.outlook import Outlook
 
 MOST_MEMBERS = 1000
 """Where the list of a live room's members stops, however many there are."""
@@ -24,6 +25,7 @@ MOST_FAILURES, COOL_DOWN = 30, 60.0
 _ACTIONS: Mapping[str, str] = MappingProxyType(
     {
         "/v4/group_open_http_svc/get_online_member_num": "tencent_im",
+        "/v4/million_group_open_http_svc/get_online_member_num": "tencent_im",
         "/v4/group_open_http_svc/get_appid_group_list": "tencent_im",
         "/v4/live_engine_http_srv/get_member_list": "tencent_live",
         "/v4/live_engine_http_srv/get_room_list": "tencent_live",
@@ -45,7 +47,7 @@ class TencentGateway:
         self._request_ids = itertools.count(1)
         self._failures: dict[str, deque[float]] = {}
         self._cooling: dict[str, float] = {}
-        self._answers: Mapping[str, Callable[[Ask, Population], Reply]] = MappingProxyType(
+        self._answers: Mapping[str, Callable[[Ask, Outlook], Reply]] = MappingProxyType(
             {
                 "get_online_member_num": self._online_member_num,
                 "get_member_list": self._member_list,
@@ -76,9 +78,9 @@ class TencentGateway:
         """The public checks, UserSig last, then the call's own."""
         return self._check_url(ask) or self._check_usersig(ask, now) or self._check_body(ask)
 
-    def answer(self, ask: Ask, population: Population) -> Reply:
+    def answer(self, ask: Ask, outlook: Outlook) -> Reply:
         """The number of a room's users, or a page of a list."""
-        return self._answers[ask.action](ask, population)
+        return self._answers[ask.action](ask, outlook)
 
     def refuse(self, ask: Ask, refusal: Refusal) -> Reply:
         """HTTP 200, always."""
@@ -146,20 +148,22 @@ class TencentGateway:
             return Refusal(parameter, f"{_ROOM_FIELDS[ask.action]} is missing or not a string")
         if any(not room_ids.well_formed(ask.api, room, strict=self._strict_ids) for room in ask.rooms):
             return Refusal("10015" if ask.api == "tencent_im" else "100002")
+        if ask.action == "get_online_member_num" and _in_wrong_service(ask):
+            return Refusal("10007")
         if ask.api == "tencent_live" and not isinstance(ask.document.get("Next"), str):
             return Refusal(parameter, "Next is missing or not a string")
         return None
 
-    def _online_member_num(self, ask: Ask, population: Population) -> Reply:
+    def _online_member_num(self, ask: Ask, outlook: Outlook) -> Reply:
         (room,) = ask.rooms
-        state = population.state("tencent_im", room)
+        state = outlook.state("tencent_im", room)
         if not state.exists:
             return self._missing(ask, "10010")
         return _success({"OnlineMemberNum": state.users}, Answered(room, state.users, None, None, exists=True))
 
-    def _member_list(self, ask: Ask, population: Population) -> Reply:
+    def _member_list(self, ask: Ask, outlook: Outlook) -> Reply:
         (room,) = ask.rooms
-        state = population.state("tencent_live", room)
+        state = outlook.state("tencent_live", room)
         first = _offset(_field(ask, "Next"))
         if not state.exists:
             return self._missing(ask, "100004")
@@ -174,23 +178,23 @@ class TencentGateway:
         }
         return _success(self._response(response), Answered(room, state.users, None, None, exists=True))
 
-    def _group_list(self, ask: Ask, population: Population) -> Reply:
+    def _group_list(self, ask: Ask, outlook: Outlook) -> Reply:
         first, limit, group_type = _field(ask, "Next"), _field(ask, "Limit"), _field(ask, "GroupType")
         first, limit = first or 0, _GROUPS_PER_PAGE if limit is None else limit
         if type(first) is not int or type(limit) is not int or first < 0 or not 0 < limit <= _GROUPS_PER_PAGE:
             return self.refuse(ask, Refusal("10004", f"Next: a number; Limit: 1 to {_GROUPS_PER_PAGE}"))
-        groups = population.rooms("tencent_im") if group_type in (None, "AVChatRoom") else []
+        groups = [room for room in outlook.rooms("tencent_im") if group_type in (None, _group_type(room))]
         page = groups[first : first + limit]
         following = first + limit if first + limit < len(groups) else 0
         return _success(
             {"TotalCount": len(groups), "GroupIdList": [{"GroupId": room} for room in page], "Next": following}
         )
 
-    def _room_list(self, ask: Ask, population: Population) -> Reply:
+    def _room_list(self, ask: Ask, outlook: Outlook) -> Reply:
         first, count = _offset(_field(ask, "Next")), _field(ask, "Count")
         if first is None or type(count) is not int or not 0 < count <= _ROOMS_PER_PAGE:
             return self.refuse(ask, Refusal("100002", f"Next: one that was given; Count: 1 to {_ROOMS_PER_PAGE}"))
-        views = [(population.state("tencent_live", room).users, room) for room in population.rooms("tencent_live")]
+        views = [(outlook.state("tencent_live", room).users, room) for room in outlook.rooms("tencent_live")]
         views.sort(key=lambda view: (-view[0], view[1]))
         rooms = [
             {"RoomName": room, "RoomId": room, "Owner_Account": "owner", "ActivityStatus": 1, "ViewCount": users}
@@ -209,6 +213,16 @@ class TencentGateway:
 
 def _field(ask: Ask, name: str) -> object:
     return ask.document.get(name) if isinstance(ask.document, dict) else None
+
+
+def _group_type(room: str) -> str:
+    """Communities can be told by their ids, and have a service of their own."""
+    return "Community" if room.startswith("@TGS#_") else "AVChatRoom"
+
+
+def _in_wrong_service(ask: Ask) -> bool:
+    for_communities = ask.received.path.startswith("/v4/million_group_open_http_svc/")
+    return for_communities is not (_group_type(ask.rooms[0]) == "Community")
 
 
 def _offset(following: object) -> int | None:

@@ -13,7 +13,8 @@ from exporter.simulator import room_ids, signature_v4, user_lists
 from exporter.simulator.apps import Credentials
 from exporter.simulator.clock import Clock
 from exporter.simulator.codes import CODES, VOLCENGINE_NUMBERS
-from exporter.simulator.exchange import Answered, Ask, Population, Received, Refusal, Reply
+from exporter.simulator.exchange import Answered, Ask, Received, Refusal, Reply
+from exporter.simulator.outlook import Outlook
 from exporter.simulator.signature_v4 import Authorization
 
 VERSION = "2023-11-01"
@@ -63,13 +64,9 @@ class VolcengineGateway:
         """Signature first, then what is asked."""
         return self._check_signature(ask, now) or self._check_parameters(ask)
 
-    def answer(self, ask: Ask, population: Population) -> Reply:
+    def answer(self, ask: Ask, outlook: Outlook) -> Reply:
         """The users of one room, or a page of the app's rooms."""
-        return (
-            self._online_users(ask, population)
-            if ask.action == "GetRoomOnlineUsers"
-            else self._room_info(ask, population)
-        )
+        return self._online_users(ask, outlook) if ask.action == "GetRoomOnlineUsers" else self._room_info(ask, outlook)
 
     def refuse(self, ask: Ask, refusal: Refusal) -> Reply:
         """The gateway's codes come with their HTTP status, the product's with 200."""
@@ -130,9 +127,9 @@ class VolcengineGateway:
             return Refusal("InvalidParameter.IllegalRoomID")
         return None
 
-    def _online_users(self, ask: Ask, population: Population) -> Reply:
+    def _online_users(self, ask: Ask, outlook: Outlook) -> Reply:
         (room,) = ask.rooms
-        state = population.state("volcengine_rtc", room)
+        state = outlook.state("volcengine_rtc", room)
         if not state.exists:
             return self._success(ask, {"RoomExists": False}, Answered(room, 0, None, None, exists=False))
         result = {
@@ -146,8 +143,8 @@ class VolcengineGateway:
         }
         return self._success(ask, result, Answered(room, state.users, None, state.invisible, exists=True))
 
-    def _room_info(self, ask: Ask, population: Population) -> Reply:
-        rooms = population.rooms("volcengine_rtc")
+    def _room_info(self, ask: Ask, outlook: Outlook) -> Reply:
+        rooms = outlook.rooms("volcengine_rtc")
         size = int(ask.param("PageSize") or 10)
         first = (int(ask.param("PageNum") or 1) - 1) * size
         page = [
@@ -155,7 +152,7 @@ class VolcengineGateway:
                 "RoomId": room,
                 "CallId": f"call-{room}",
                 "IsFinished": False,
-                "ActiveUserNum": population.state("volcengine_rtc", room).users,
+                "ActiveUserNum": outlook.state("volcengine_rtc", room).users,
             }
             for room in rooms[first : first + size]
         ]

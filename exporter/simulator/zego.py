@@ -13,8 +13,9 @@ from exporter.simulator import room_ids, user_lists
 from exporter.simulator.apps import Credentials, ZegoApp
 from exporter.simulator.clock import Clock
 from exporter.simulator.codes import CODES
-from exporter.simulator.exchange import Answered, Ask, Population, Received, Refusal, Reply
+from exporter.simulator.exchange import Answered, Ask, Received, Refusal, Reply
 from exporter.simulator.nonces import Nonces
+from exporter.simulator.outlook import Outlook
 
 MOST_ROOMS = 10
 TOLERANCE = 600
@@ -56,9 +57,9 @@ class ZegoGateway:
             or self._check_parameters(ask)
         )
 
-    def answer(self, ask: Ask, population: Population) -> Reply:
+    def answer(self, ask: Ask, outlook: Outlook) -> Reply:
         """Counts; for a ZIM room also a page of its users."""
-        return self._user_num(ask, population) if ask.api == "zego_rtc" else self._user_list(ask, population)
+        return self._user_num(ask, outlook) if ask.api == "zego_rtc" else self._user_list(ask, outlook)
 
     def refuse(self, ask: Ask, refusal: Refusal) -> Reply:
         """HTTP 200, the code in the body."""
@@ -110,19 +111,19 @@ class ZegoGateway:
                 return Refusal("660000002", f"{name}: not a number")
         return None
 
-    def _user_num(self, ask: Ask, population: Population) -> Reply:
+    def _user_num(self, ask: Ask, outlook: Outlook) -> Reply:
         answered = []
         for room in ask.rooms:
-            state = population.state("zego_rtc", room)
+            state = outlook.state("zego_rtc", room)
             answered.append(Answered(room, state.users, state.admin, None, None))
         counts = [
             {"RoomId": room, "UserCount": users, "AdminUserCount": admin} for room, users, admin, _, _ in answered
         ]
         return self._success({"Data": {"UserCountList": counts}}, *answered)
 
-    def _user_list(self, ask: Ask, population: Population) -> Reply:
+    def _user_list(self, ask: Ask, outlook: Outlook) -> Reply:
         (room,) = ask.rooms
-        state = population.state("zego_zim", room)
+        state = outlook.state("zego_zim", room)
         if not state.exists:
             return replace(
                 self.refuse(ask, Refusal("660300001")), answered=(Answered(room, 0, None, None, exists=False),)

@@ -176,7 +176,8 @@ def ask(api: str, rooms: Sequence[str], *, now: float, host: str) -> Wire:
     if api == "zego_zim":
         return zego("QueryRoomUserList", rooms, now=now, Limit="1")
     if api == "tencent_im":
-        return tencent("group_open_http_svc/get_online_member_num", {"GroupId": room}, now=now)
+        service = "million_group_open_http_svc" if room.startswith("@TGS#_") else "group_open_http_svc"
+        return tencent(f"{service}/get_online_member_num", {"GroupId": room}, now=now)
     if api == "tencent_live":
         return tencent("live_engine_http_srv/get_member_list", {"RoomId": room, "Next": ""}, now=now)
     return volcengine(room, now=now, host=host)

@@ -10,13 +10,13 @@ import random
 import aiohttp
 import pytest
 
-from exporter.simulator import APIS, Fault
+from exporter.simulator import APIS, Clock, Fault, Settings, Simulator
 from exporter.simulator.codes import CODES
 from exporter.simulator.faults import Faults
 from exporter.simulator.garbage import BOMB, OVERSIZE
 from tests.simulator import callers
 from tests.simulator.callers import TENCENT, VOLCENGINE, ZEGO, tencent, zego
-from tests.simulator.conftest import START, FakeClock
+from tests.simulator.conftest import START, Client, FakeClock
 
 BROKEN = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
 
@@ -92,6 +92,23 @@ async def test_latency_delays_the_answer(client, clock, room):
     assert 4.0 <= clock.slept[1] <= 6.0
     for call in client.simulator.calls:
         assert call.answered - call.received == pytest.approx(clock.slept[call.number - 1])
+
+
+async def test_a_client_that_does_not_wait(clock):
+    """
+    Its call is logged as abandoned, with no answer.
+    """
+    asleep = Clock(time=lambda: clock.unix, monotonic=lambda: clock.steady, sleep=lambda _: asyncio.sleep(3600))
+    simulator = Simulator(Settings(rooms={}), asleep)
+    await simulator.start()
+    simulator.faults.order(Fault(kind="latency", seconds=3600))
+    async with aiohttp.ClientSession() as session:
+        client = Client(simulator, session)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.ask("zego_rtc", "a"), 0.05)
+    await simulator.stop()
+
+    assert [("abandoned", 0, "")] == [(call.outcome, call.status, call.code) for call in simulator.calls]
 
 
 async def test_hanging_ends_in_a_reset(client, clock, room):

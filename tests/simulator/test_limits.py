@@ -3,7 +3,7 @@ Rate limits in a true sliding second.
 """
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.simulator import APIS, Apps, Settings, VolcengineApp
@@ -16,6 +16,7 @@ from tests.simulator.callers import volcengine, zego
 gaps = st.lists(st.integers(0, 20).map(lambda sixteenths: sixteenths / 16), max_size=200)
 
 
+@settings(deadline=None)
 @given(gaps=gaps, limit=st.integers(0, 6))
 def test_admits_what_fits_into_every_sliding_second(gaps, limit):
     """
@@ -34,6 +35,7 @@ def test_admits_what_fits_into_every_sliding_second(gaps, limit):
     assert rejected == budget.rejected
 
 
+@settings(deadline=None)
 @given(gaps=gaps)
 def test_the_worst_second_is_the_worst_there_was(gaps):
     """

@@ -10,6 +10,7 @@ import pytest
 from tests.simulator.callers import TENCENT, pack, tencent, usersig
 
 IM = "group_open_http_svc/get_online_member_num"
+COMMUNITY = "million_group_open_http_svc/get_online_member_num"
 LIVE = "live_engine_http_srv/get_member_list"
 
 
@@ -139,6 +140,9 @@ async def test_too_many_bad_usersigs_earn_a_cool_down(client, clock):
         ("10015", IM, {"GroupId": "房间"}),
         ("10015", IM, {"GroupId": "a\nb"}),
         ("10010", IM, {"GroupId": "nowhere"}),
+        ("10007", IM, {"GroupId": "@TGS#_community"}),
+        ("10007", COMMUNITY, {"GroupId": "g"}),
+        ("10010", COMMUNITY, {"GroupId": "@TGS#_nowhere"}),
         ("60015", IM, ["g"]),
         ("100002", LIVE, {"Next": ""}),
         ("100002", LIVE, {"RoomId": "r"}),
@@ -234,7 +238,7 @@ async def test_counts_are_as_old_as_the_vendors_last_look(client, clock):
 
 async def test_group_list(client, clock):
     """
-    Pages of every live stream group, and no group of another type.
+    Pages of every live stream group; groups of another type are a list of their own.
     """
     client.simulator.world.destroy("tencent_im", client.simulator.world.room_ids("tencent_im")[0])
     path, groups, following, total = "group_open_http_svc/get_appid_group_list", [], 0, None
@@ -248,7 +252,8 @@ async def test_group_list(client, clock):
             break
 
     world = client.simulator.world
-    assert {room for room in world.room_ids("tencent_im") if world.exists("tencent_im", room)} == set(groups)
+    exist = {room for room in world.room_ids("tencent_im") if world.exists("tencent_im", room)}
+    assert {room for room in exist if not room.startswith("@TGS#_")} == set(groups)
     assert total == len(groups)
     got = await client.send(tencent(path, {"GroupType": "Public"}, now=client.now))
     assert 0 == got.document["TotalCount"]

@@ -248,10 +248,23 @@ async def test_query_room_user_list_of_no_room(client):
     assert "660300008" == (await client.ask("zego_zim", "closing")).code
 
 
-async def test_anything_printable_is_an_id_when_not_strict(client):
+class TestLenientIds:
     """
-    Without strict ids, ZIM takes what RTC takes.
+    A simulator that is not strict about ids.
     """
-    client.simulator.world.set("zego_zim", "a b/房间", 4)
 
-    assert "660000002" == (await client.ask("zego_zim", "a b/房间")).code
+    @pytest.fixture
+    def settings(self):
+        """
+        The same apps.
+        """
+        return Settings(rooms={}, strict_ids=False)
+
+    async def test_anything_printable_is_an_id(self, client):
+        """
+        ZIM takes what its documents forbid, but no control characters.
+        """
+        client.simulator.world.set("zego_zim", "a b/房间", 4)
+
+        assert 4 == (await client.ask("zego_zim", "a b/房间")).document["Count"]
+        assert "660000002" == (await client.ask("zego_zim", "a\tb")).code
