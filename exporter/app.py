@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +34,7 @@ from exporter.polling.journal import Log
 from exporter.polling.load import budget_loads
 from exporter.polling.poller import WINDOW, App, Poller
 from exporter.polling.scheduler import Scheduler
-from exporter.rooms import RoomsFiles
+from exporter.rooms import FileState, RoomsFiles
 from exporter.web import Process, WebServer
 
 _SWEEP: Final = 1.0
@@ -94,6 +95,7 @@ class Exporter:
         self._exposition = Exposition(self.table, self.telemetry, self.clock.monotonic)
         self._scheduler = Scheduler(self.clock, self.telemetry, log)
         self._reloading = asyncio.Lock()
+        self._scanning = threading.Lock()
         self._ending: set[asyncio.Task[None]] = set()
         self._swept = self._started = self.clock.monotonic()
         process = Process(
@@ -161,31 +163,34 @@ class Exporter:
         return [(source, self._scanned(source)) for source in config.sources]
 
     def _scanned(self, source: SourceConfig) -> RoomsFiles:
-        running = self.sources.get(source.name)
-        files = running.files.adapted(source) if running else RoomsFiles(source)
-        files.scan()
-        return files
+        with self._scanning:
+            running = self.sources.get(source.name)
+            files = RoomsFiles(source, running.files if running else None)
+            files.scan()
+            return files
 
     async def _apply(self, plan: list[tuple[SourceConfig, RoomsFiles]]) -> None:
         wanted = {config.name: config for config, _ in plan}
-        for name, running in list(self.sources.items()):
-            config = wanted.get(name)
-            if config is None or not running.config.same_client(config):
-                self._stop_source(name, keep_rooms=config is not None and _same_rooms(running.config, config))
+        for name, old in list(self.sources.items()):
+            new = wanted.get(name)
+            if new is None or not old.config.same_client(new):
+                self._stop_source(name, keep_rooms=new is not None and _same_rooms(old.config, new))
         for name in self._budgets.keys() - {config.budget for config in wanted.values()}:
             del self._budgets[name], self.telemetry.budgets[name]
         for config, files in plan:
             budget = self._budget(config)
-            if config.name in self.sources:
-                self.sources[config.name].files = files
-                self.sources[config.name].poller.retune(config)
+            running = self.sources.get(config.name)
+            self._report_files(config.name, running.files.files if running else {}, files.files)
+            if running:
+                running.files = files
+                running.poller.retune(config)
             else:
-                self._start_source(config, files, budget)
-            self.sources[config.name].poller.watch(files.rooms)
+                running = self._start_source(config, files, budget)
+            running.poller.watch(files.rooms)
         self._apps = {key: app for key, app in self._apps.items() if app.healths}
         self._rooms_changed()
 
-    def _start_source(self, config: SourceConfig, files: RoomsFiles, budget: Budget) -> None:
+    def _start_source(self, config: SourceConfig, files: RoomsFiles, budget: Budget) -> Running:
         labels = {"vendor": config.vendor, "api": config.api, "source": config.name}
         if config.name not in self.table:
             self.table.add(config.name, SourceTable(labels, max_staleness=0.0))
@@ -198,9 +203,10 @@ class Exporter:
         app = self._apps.setdefault(config.codec.app_key(config.source), App())
         log = self._log.bind(source=config.name, api=config.api)
         poller = Poller(config, budget, app, caller, rooms, self.telemetry, noted, self.clock, log)
-        self.sources[config.name] = Running(poller, files)
+        running = self.sources[config.name] = Running(poller, files)
         self._scheduler.every(WINDOW, f"poll {config.name}", poller.window)
         self._scheduler.every(_SCAN, f"rooms {config.name}", partial(self._scan, config.name))
+        return running
 
     def _stop_source(self, name: str, *, keep_rooms: bool) -> None:
         running = self.sources.pop(name)
@@ -227,9 +233,29 @@ class Exporter:
 
     async def _scan(self, name: str) -> None:
         running = self.sources.get(name)
-        if running is not None and await asyncio.to_thread(running.files.scan) and self.sources.get(name) is running:
-            running.poller.watch(running.files.rooms)
+        if running is None:
+            return
+        files, before = running.files, running.files.files
+
+        def scan() -> bool:
+            with self._scanning:
+                return files.scan()
+
+        # A reload may have put other files in place meanwhile.
+        if await asyncio.to_thread(scan) and self.sources.get(name) is running and running.files is files:
+            self._report_files(name, before, files.files)
+            running.poller.watch(files.rooms)
             self._rooms_changed()
+
+    def _report_files(self, source: str, before: Mapping[str, FileState], now: Mapping[str, FileState]) -> None:
+        for path, state in now.items():
+            old = before.get(path)
+            if state.error is not None and (old is None or old.error != state.error):
+                self._log.warning("rooms file not read, its old list is kept", source=source, error=state.error)
+            elif state.error is None and old is not None and old.error is not None:
+                self._log.info("rooms file read again", source=source, file=path, rooms=state.rooms)
+            if state.warning is not None and (old is None or old.warning != state.warning):
+                self._log.warning("rooms file", source=source, file=path, warning=state.warning)
 
     def _rooms_changed(self) -> None:
         """Tell what follows from the numbers of rooms and the states of their files."""

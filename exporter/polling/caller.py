@@ -110,7 +110,7 @@ class Caller:
                 ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True,
                 resolver=Resolver(clock.monotonic),
                 use_dns_cache=False,
-                keepalive_timeout=75,
+                keepalive_timeout=30,
             ),
             middlewares=(_never_send_again,),
             cookie_jar=aiohttp.DummyCookieJar(),

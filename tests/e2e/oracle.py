@@ -86,6 +86,7 @@ class Gaps:
         self.by_api: dict[str, list[float]] = defaultdict(list)
 
     def see(self, rooms: Iterable[RoomSamples]) -> None:
+        """Take in one scrape."""
         for samples in rooms:
             key = samples.source, samples.room
             last = self._last.get(key)

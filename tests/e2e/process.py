@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import aiohttp
 
@@ -35,10 +36,12 @@ class RoomSamples:
 
     @property
     def users(self) -> int:
+        """Users in the room."""
         return int(self.values["rtc_room_users"])
 
     @property
     def read_at(self) -> float:
+        """Unix time of the reading."""
         return self.values["rtc_room_reading_timestamp_seconds"]
 
 
@@ -57,7 +60,7 @@ class ExporterProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._client: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> ExporterProcess:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 
@@ -66,11 +69,13 @@ class ExporterProcess:
 
     @property
     def pid(self) -> int:
+        """Of the exporter itself."""
         assert self._process
         return self._process.pid
 
     @property
     def log(self) -> str:
+        """Everything that it printed so far."""
         return self.log_file.read_text()
 
     async def start(self) -> None:
@@ -155,6 +160,7 @@ def sample(text: str, series: str) -> float | None:
 
 
 def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port

@@ -95,10 +95,10 @@ async def test_a_budget_asked_for_too_much_is_used_to_the_full(tmp_path: Path):
 
 async def test_rooms_come_and_go_by_reload_and_by_file(tmp_path: Path):
     """
-    A room added to the config or to a rooms file is published soon, a removed one is gone, a broken file changes nothing.
+    A room added to the config or a rooms file is published soon, a removed one is gone, a broken file changes nothing.
     """
     config, listed = tmp_path / "exporter.yml", tmp_path / "rooms.txt"
-    listed.write_text("")
+    listed.write_text("# none yet\n")
     async with Vendors(rooms={"zego_zim": 30}) as vendors:
         ids = vendors.world.room_ids("zego_zim")
         config.write_text(vendors.config(zego_zim={"rooms": ids[:10], "rooms_files": ["rooms.txt"]}))
@@ -128,11 +128,11 @@ async def test_rooms_come_and_go_by_reload_and_by_file(tmp_path: Path):
 
 async def test_both_formats_pass_their_parsers(tmp_path: Path, needs_program):
     """
-    promtool has nothing to say about the text, and prometheus_client's parser takes the OpenMetrics.
+    Nothing in the text is worth a word of promtool's, and prometheus_client's parser takes the OpenMetrics.
     """
     promtool = needs_program("promtool")
     config = tmp_path / "exporter.yml"
-    async with Vendors(rooms={api: 20 for api in ROOMS}) as vendors:
+    async with Vendors(rooms=dict.fromkeys(ROOMS, 20)) as vendors:
         config.write_text(vendors.config(**{api: {} for api in ROOMS}))
         async with ExporterProcess(config) as exporter:
             await everything_published(exporter, 100, within=8)
@@ -169,7 +169,7 @@ async def test_the_command_ends_in_time_and_in_peace(tmp_path: Path):
 @pytest.mark.parametrize("flags", [["--log.level=debug", "--log.format=json"], ["--log.level=debug"]])
 async def test_no_secret_leaves_the_process(tmp_path: Path, flags: list[str]):
     """
-    While calls fail in every way, and the vendor echoes what it was sent, no secret or derivative is to be seen anywhere.
+    While calls fail in every way, and the vendor echoes what it was sent, no secret or derivative is seen anywhere.
     """
     config = tmp_path / "exporter.yml"
     kinds = [
@@ -182,7 +182,7 @@ async def test_no_secret_leaves_the_process(tmp_path: Path, flags: list[str]):
         {"kind": "outage"},
         {"kind": "revoked"},
     ]
-    async with Vendors(rooms={api: 20 for api in ROOMS}) as vendors:
+    async with Vendors(rooms=dict.fromkeys(ROOMS, 20)) as vendors:
         config.write_text(vendors.config(**{api: {"interval": "1s", "timeout": "1s"} for api in ROOMS}))
         await vendors.post("faults", {"kind": "echo"})
         for kind in kinds:

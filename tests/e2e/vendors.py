@@ -10,7 +10,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import uvloop
@@ -59,7 +59,7 @@ class Vendors:
         self._process: asyncio.subprocess.Process | None = None
         self._client: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> Vendors:
+    async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.e2e.vendors", json.dumps(self._given), stdout=asyncio.subprocess.PIPE
         )
