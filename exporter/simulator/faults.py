@@ -61,8 +61,6 @@ _REQUIRED: Mapping[Kind, frozenset[str]] = MappingProxyType(
         "refused": frozenset({"rooms"}),
     }
 )
-
-
 _WITH_NAMED_CODES = frozenset({"volcengine_rtc"})
 _NUMBER = re.compile(r"-?[0-9]{1,9}")
 

@@ -1,6 +1,7 @@
 """The simulator: one aiohttp server for five vendor APIs and its own control API."""
 
 import asyncio
+from ipaddress import ip_address
 
 from aiohttp import web
 
@@ -79,9 +80,13 @@ class Simulator:
             max_field_size=_LONGEST_LINE,
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError:
+            await self.stop()
+            raise
         self._address = (host, self._runner.addresses[0][1])
-        self.url = f"http://{host}:{self._address[1]}"
+        self.url = _url(*self._address)
 
     async def stop(self) -> None:
         """Close the port and every connection."""
@@ -127,7 +132,8 @@ class Simulator:
         if case is None:
             return web.Response(status=404, text="No vendor lives here; /_sim tells what does.\n")
         try:
-            await self._wait(case.effects.delay)
+            if case.effects.delay:
+                await self.clock.sleep(case.effects.delay)
         except asyncio.CancelledError:
             self._desk.log(case, "abandoned")
             raise
@@ -152,6 +158,13 @@ class Simulator:
             return await delivery.drip(request, reply, vendor_time, seconds=fault.seconds or 0.0, clock=self.clock)
         return delivery.response(reply, vendor_time)
 
-    async def _wait(self, seconds: float) -> None:
-        if seconds:
-            await self.clock.sleep(seconds)
+
+def _url(host: str, port: int) -> str:
+    """Where a client on this machine reaches what listens on that address; every address includes the loopback's."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return f"http://{host}:{port}"
+    if address.version == 6:
+        return f"http://[{'::1' if address.is_unspecified else address}]:{port}"
+    return f"http://{'127.0.0.1' if address.is_unspecified else address}:{port}"

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from exporter.simulator import APIS, Settings, Simulator
+from exporter.simulator.server import _url
 from tests.simulator.callers import TENCENT, VOLCENGINE, ZEGO
 
 
@@ -268,6 +269,35 @@ async def test_darkness():
     await simulator.stop()
     await simulator.stop()
     assert "" == simulator.url
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("0.0.0.0", "http://127.0.0.1:80"),  # noqa: S104 - nothing is bound here
+        ("localhost", "http://localhost:80"),
+        ("::", "http://[::1]:80"),
+        ("fe80::1", "http://[fe80::1]:80"),
+    ],
+)
+def test_the_url_is_one_that_can_be_called(host, url):
+    """
+    Whatever address it listens on, the URL names one that a client on this machine reaches.
+    """
+    assert url == _url(host, 80)
+
+
+async def test_an_address_that_is_taken(client):
+    """
+    The second simulator says so, and leaves nothing behind.
+    """
+    second = Simulator(Settings(rooms={}))
+
+    with pytest.raises(OSError, match="in use"):
+        await second.start(port=int(client.simulator.url.rpartition(":")[2]))
+
+    assert "" == second.url
 
 
 async def test_stopping_in_the_dark(clock):
