@@ -36,7 +36,7 @@ def _limit(budget: str, members: Sequence[tuple[SourceConfig, Place]], problems:
         if other != limit:
             problems.add(
                 place.key("rate_limit"),
-                f"{other:g}",
+                problems.show(str(place.key("rate_limit").value)),
                 f"{limit:g}, as {first.path} of the same budget ({budget}) says",
             )
     return limit

@@ -106,7 +106,7 @@ def _read_file(path: Path, written: str) -> str:
             content = file.read(LARGEST_SECRET + 1)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or "no path"
-        raise _UnusableError(f"{shown} ({reason})", accepted) from None
+        raise _UnusableError(f"{shown} ({reason.lower()})", accepted) from None
     if len(content) > LARGEST_SECRET:
         raise _UnusableError(f"{shown} of over {LARGEST_SECRET:,} bytes", accepted)
     try:

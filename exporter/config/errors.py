@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REPORTED_PROBLEMS: Final = 20
+COLLECTED_PROBLEMS: Final = 1000
 SHOWN_LENGTH: Final = 60
 _SHORTEST_SECRET: Final = 4
 
@@ -28,15 +29,17 @@ class ConfigError(Exception):
 
     Args:
         problems: At least one; the first twenty are told, the others counted.
+        uncollected: Problems that are only counted.
     """
 
-    def __init__(self, problems: Iterable[str]) -> None:
+    def __init__(self, problems: Iterable[str], uncollected: int = 0) -> None:
         self.problems = tuple(problems)
-        super().__init__(self.problems)
+        self.count = len(self.problems) + uncollected
+        super().__init__(self.problems, uncollected)
 
     def __str__(self) -> str:
         told = self.problems[:REPORTED_PROBLEMS]
-        rest = len(self.problems) - len(told)
+        rest = self.count - len(told)
         return "\n".join((*told, *([f"and {rest} more"] if rest else ())))
 
 
@@ -56,9 +59,15 @@ class Problems:
         self._secret_names = tuple(secret_names)
         self._secrets: tuple[str, ...] | None = None
         self._found: list[tuple[int, str]] = []
+        self._uncollected = 0
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._found) + self._uncollected
+
+    @property
+    def full(self) -> bool:
+        """Whether further problems are only counted, since their words would never be read."""
+        return len(self._found) >= COLLECTED_PROBLEMS
 
     def add(self, place: Place, found: str, accepted: str) -> None:
         """
@@ -67,7 +76,10 @@ class Problems:
         Args:
             found: In words, or as ``show`` and ``describe`` give it.
         """
-        self._note(place.line, self.locate(place), found, accepted)
+        if self.full:
+            self._uncollected += 1
+        else:
+            self._note(place.line, self.locate(place), found, accepted)
 
     def add_line(self, line: int, found: str, accepted: str, path: str = "") -> None:
         """Note a problem with a line that does not get as far as being a value of the document."""
@@ -86,15 +98,21 @@ class Problems:
         for key, value in mapping.items():
             if key in known:
                 continue
-            if speakable(key, value):
+            if self.full:
+                self._uncollected += 1
+            elif speakable(key, value):
                 nearest = get_close_matches(key, known, n=1)
                 hint = f" (did you mean {nearest[0]}?)" if nearest else ""
                 self.add(place.key(key), f"an unknown key{hint}", accepted)
             else:
-                self.add(place.key(key), "an unknown key, not shown here as it may be part of a secret", accepted)
+                found = "an unknown key, not shown here as it may be part of a secret"
+                self.add_line(mapping.line_of(key), found, accepted, place.path)
 
     def _note(self, line: int, where: str, found: str, accepted: str) -> None:
-        self._found.append((line, f"{where}: found {found}; accepted: {accepted}"))
+        if self.full:
+            self._uncollected += 1
+        else:
+            self._found.append((line, f"{where}: found {found}; accepted: {accepted}"))
 
     def locate(self, place: Place) -> str:
         return f"{self._file}:{place.line}" + (f": {place.path}" if place.path else "")
@@ -116,16 +134,14 @@ class Problems:
             self._secrets = tuple(sorted(long_enough, key=len, reverse=True))
         return self._secrets
 
-    def messages(self) -> tuple[str, ...]:
-        return tuple(message for _, message in sorted(self._found, key=lambda problem: problem[0]))
-
     def raise_any(self) -> None:
         """
         Raises:
             ConfigError: There are problems.
         """
         if self._found:
-            raise ConfigError(self.messages())
+            in_order = sorted(self._found, key=lambda problem: problem[0])
+            raise ConfigError([message for _, message in in_order], self._uncollected)
 
 
 def describe(value: Value | None) -> str:

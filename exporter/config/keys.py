@@ -48,9 +48,16 @@ class Surroundings:
         self.warnings.append(f"{self.problems.locate(place)}: {words}")
 
 
-def read_keys(model: type[Source], place: Place, around: Surroundings) -> Source | None:
-    """The source without its rooms; ``None`` if a problem is noted."""
-    keys = _Keys(model, place, around)
+def read_keys(
+    model: type[Source], place: Place, around: Surroundings, noted: frozenset[str] = frozenset()
+) -> Source | None:
+    """
+    The source without its rooms; ``None`` if a problem is noted.
+
+    Args:
+        noted: Keys whose problems are noted already.
+    """
+    keys = _Keys(model, place, around, noted)
     keys.read_secrets()
     keys.read_texts()
     return keys.validate()
@@ -63,12 +70,12 @@ class _Keys:
     A spoilt required key would be reported again as missing, hence the second set.
     """
 
-    def __init__(self, model: type[Source], place: Place, around: Surroundings) -> None:
+    def __init__(self, model: type[Source], place: Place, around: Surroundings, noted: frozenset[str]) -> None:
         self._model = model
         self._place = place
         self._around = around
         self._values: dict[str, Any] = {}
-        self._spoilt: set[str] = set()
+        self._spoilt = set(noted)
 
     def read_secrets(self) -> None:
         problems = self._around.problems
@@ -91,7 +98,7 @@ class _Keys:
         secrets = self._model.secret_fields()
         for name, info in self._model.model_fields.items():
             value = self._place.key(name).value
-            if value is not None and name not in secrets:
+            if value is not None and name not in secrets and name not in self._spoilt:
                 self._values[name] = value
                 self._refine(name, _read_text)
                 if info.annotation is bool:
@@ -147,7 +154,9 @@ class _Keys:
 
 
 def _read_text(value: Any) -> str:
-    if not isinstance(value, str) or has_control_character(value):
+    if not isinstance(value, str):
+        raise ValueError("text")
+    if has_control_character(value):
         raise ValueError("text without control characters")
     return value
 
@@ -179,10 +188,10 @@ def _accepted(detail: ErrorDetails) -> str:
         "float_parsing": "a number",
         "finite_number": "a finite number",
         "literal_error": str(context.get("expected", "")).replace("'", "").replace(" or ", ", "),
-        "greater_than": f"more than {context.get('gt')}",
-        "greater_than_equal": f"{context.get('ge')} or more",
-        "less_than": f"less than {context.get('lt')}",
-        "less_than_equal": f"{context.get('le')} or less",
+        "greater_than": f"more than {context.get('gt', 0):g}",
+        "greater_than_equal": f"{context.get('ge', 0):g} or more",
+        "less_than": f"less than {context.get('lt', 0):g}",
+        "less_than_equal": f"{context.get('le', 0):g} or less",
         "string_too_short": f"text of {context.get('min_length')} or more characters",
         "string_too_long": f"text of {context.get('max_length')} or fewer characters",
         "string_pattern_mismatch": f"text that matches {context.get('pattern')}",

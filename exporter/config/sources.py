@@ -44,7 +44,9 @@ def read_source(place: Place, around: Surroundings) -> SourceConfig | None:
     codec = _read_api(place.key("api"), around)
     if codec:
         problems.add_unknown_keys(place, source_keys(codec.source_model))
-    source = read_keys(codec.source_model if codec else Source, place, around)
+        source = read_keys(codec.source_model, place, around)
+    else:
+        source = read_keys(Source, place, around, noted=frozenset({"api"}))
     thresholds = NO_THRESHOLDS
     if "thresholds" in place.value:
         thresholds = read_thresholds(place.key("thresholds"), NO_THRESHOLDS, problems)
@@ -130,7 +132,7 @@ def _check_staleness(config: SourceConfig, place: Place, around: Surroundings) -
     if config.max_staleness is not None and config.max_staleness < least:
         around.problems.add(
             place.key("max_staleness"),
-            f"{config.max_staleness:g}s",
+            around.problems.show(str(place.key("max_staleness").value)),
             f"1.5 × interval + timeout or more, here {least:g}s",
         )
 

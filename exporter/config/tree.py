@@ -114,7 +114,7 @@ class Place:
         around = self._around.path
         if isinstance(self._step, int):
             return f"{around}[{self._step}]"
-        name = speakable(self._step, self.value) or "?"
+        name = speakable(self._step) or "?"
         return f"{around}.{name}" if around else name
 
     @property

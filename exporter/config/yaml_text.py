@@ -8,7 +8,7 @@ other threads can run between any two events, which they cannot while a whole fi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ MOST_VALUES: Final = 5_000_000
 LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 _TAGS_OF_PLAIN_VALUES: Final = (None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
-_LONG_QUOTE: Final = re.compile(r"'[^']{2,}'|\"[^\"]{2,}\"")
+_QUOTE: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 def compose(text: str, problems: Problems, loader: Any = LOADER) -> Value | None:
@@ -45,7 +45,8 @@ def compose(text: str, problems: Problems, loader: Any = LOADER) -> Value | None
         problems.add_line(*_syntax_problem(error, text))
     except yaml.reader.ReaderError as error:
         code = error.character if isinstance(error.character, int) else ord(error.character)
-        line = text.count("\n", 0, error.position) + 1
+        # One parser counts the position in bytes and the other in characters.
+        line = text.count("\n", 0, text.find(chr(code))) + 1
         problems.add_line(line, f"the character U+{code:04X}", "printable text")
     except (ValueError, OverflowError):
         # What the parser in Python makes of "\UFFFFFFFF".
@@ -65,12 +66,16 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, s
         if culprit == "\t":
             return line, "a tab", "spaces for indentation"
         return line, f"a value that begins with {culprit}", "such a value in quotes"
-    # What the parser quotes in more than one character may be part of a secret.
-    words = _LONG_QUOTE.sub("…", words)
+    words = _unquoted(words.removeprefix("found "))
     opening = error.context_mark
     if error.context and opening and opening.line + 1 < line:
-        words += f", {_LONG_QUOTE.sub('…', error.context)} that begins in line {opening.line + 1}"
+        words += f", {_unquoted(error.context)} that begins in line {opening.line + 1}"
     return line, f"a syntax error ({words})", "YAML"
+
+
+def _unquoted(words: str) -> str:
+    """The parser's words; what it quotes from the file in more than one character may be part of a secret."""
+    return _QUOTE.sub(lambda quote: quote[0] if len(quote[0]) <= len("'x'") else "…", words)
 
 
 class _HopelessError(Exception):
@@ -229,8 +234,9 @@ class _Composer:
         if key is _Key.MERGE:
             self._note_merge(top, value)
         elif key in top.values:
-            found = f"{speakable(str(key), value) or 'a key'} again, first in line {top.line_of(str(key))}"
-            self._problems.add_line(top.key_line, found, "each key once", self._path())
+            name = speakable(str(key), value) or "a key"
+            line = top.key_line if self._problems.full else top.line_of(str(key))
+            self._problems.add_line(top.key_line, f"{name} again, first in line {line}", "each key once", self._path())
         elif isinstance(key, str):
             top.values[key] = value
             top.lines.append(top.key_line)
@@ -293,12 +299,12 @@ class _Composer:
     def _check_tag(self, tag: str) -> None:
         if tag not in _TAGS_OF_PLAIN_VALUES:
             found, accepted = "a YAML tag", "values without tags; text that begins with ! in quotes"
-            self._problems.add_line(self.line, found, accepted, self._path())
+            self._problems.add_line(self.line, found, accepted, self._path(self._open[1:]))
 
-    def _path(self) -> str:
-        """The key path of the mapping or list that is being read."""
+    def _path(self, steps: Iterable[_OpenMap | _OpenList] | None = None) -> str:
+        """The key path through these; or else that of the mapping or list which is being read."""
         path = ""
-        for around in self._open[1:-1]:
+        for around in self._open[1:-1] if steps is None else steps:
             if isinstance(around, _OpenList):
                 path += f"[{len(around.node)}]"
             else:

@@ -80,9 +80,8 @@ def read_listing(path: Path | str, config: SourceConfig) -> Listing:
             rooms = _read(text, Path(path).suffix, config, ids, problems)
         problems.raise_any()
     except ConfigError as error:
-        first, *others = error.problems
-        more = f" (and {len(others)} more)" if others else ""
-        raise RoomsFileError(first + more) from None
+        more = f" (and {error.count - 1} more)" if error.count > 1 else ""
+        raise RoomsFileError(error.problems[0] + more) from None
     return Listing(rooms, array("I", ids.lines()), ids.warning())
 
 
