@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 from exporter.config import ConfigError, SourceConfig, reread_secrets
@@ -325,12 +326,10 @@ class Poller:
             self._journal.log.info("stamping calls with our own time again")
 
     def _measure_skew(self, came: Exchange) -> None:
-        try:
-            vendor = parsedate_to_datetime(came.headers["date"]).timestamp()
-        except (KeyError, ValueError, OverflowError, TypeError):
-            return
-        # The header is cut to the second, so on average the vendor's clock is half a second further.
-        self.noted.clock_skew = round(came.arrival.unix - vendor - 0.5, 1)
+        vendor = _http_date(came.headers.get("date", ""))
+        if vendor is not None:
+            # The header is cut to the second, so on average the vendor's clock is half a second further.
+            self.noted.clock_skew = round(came.arrival.unix - vendor - 0.5, 1)
 
     def _judge(self) -> None:
         now = self._clock.monotonic()
@@ -345,3 +344,12 @@ class Poller:
                 state=str(self.health.state),
                 meaning="the vendor refused every room asked for: check the app, the region and the room ids",
             )
+
+
+@lru_cache(maxsize=64)
+def _http_date(text: str) -> float | None:
+    """Unix seconds of a Date header; many replies in one second carry the same."""
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
