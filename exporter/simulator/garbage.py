@@ -68,7 +68,7 @@ _PATHS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def any_form(api: str, dice: random.Random) -> Form:
-    """One at random, of those that a client must refuse and that harm no machine; for batches also those in disorder."""
+    """One at random, of those that harm no machine; for batches also those in disorder."""
     return dice.choice(_EVERYWHERE + _BATCHES if api == "zego_rtc" else _EVERYWHERE)
 
 
