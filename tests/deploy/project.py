@@ -2,16 +2,20 @@
 The files at the top of the tree, read once.
 """
 
+import inspect
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from exporter.cli import run_command
+
 ROOT = Path(__file__).parents[2]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 VERSION: str = PYPROJECT["project"]["version"]
-PORT = 9877
+PORT = int(inspect.signature(run_command).parameters["listen_address"].default.rpartition(":")[2])
+"""Where `run` listens when nobody says otherwise."""
 
 
 def document(path: str) -> Any:
