@@ -103,7 +103,7 @@ def _check_names(sources: Place, problems: Problems) -> None:
         if not isinstance(name, str) or not name:
             continue
         if name in first:
-            found = f"{problems.show(name)} again, first in line {first[name].line}"
+            found = f"{problems.show_name(name)} again, first in line {first[name].line}"
             problems.add(place, found, "a name that no other source has")
         else:
             first[name] = place

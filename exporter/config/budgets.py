@@ -23,26 +23,26 @@ def agree(drafts: Sequence[tuple[SourceConfig, Place]], problems: Problems) -> t
     budgets = defaultdict(list)
     for config, place in drafts:
         budgets[config.budget].append((config, place))
-    limits = {budget: _limit(budget, members, problems) for budget, members in budgets.items()}
+    limits = {budget: _limit(members, problems) for budget, members in budgets.items()}
     return tuple(replace(config, rate_limit=limits[config.budget]) for config, _ in drafts)
 
 
-def _limit(budget: str, members: Sequence[tuple[SourceConfig, Place]], problems: Problems) -> float:
+def _limit(members: Sequence[tuple[SourceConfig, Place]], problems: Problems) -> float:
     stated = [(config.source.rate_limit, place) for config, place in members if config.source.rate_limit is not None]
     if not stated:
-        return _documented_limit(budget, members, problems)
+        return _documented_limit(members, problems)
     limit, first = stated[0]
     for other, place in stated[1:]:
         if other != limit:
             problems.add(
                 place.key("rate_limit"),
                 problems.show(str(place.key("rate_limit").value)),
-                f"{limit:g}, as {first.path} of the same budget ({budget}) says",
+                f"{limit:g}, as {first.path} of the same budget says",
             )
     return limit
 
 
-def _documented_limit(budget: str, members: Sequence[tuple[SourceConfig, Place]], problems: Problems) -> float:
+def _documented_limit(members: Sequence[tuple[SourceConfig, Place]], problems: Problems) -> float:
     (config, first), *others = members
     limit = config.rate_limit
     for other, place in others:
@@ -50,7 +50,7 @@ def _documented_limit(budget: str, members: Sequence[tuple[SourceConfig, Place]]
             problems.add(
                 place,
                 f"no rate_limit, while its API documents {other.rate_limit:g} calls per second, "
-                f"and that of {first.path} in the same budget ({budget}) {limit:g}",
+                f"and that of {first.path} in the same budget {limit:g}",
                 "rate_limit for one source of the budget at least",
             )
     return limit

@@ -21,6 +21,9 @@ REPORTED_PROBLEMS: Final = 20
 COLLECTED_PROBLEMS: Final = 1000
 SHOWN_LENGTH: Final = 60
 _SHORTEST_SECRET: Final = 4
+_SEARCHED: Final = 1000
+# Hex and base64 with letters and digits in it.
+_SECRET_LIKE: Final = re.compile(r"(?=[a-z+/=]*[0-9])(?=[0-9+/=]*[a-z])[a-z0-9+/=]{16,}", re.ASCII | re.IGNORECASE)
 
 
 class ConfigError(Exception):
@@ -118,9 +121,18 @@ class Problems:
         return f"{self._file}:{place.line}" + (f": {place.path}" if place.path else "")
 
     def show(self, text: str) -> str:
-        """The text as an error may print it: quoted, escaped, cut at 60 characters, free of the file's secrets."""
+        """
+        The text as an error may print it: quoted, escaped, cut at 60 characters, and without anything like a secret.
+
+        Secret and app id do get swapped, or a secret ends up under a key that is not secret.
+        """
+        return self.show_name(text if isinstance(text, ManyLines) else _SECRET_LIKE.sub(REDACTED, text[:_SEARCHED]))
+
+    def show_name(self, text: str) -> str:
+        """The same for names and room ids, which may look like secrets: only the file's secrets are taken out."""
         if isinstance(text, ManyLines):
             return "text of several lines"
+        text = text[:_SEARCHED]
         for secret in self._known_secrets():
             text = text.replace(secret, REDACTED)
         return repr(text if len(text) <= SHOWN_LENGTH else text[:SHOWN_LENGTH] + "…")

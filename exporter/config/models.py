@@ -56,7 +56,9 @@ class SourceConfig:
         return self._client() == other._client()
 
     def _client(self) -> tuple[Any, ...]:
-        source = self.source.model_copy(update={"interval": None, "rate_limit": None, "max_staleness": None})
+        tuned = ("interval", "rate_limit", "max_staleness")
+        compared_with_its_default = ("budget", "base_url")
+        source = self.source.model_copy(update=dict.fromkeys((*tuned, *compared_with_its_default)))
         secret_files = [getattr(getattr(source, name), "file", None) for name in source.secret_fields()]
         return self.name, self.api, self.budget, self.base_url, source, secret_files
 

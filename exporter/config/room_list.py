@@ -49,14 +49,14 @@ class RoomIds:
         if not room_id:
             return "''", "a room id"
         if has_control_character(room_id):
-            return self._problems.show(room_id), "a room id without control characters"
+            return self._problems.show_name(room_id), "a room id without control characters"
         if room_id in self._lines:
-            return f"{self._problems.show(room_id)} again, first in line {self._lines[room_id]}", "each room once"
+            return f"{self._problems.show_name(room_id)} again, first in line {self._lines[room_id]}", "each room once"
         if self._rule:
             # No character takes more than four bytes, so most ids need no counting.
             size = len(room_id.encode()) if len(room_id) * 4 > self._rule.max_bytes else 0
             if size > self._rule.max_bytes:
-                return f"{self._problems.show(room_id)} of {size} bytes", f"at most {self._rule.max_bytes} bytes"
+                return f"{self._problems.show_name(room_id)} of {size} bytes", f"at most {self._rule.max_bytes} bytes"
             if not self._rule.alphabet.fullmatch(room_id):
                 self._odd.append(room_id)
         self._lines[room_id] = line
@@ -70,7 +70,7 @@ class RoomIds:
         """How many ids hold characters that the vendor does not document, and the first few of them."""
         if not self._odd or not self._rule:
             return None
-        named = ", ".join(self._problems.show(room_id) for room_id in self._odd[:_NAMED_ODD_IDS])
+        named = ", ".join(self._problems.show_name(room_id) for room_id in self._odd[:_NAMED_ODD_IDS])
         more = ", …" if len(self._odd) > _NAMED_ODD_IDS else ""
         count = f"{len(self._odd)} of {len(self._lines)} room ids hold undocumented characters"
         return f"{count} ({named}{more}); documented are {self._rule.described}"

@@ -118,7 +118,8 @@ class Source(BaseModel):
     max_staleness: Duration | None = None
     base_url: str | None = None
     allow_http: bool = False
-    proxy: str | None = None
+    # The URL may hold a password.
+    proxy: str | None = Field(default=None, repr=False)
     ca_file: str | None = None
 
     @classmethod

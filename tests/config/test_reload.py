@@ -1,0 +1,112 @@
+"""
+What a reload can tell from two configs of one source.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from exporter.config import ConfigError, reread_secrets
+from tests.config.configs import SECRET, config, source, text
+
+
+def test_equal_configs_ask_for_nothing():
+    """
+    The same text read twice gives equal sources.
+    """
+    assert source() == source()
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "interval: 20s",
+        "rate_limit: 5",
+        "max_staleness: 1m",
+        "thresholds: {warning: 5}",
+        "rooms: [stage]",
+        "rooms_files: [rooms/*.yml]",
+    ],
+)
+def test_tuning_keeps_the_client(extra):
+    """
+    Rooms, thresholds and pace can change while a source runs.
+    """
+    assert source("timeout: 5s") != source(extra)
+    assert source("timeout: 5s").same_client(source(extra))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "timeout: 6s",
+        "budget: main",
+        "is_test: true",
+        "base_url: https://rtc-api-sha.zego.im",
+        "proxy: http://proxy:3128",
+        "region: sha",
+    ],
+)
+def test_another_client_needs_a_restart(extra):
+    """
+    What a connection or a signature is made from cannot change under a running source.
+    """
+    assert not source().same_client(source(extra))
+
+
+def test_another_secret_needs_a_restart():
+    """
+    A changed credential restarts the source.
+    """
+    (changed,) = config(text().replace(SECRET, SECRET[::-1])).sources
+
+    assert not source().same_client(changed)
+
+
+def test_spelled_out_default_is_the_same_client():
+    """
+    A reload that only writes down what held before restarts nothing.
+    """
+    assert source().same_client(source("base_url: https://rtc-api.zego.im/\ntimeout: 5000ms"))
+
+
+def test_reread_secrets(tmp_path):
+    """
+    A secret that was rotated in its file is there after a second look.
+    """
+    file = tmp_path / "key"
+    file.write_text("first-key\n")
+    (im,) = config(text(api="tencent_im").replace(f"secret_key: {SECRET}", f"secret_key_file: {file}")).sources
+    file.write_text("second-key\r\n")
+
+    renewed = reread_secrets(im)
+
+    assert ("first-key",) == im.source.secrets()
+    assert ("second-key",) == renewed.source.secrets()
+    assert im.same_client(im)
+    assert not im.same_client(renewed)
+
+
+def test_reread_of_a_lost_file(tmp_path):
+    """
+    A file that is gone by then is told by its name and the source's.
+    """
+    file = tmp_path / "key"
+    file.write_text("first-key")
+    (im,) = config(text(api="tencent_im").replace(f"secret_key: {SECRET}", f"secret_key_file: {file}")).sources
+    file.unlink()
+
+    with pytest.raises(ConfigError) as refused:
+        reread_secrets(im)
+
+    assert (
+        f"source 'live': secret_key_file: found '{file}' (no such file or directory); "
+        "accepted: a readable file that holds the secret alone"
+    ) == str(refused.value)
+
+
+def test_inline_secrets_stay():
+    """
+    There is nothing to read again for a secret that stands in the config or the environment.
+    """
+    assert source() == reread_secrets(source())

@@ -1,0 +1,185 @@
+"""
+What a source is once its config is read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exporter.config import ConfigError, load
+from exporter.model import REDACTED, Room, Thresholds
+from exporter.vendors import APIS
+from tests.config.configs import ENV, FOLDER, SECRET, config, source, text
+
+
+def test_the_documented_config():
+    """
+    Every key of a source arrives where polling looks for it.
+    """
+    read = load(FOLDER / "design.good.yml", ENV)
+
+    live = read.sources[0]
+    assert ("live-cn", "zego_rtc", "zego", APIS["zego_rtc"]) == (live.name, live.api, live.vendor, live.codec)
+    assert (10.0, 10.0, "zego-main", 5.0, 30.0) == (
+        live.interval,
+        live.rate_limit,
+        live.budget,
+        live.timeout,
+        live.max_staleness,
+    )
+    assert "https://rtc-api.zego.im" == live.base_url
+    assert ((str(FOLDER / "rooms/*.yml"), "/etc/rooms.txt")) == live.rooms_files
+    assert (
+        Room("lobby", (), Thresholds(800, 950)),
+        Room("stage", (("area", "main"), ("event", "launch")), Thresholds(800, 5000)),
+    ) == live.rooms
+    assert [*APIS] == [source.api for source in read.sources]
+    assert () == read.warnings
+
+
+def test_defaults_come_from_the_api():
+    """
+    What a source leaves out is what its API documents.
+    """
+    live = source(api="tencent_live")
+
+    assert (40.0, 200.0, "tencent_live:1400000000", 5.0, None, "https://console.tim.qq.com") == (
+        live.interval,
+        live.rate_limit,
+        live.budget,
+        live.timeout,
+        live.max_staleness,
+        live.base_url,
+    )
+    assert ((), Thresholds()) == (live.rooms_files, live.thresholds)
+
+
+def test_every_scalar_is_text():
+    """
+    Nothing is a number, a date, a boolean or null before somebody asks for one.
+    """
+    (odd,) = load(FOLDER / "scalars.good.yml", ENV).sources
+
+    assert "0123" == odd.name
+    assert [
+        *("0123", "12:30", "yes", "no", "~", "null", "1_000", "0x1f", "1e3", ".inf", "2024-08-08"),
+        *("true", "=", "a: b", "it's"),
+    ] == [room.id for room in odd.rooms]
+    assert ("1e3",) == odd.source.secrets()
+
+
+def test_aliases_and_merges():
+    """
+    An alias repeats what it names, ``<<`` merges it, and a mapping's own keys win wherever they stand.
+    """
+    live, chat, more = load(FOLDER / "anchors.good.yml", ENV).sources
+
+    assert [("zego_rtc", 20.0, 5.0), ("zego_zim", 30.0, 5.0), ("zego_rtc", 20.0, 3.0)] == [
+        (source.api, source.interval, source.timeout) for source in (live, chat, more)
+    ]
+    assert live.rooms == chat.rooms == more.rooms
+
+
+def test_http_is_for_loopback_or_for_those_who_allow_it():
+    """
+    Scheme and host are the same in either case of letters.
+    """
+    read = load(FOLDER / "loopback.good.yml", ENV)
+
+    assert ["http://[::1]:8080", "http://localhost", "http://simulator:9880"] == [s.base_url for s in read.sources]
+
+
+def test_final_slash_and_line_break_are_dropped():
+    """
+    A block of YAML ends in a line break, and many a URL in a slash; neither is meant.
+    """
+    (im,) = load(FOLDER / "secret-block.good.yml", ENV).sources
+
+    assert "http://127.0.0.1:8080" == im.base_url == im.source.base_url
+    assert (SECRET,) == im.source.secrets()
+
+
+def test_undocumented_characters_in_room_ids_are_one_warning():
+    """
+    The vendor may take them; a source says once how many there are, and names a few.
+    """
+    read = config(text("rooms: [lobby, a b, 大厅, c d, e f]", api="volcengine_rtc"))
+
+    (warning,) = read.warnings
+    assert (
+        "exporter.yml:7: sources[0].rooms: 4 of 5 room ids hold undocumented characters ('a b', '大厅', 'c d', …); "
+        "documented are letters, digits and @ . _ -"
+    ) == warning
+
+
+def test_source_without_rooms_is_a_warning():
+    """
+    Rooms may come later, so this is accepted.
+    """
+    read = load(FOLDER / "least.good.yml", ENV)
+
+    file = FOLDER / "least.good.yml"
+    assert (f"{file}:2: sources[0]: watches nothing, as it has neither rooms nor rooms_files",) == read.warnings
+
+
+def test_more_calls_than_documented_are_a_warning():
+    """
+    The vendor may have raised the limit for this app; only the operator knows.
+    """
+    read = config(text("rate_limit: 12.5\nrooms: [lobby]"))
+
+    assert (
+        "exporter.yml:6: sources[0].rate_limit: 12.5 calls per second are more than the 10 that zego documents",
+    ) == read.warnings
+
+
+@pytest.mark.parametrize(("staleness", "fits"), [("20s", True), ("19999ms", False)])
+def test_max_staleness_outlives_one_failed_poll(staleness, fits):
+    """
+    The bound is 1.5 times the interval, the default one here, and the time-out.
+    """
+    extra = f"max_staleness: {staleness}\nrooms: [lobby]"
+
+    if fits:
+        assert 20.0 == source(extra).max_staleness
+    else:
+        with pytest.raises(ConfigError, match="here 20s"):
+            source(extra)
+
+
+@pytest.mark.parametrize("word", ["true", "True", "TRUE"])
+def test_booleans_of_yaml_1_2(word):
+    """
+    ``yes`` and ``on`` are text, as in YAML 1.2.
+    """
+    assert "zego_rtc:1234567890:test" == source(f"is_test: {word}").budget
+
+
+def test_paths_begin_in_the_folder_of_the_config(tmp_path, monkeypatch):
+    """
+    Not in the folder in which the exporter was started.
+    """
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "key").write_text(SECRET + "\n")
+    monkeypatch.chdir(tmp_path)
+    body = text("rooms_files: [rooms/a.yml]", api="tencent_im").replace(f"secret_key: {SECRET}", "secret_key_file: key")
+
+    (im,) = config(body, path=Path("etc/exporter.yml")).sources
+
+    assert (str(tmp_path / "etc/rooms/a.yml"),) == im.rooms_files
+    assert (SECRET,) == im.source.secrets()
+
+
+def test_repr_shows_no_secret():
+    """
+    Neither the secrets nor the proxy's password stand in what a log might print of a config.
+    """
+    read = load(FOLDER / "design.good.yml", ENV)
+
+    assert "d3d2d1d0" not in repr(read)
+    for each in read.sources:
+        assert REDACTED in repr(each.source)
+        assert "d3d2d1d0" not in repr(each.source)
+        assert not any(secret in repr(each) + repr(each.source) for secret in each.source.secrets())

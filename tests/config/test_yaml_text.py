@@ -1,0 +1,236 @@
+"""
+YAML as plain text with lines, whichever of PyYAML's two parsers reads it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from exporter.config.errors import ConfigError, Problems
+from exporter.config.tree import List, Map, Place, Value, dismantle
+from exporter.config.yaml_text import compose
+
+LOADERS = [pytest.param(yaml.CBaseLoader, id="libyaml"), pytest.param(yaml.BaseLoader, id="Python")]
+ALIASES = "aliases of finished values; text that begins with * in quotes"
+EDITIONS = [200, pytest.param(20_000, marks=pytest.mark.soak)]
+
+
+def plain(value: Value | None) -> Any:
+    """The value as lists and dicts."""
+    if isinstance(value, Map):
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, List) else value
+
+
+def read(text: str, loader: Any) -> Any:
+    """The text's value, of which there are no problems."""
+    problems = Problems("a.yml", text)
+    value = plain(compose(text, problems, loader))
+    problems.raise_any()
+    return value
+
+
+def refusal(text: str, loader: Any) -> str:
+    """Why the text has none."""
+    with pytest.raises(ConfigError) as refused:
+        read(text, loader)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_scalars_are_text(loader):
+    """
+    Plain, quoted and block scalars all are; an empty one is the empty text.
+    """
+    assert {"a": "012", "b": "yes", "c": "", "d": "x\ny\n", "e": "~"} == read(
+        "a: 012\nb: 'yes'\nc:\nd: |\n  x\n  y\ne: !!str ~\n", loader
+    )
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_nothing_in_a_file(loader):
+    """
+    A file of comments holds no value, and an empty document the empty text.
+    """
+    assert read("# nothing\n", loader) is None
+    assert "" == read("---\n", loader)
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_lines_of_keys_and_items(loader):
+    """
+    A value stands where its key or its item begins, a missing key where the mapping does.
+    """
+    root = Place(
+        compose(
+            "# first\na:\n  - b\n  -\n    c: 1\n    d:\n      e\n  - {f: 1,\n     g: 2}\n", Problems("a.yml"), loader
+        )
+    )
+    first, second, third = root.key("a").items()
+
+    assert [2, 3, 5, 6, 5] == [
+        place.line for place in (root.key("a"), first, second.key("c"), second.key("d"), second.key("missing"))
+    ]
+    assert [("a[2].f", 8), ("a[2].g", 9)] == [(third.key(key).path, third.key(key).line) for key in "fg"]
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_aliases_share_what_they_name(loader):
+    """
+    An alias is the value itself, not a copy; an anchor may be given anew.
+    """
+    value = compose("a: &x [1]\nb: *x\nc: &x [2]\nd: *x\n", Problems("a.yml"), loader)
+
+    assert isinstance(value, Map)
+    assert value.get("a") is value.get("b")
+    assert value.get("c") is value.get("d")
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("- &a {x: 1, y: 2}\n- {<<: *a, y: 3}\n", {"x": "1", "y": "3"}),
+        ("- &a {x: 1, y: 2}\n- {y: 3, <<: *a}\n", {"x": "1", "y": "3"}),
+        ("- &a {x: 1}\n- {<<: [{x: 5, z: 4}, *a]}\n", {"x": "5", "z": "4"}),
+        ("- &a {x: 1}\n- {'<<': 2}\n", {"<<": "2"}),
+    ],
+)
+def test_merge_keys(loader, text, value):
+    """
+    A mapping's own keys win over merged ones, and the first merged mapping over the next. A quoted ``<<`` is a key.
+    """
+    assert value == read(text, loader)[1]
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "a.yml:3: found a again, first in line 1; accepted: each key once"),
+        (
+            "a:\n- {b: {c: 1, c: 2}}\n",
+            "a.yml:2: a[0].b: found c again, first in line 2; accepted: each key once",
+        ),
+        (
+            "a: !!int 5\n",
+            "a.yml:1: a: found a YAML tag; accepted: values without tags; text that begins with ! in quotes",
+        ),
+        ("a: @b\n", "a.yml:1: found a value that begins with @; accepted: such a value in quotes"),
+        ("# 大厅\na: `b\n", "a.yml:2: found a value that begins with `; accepted: such a value in quotes"),
+        ("# 大厅\n# 大厅\na: \x00\n", "a.yml:3: found the character U+0000; accepted: printable text"),
+        ("a: 1\n--- \nb: 2\n", "a.yml:2: found a second document; accepted: one document a file"),
+        (
+            "[a, *b]\n",
+            f"a.yml:1: found an alias of nothing above; accepted: {ALIASES}",
+        ),
+        ("{[a]: b}\n", "a.yml:1: found a list as a key; accepted: text"),
+        ("<<: b\n", "a.yml:1: found << with text; accepted: << with an alias of a mapping"),
+    ],
+)
+def test_what_yaml_allows_and_a_config_does_not(loader, text, message):
+    """
+    Both parsers come to the same words.
+    """
+    assert message == refusal(text, loader)
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: *0123456789abcdef",
+        "a: !0123456789abcdef b",
+        "a: !01234567!89abcdef b",
+        '"\\U89abcdef"',
+        "a: '0123456789abcdef",
+        "a: [0123456789abcdef",
+        "a: {0123456789abcdef: [}",
+        "a: 01234567: 89abcdef",
+        "{a: 1, a: 01234567, 89abcdef, 89abcdef}",
+    ],
+)
+def test_syntax_errors_show_nothing_of_the_file(loader, text):
+    """
+    A secret without its quotes can be an alias, a tag or half a key; none of them is repeated in the message.
+    """
+    message = refusal(text, loader)
+
+    assert "01234567" not in message
+    assert "89abcdef" not in message
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_deep_nesting_is_refused_early(loader):
+    """
+    A hundred thousand brackets are no reason to recurse.
+    """
+    assert "a.yml:1: found values nested more than 50 deep; accepted: fewer levels" == refusal("[" * 100_000, loader)
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_aliases_of_aliases_do_not_explode(loader):
+    """
+    Nine lines that stand for a billion values are refused when they reach five million, and none is copied.
+    """
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [
+        f"{name}: &{name} [{', '.join(['*' + before] * 10)}]"
+        for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+    ]
+
+    assert refusal("\n".join(lines), loader).startswith("a.yml:7: found over 5,000,000 values")
+
+
+def test_dismantled_trees_hold_nothing():
+    """
+    Freed container by container, also where aliases share them.
+    """
+    root = compose("a: &a [[1], {b: [2]}]\nc: *a\n", Problems("a.yml"))
+    assert isinstance(root, Map)
+    inner = root.get("a")
+
+    dismantle(root)
+
+    assert [] == inner
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.parametrize("examples", EDITIONS)
+def test_any_text_is_a_value_or_a_message_with_a_line(loader, examples):
+    """
+    Whatever is made of YAML's own characters.
+    """
+    pieces = st.sampled_from(
+        [
+            *"[]{},:-?&*!|>'\"%@`#~<=\n \tab\x00\ufeff大",
+            "\n  ",
+            "- ",
+            ": ",
+            "<<: ",
+            "&a ",
+            "*a ",
+            "---\n",
+            "!!str ",
+            "\\U",
+        ]
+    )
+
+    @settings(max_examples=examples, deadline=None)
+    @given(st.lists(pieces, max_size=60).map("".join))
+    @example('"\\UFFFFFFFF"')
+    @example('"\\ud800"')
+    def holds(text: str) -> None:
+        problems = Problems("a.yml", text)
+        try:
+            compose(text, problems, loader)
+            problems.raise_any()
+        except ConfigError as error:
+            assert all(message.startswith("a.yml:") and message[6].isdigit() for message in error.problems)  # noqa: PT017
+
+    holds()
