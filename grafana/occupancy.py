@@ -11,8 +11,10 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from exporter.metrics.catalogue import ROOM_USERS, ROOM_USERS_THRESHOLD, SOURCE_ROOMS, SOURCE_USERS
+from exporter.metrics.table import RoomState
 from grafana import frame, recorded
 from grafana.panels import (
+    BLUE,
     GREEN,
     GREY,
     ORANGE,
@@ -32,9 +34,15 @@ from grafana.variables import OF_SOURCE, select
 SHOWN: Final = 20
 """Rows of every table; the recording rules keep no more than this of each source."""
 
-STATE_COLORS: Final = {"fresh": GREEN, "held": YELLOW, "missing": "blue", "unknown": RED, "refused": GREY}
+STATE_COLORS: Final = {
+    RoomState.FRESH: GREEN,
+    RoomState.HELD: YELLOW,
+    RoomState.MISSING: BLUE,
+    RoomState.UNKNOWN: RED,
+    RoomState.REFUSED: GREY,
+}
 _ROOM_COLUMNS: Final = ("room", "source", "api", "vendor", "instance")
-_KNOWN: Final = 'state=~"fresh|held|missing"'
+_KNOWN: Final = f'state=~"{RoomState.FRESH}|{RoomState.HELD}|{RoomState.MISSING}"'
 
 
 def dashboard() -> Dashboard:
@@ -86,12 +94,12 @@ def _known_share() -> stat.Panel:
 def _above_threshold() -> stat.Panel:
     subject = Subject(
         "Rooms above a threshold",
-        "Rooms that hold more users than configured for them, by severity.",
+        f"Rooms with more users than configured for them, by severity; at most {SHOWN} of each source are counted.",
         (ROOM_USERS, ROOM_USERS_THRESHOLD),
         "short",
         ((GREEN, None), (RED, 1)),
     )
-    query = Query(f"sum by (severity) ({select(recorded.ABOVE_THRESHOLD, OF_SOURCE)})", "{{severity}}")
+    query = Query(f"sum by (severity) ({select(recorded.NEAREST_THRESHOLD, OF_SOURCE)} > bool 1)", "{{severity}}")
     return number(subject, query).no_value("none configured")
 
 

@@ -23,18 +23,21 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
 
 from exporter.metrics.catalogue import Metric
-from grafana.variables import DATASOURCE
+from grafana.variables import DATASOURCE, select
 
 GREEN: Final = "green"
 YELLOW: Final = "yellow"
 ORANGE: Final = "orange"
 RED: Final = "red"
+BLUE: Final = "blue"
 PURPLE: Final = "purple"
 GREY: Final = "#8e8e8e"
 
 Steps = tuple[tuple[str, float | None], ...]
 PLAIN: Final[Steps] = ((GREEN, None),)
 """For values that are neither good nor bad."""
+NONE_WANTED: Final[Steps] = ((GREEN, None), (RED, 1))
+"""For counts of what should not happen."""
 
 Panel = barchart.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
 AnyPanel = TypeVar("AnyPanel", barchart.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
@@ -182,6 +185,20 @@ def bars(subject: Subject, query: Query, by: str) -> barchart.Panel:
         .override_by_name("Value", [DynamicConfigValue("displayName", subject.title)])
         .targets([_instant(query)])
     )
+
+
+def quantiles(histogram: Metric, matchers: str, by: str) -> list[Query]:
+    """
+    What one observation in two, in ten and in a hundred exceeds.
+
+    Args:
+        by: The label that each gets lines of its own for.
+    """
+    buckets = f"sum by (le, {by}) (rate({select(f'{histogram.name}_bucket', matchers)}[$__rate_interval]))"
+    return [
+        Query(f"histogram_quantile({quantile}, {buckets})", f"{{{{{by}}}}} {name}")
+        for quantile, name in ((0.5, "median"), (0.9, "90 %"), (0.99, "99 %"))
+    ]
 
 
 def value_map(mapping: dict[int, tuple[str, str]]) -> ValueMap:

@@ -10,30 +10,32 @@ from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from exporter.metrics import catalogue as metrics
-from grafana import frame
+from exporter.metrics.table import RoomState
+from exporter.metrics.telemetry import SourceState
+from grafana import exporter_health, frame
 from grafana.panels import (
     GREEN,
+    NONE_WANTED,
     ORANGE,
     PURPLE,
     RED,
     YELLOW,
     Query,
-    Steps,
     Subject,
     dashed,
     number,
     over_time,
+    quantiles,
     states,
 )
 from grafana.variables import OF_INSTANCE, OF_SOURCE, select
 
 SOURCE_STATES: Final = {
-    "ok": ("ok", GREEN),
-    "circuit_open": ("circuit open", ORANGE),
-    "unauthorized": ("unauthorized", RED),
-    "misconfigured": ("misconfigured", PURPLE),
+    SourceState.OK: ("ok", GREEN),
+    SourceState.CIRCUIT_OPEN: ("circuit open", ORANGE),
+    SourceState.UNAUTHORIZED: ("unauthorized", RED),
+    SourceState.MISCONFIGURED: ("misconfigured", PURPLE),
 }
-_NONE_WANTED: Final[Steps] = ((GREEN, None), (RED, 1))
 
 
 def dashboard() -> Dashboard:
@@ -48,7 +50,7 @@ def dashboard() -> Dashboard:
         "Pace": (_intervals(), _stretch(), _budget_use(), _budget_calls()),
         "Calls": (_calls(), _failures(), _durations(), _strangers()),
         "Freshness": (_reading_ages(), _success_ages(), _skew()),
-        "The exporter itself": (_missed_runs(), _unexpected_errors(), _scrape_durations(), _rooms_files()),
+        "The exporter itself": exporter_health.panels(),
     }
     return frame.fill(built, rows)
 
@@ -118,9 +120,10 @@ def _rooms_unread() -> timeseries.Panel:
         "held: the reading before is still shown; unknown: nothing is; refused: the vendor does not take the id.",
         (metrics.SOURCE_ROOMS,),
         "short",
-        _NONE_WANTED,
+        NONE_WANTED,
     )
-    rooms = select(metrics.SOURCE_ROOMS, OF_SOURCE, 'state=~"held|unknown|refused"')
+    unread = f"{RoomState.HELD}|{RoomState.UNKNOWN}|{RoomState.REFUSED}"
+    rooms = select(metrics.SOURCE_ROOMS, OF_SOURCE, f'state=~"{unread}"')
     return over_time(subject, Query(f"sum by (source, state) ({rooms})", "{{source}} {{state}}")).min(0)
 
 
@@ -234,7 +237,7 @@ def _durations() -> timeseries.Panel:
         "s",
         ((GREEN, None), (YELLOW, 1), (RED, 5)),
     )
-    return over_time(subject, *_quantiles(metrics.SOURCE_CALL_DURATION, OF_SOURCE, "source")).min(0)
+    return over_time(subject, *quantiles(metrics.SOURCE_CALL_DURATION, OF_SOURCE, "source")).min(0)
 
 
 def _strangers() -> timeseries.Panel:
@@ -243,7 +246,7 @@ def _strangers() -> timeseries.Panel:
         "More than none means that the vendor's API does not do what its documents say; the log has an example.",
         (metrics.SOURCE_STRANGERS,),
         "short",
-        _NONE_WANTED,
+        NONE_WANTED,
     )
     strangers = f"increase({select(metrics.SOURCE_STRANGERS, OF_SOURCE)}[$__rate_interval])"
     return over_time(subject, Query(f"sum by (source) ({strangers})", "{{source}}")).min(0)
@@ -283,61 +286,3 @@ def _skew() -> timeseries.Panel:
     )
     skew = _by_source(select(metrics.SOURCE_CLOCK_SKEW, OF_SOURCE))
     return over_time(subject, Query(skew, "{{source}} ({{instance}})"), lines=True).span(24)
-
-
-def _missed_runs() -> stat.Panel:
-    subject = Subject(
-        "Missed runs",
-        "Runs of recurring jobs missed or skipped within the shown time: the loop was too busy, or the clock stepped.",
-        (metrics.MISSED_RUNS,),
-        "short",
-        _NONE_WANTED,
-    )
-    missed = f"increase({select(metrics.MISSED_RUNS, OF_INSTANCE)}[$__range])"
-    return number(subject, Query(f"sum by (instance) ({missed})", "{{instance}}")).span(6).decimals(0)
-
-
-def _unexpected_errors() -> stat.Panel:
-    subject = Subject(
-        "Unexpected errors",
-        "Bugs that showed within the shown time. Please report them with their lines of the log.",
-        (metrics.UNEXPECTED_ERRORS,),
-        "short",
-        _NONE_WANTED,
-    )
-    errors = f"increase({select(metrics.UNEXPECTED_ERRORS, OF_INSTANCE)}[$__range])"
-    return number(subject, Query(f"sum by (instance) ({errors})", "{{instance}}")).span(6).decimals(0)
-
-
-def _scrape_durations() -> timeseries.Panel:
-    subject = Subject(
-        "Time to render a scrape",
-        "The median, and what one scrape in ten and one in a hundred exceeds.",
-        (metrics.SCRAPE_DURATION,),
-        "s",
-        ((GREEN, None), (YELLOW, 0.5), (RED, 2)),
-    )
-    return over_time(subject, *_quantiles(metrics.SCRAPE_DURATION, OF_INSTANCE, "instance")).min(0)
-
-
-def _rooms_files() -> statetimeline.Panel:
-    subject = Subject(
-        "Config and rooms files",
-        "Whether the last reading of each file succeeded; if not, what was read before it is kept.",
-        (metrics.CONFIG_RELOAD, metrics.ROOMS_FILE_RELOAD),
-        "short",
-    )
-    return states(
-        subject,
-        Query(f"min by (instance) ({select(metrics.CONFIG_RELOAD, OF_INSTANCE)})", "config ({{instance}})"),
-        Query(f"min by (instance, file) ({select(metrics.ROOMS_FILE_RELOAD, OF_INSTANCE)})", "{{file}} ({{instance}})"),
-        mapping={0: ("failed, old one kept", RED), 1: ("read", GREEN)},
-    )
-
-
-def _quantiles(histogram: metrics.Metric, matchers: str, by: str) -> list[Query]:
-    buckets = f"sum by (le, {by}) (rate({select(f'{histogram.name}_bucket', matchers)}[$__rate_interval]))"
-    return [
-        Query(f"histogram_quantile({quantile}, {buckets})", f"{{{{{by}}}}} {name}")
-        for quantile, name in ((0.5, "median"), (0.9, "90 %"), (0.99, "99 %"))
-    ]

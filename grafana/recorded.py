@@ -8,8 +8,7 @@ from typing import Final
 
 FULLEST_ROOMS: Final = "source:rtc_room_users:topk20"
 NEAREST_THRESHOLD: Final = "source:rtc_room_users_threshold_share:topk20"
-ABOVE_THRESHOLD: Final = "source:rtc_rooms_above_threshold:sum"
 USERS_LOST: Final = "source:rtc_room_users_lost:topk20"
 ROOMS_BY_SIZE: Final = "source:rtc_rooms_by_size:count"
 
-RECORDED: Final = (FULLEST_ROOMS, NEAREST_THRESHOLD, ABOVE_THRESHOLD, USERS_LOST, ROOMS_BY_SIZE)
+RECORDED: Final = (FULLEST_ROOMS, NEAREST_THRESHOLD, USERS_LOST, ROOMS_BY_SIZE)

@@ -108,7 +108,7 @@ def _age() -> stat.Panel:
 
 def _users_over_time() -> timeseries.Panel:
     subject = Subject(
-        "Users",
+        "Users over time",
         "Users in the room, and its thresholds as dashed lines. A gap means that nothing was known.",
         (ROOM_USERS, ROOM_ADMIN_USERS, ROOM_INVISIBLE_USERS, ROOM_USERS_THRESHOLD),
         "short",
@@ -152,7 +152,7 @@ def _existence_over_time() -> statetimeline.Panel:
 
 def _age_over_time() -> timeseries.Panel:
     subject = Subject(
-        "Age of the reading",
+        "Age of the reading over time",
         "Time since the vendor's last reply. It saws between nothing and the interval while all is well.",
         (ROOM_READING_TIMESTAMP,),
         "s",
