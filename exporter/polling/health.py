@@ -7,7 +7,8 @@ The state of a source as a whole, and when it may call. Pure: the caller brings 
     ok ── signature refused ──▶ unauthorized: once afresh, then ────────┼─ trial calls, one at a time ─ success ─▶ ok
     ok ── app or service wrong, or every room refused ▶ misconfigured ──┘
 
-Trials are 5 s apart at first and 60 s at last while a circuit is open, and a minute apart otherwise. Calls that were
+Trials are 5 s apart at first and 60 s at last while a circuit is open, and a minute apart otherwise, unless one ends
+in a time-out or the like and tells nothing. Calls that were
 under way when a state began neither prolong nor end it. A source that worked a moment ago and now seems misconfigured
 is tried once more at once, with another room: where that succeeds it was the room.
 """
@@ -99,8 +100,7 @@ class Health:
                 return self._enter(SourceState.MISCONFIGURED, now, trial_in=0.0 if self.worked_lately(now) else _TRIAL)
         if self.state is not SourceState.OK:
             self._on_trial = False
-            self._trial_at = now + self._trial_gap
-            self._trial_gap = min(2 * self._trial_gap, _TRIAL)
+            self._trial_at = now + self._next_gap(failure)
         elif failure.kind in (FailureKind.TRANSIENT, FailureKind.MALFORMED):
             self._in_a_row += 1
             if self._in_a_row >= _FAILURES_IN_A_ROW and now - self._last_success >= _WITHOUT_SUCCESS:
@@ -110,6 +110,13 @@ class Health:
     def worked_lately(self, now: float) -> bool:
         """Whether a call succeeded within the last two intervals."""
         return self._succeeded and now - self._last_success < 2 * self.interval
+
+    def _next_gap(self, failure: Failure) -> float:
+        """Seconds until the next trial; one that ended by chance told nothing, and is soon repeated."""
+        if failure.kind not in (FailureKind.TRANSIENT, FailureKind.MALFORMED):
+            return _TRIAL
+        gap, self._trial_gap = self._trial_gap, min(2 * self._trial_gap, _TRIAL)
+        return gap
 
     def refused(self, rooms: int) -> None:
         """So many rooms that were asked alone were refused."""
@@ -137,5 +144,5 @@ class Health:
         self._refused_in_a_row = 0
         self._on_trial = False
         self._trial_at = now + trial_in
-        self._trial_gap = 2 * _FIRST_TRIAL if state is SourceState.CIRCUIT_OPEN else _TRIAL
+        self._trial_gap = 2 * _FIRST_TRIAL if state is SourceState.CIRCUIT_OPEN else _FIRST_TRIAL
         return True

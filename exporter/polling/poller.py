@@ -252,6 +252,10 @@ class Poller:
         was_ok = self.health.state is SourceState.OK
         if self.health.failed(failure, calling.slot, now):
             self._changed_state(failure)
+        if failure.kind is FailureKind.UNAUTHORIZED:
+            self._stale_signature = True
+            if abs(self._wanted_shift() - self.noted.clock_shift) > _NOTABLE_SKEW:
+                self.health.try_now(now)
         if failure.cool_down:
             self._app.silence(now + failure.cool_down)
         if failure.kind is FailureKind.RATE_LIMITED and not failure.one_room:
@@ -299,7 +303,6 @@ class Poller:
 
     def _changed_state(self, failure: Failure) -> None:
         self.noted.state = self.health.state
-        self._stale_signature = self.health.state is SourceState.UNAUTHORIZED
         self._journal.log.warning(
             "source is in trouble", state=str(self.health.state), code=failure.code, meaning=failure.words
         )
@@ -312,9 +315,8 @@ class Poller:
             self.config = await asyncio.to_thread(reread_secrets, self.config)
         except ConfigError as error:
             self._journal.log.warning("secrets cannot be read again", error=str(error))
-        skew = self.noted.clock_skew
-        shift = skew if skew is not None and abs(skew) > _NOTABLE_SKEW else 0.0
-        if shift == self.noted.clock_shift:
+        shift = self._wanted_shift()
+        if abs(shift - self.noted.clock_shift) <= _NOTABLE_SKEW:
             return
         self.noted.clock_shift = shift
         if shift:
@@ -324,6 +326,10 @@ class Poller:
             )
         else:
             self._journal.log.info("stamping calls with our own time again")
+
+    def _wanted_shift(self) -> float:
+        skew = self.noted.clock_skew
+        return skew if skew is not None and abs(skew) > _NOTABLE_SKEW else 0.0
 
     def _measure_skew(self, came: Exchange) -> None:
         vendor = _http_date(came.headers.get("date", ""))
