@@ -172,7 +172,7 @@ async def test_no_secret_leaves_the_process(tmp_path: Path, flags: list[str]):
     While calls fail in every way, and the vendor echoes what it was sent, no secret or derivative is seen anywhere.
     """
     config = tmp_path / "exporter.yml"
-    kinds = [
+    kinds: list[dict[str, object]] = [
         {"kind": "garbage"},
         {"kind": "status", "status": 502},
         {"kind": "status", "status": 302},
