@@ -120,6 +120,11 @@ class SourceTable:
     def rooms(self) -> Mapping[str, Room]:
         return self._rooms
 
+    @property
+    def published(self) -> int:
+        """How many rooms have a reading that a scrape shows."""
+        return len(self._arrived)
+
     def watch(self, rooms: Iterable[Room]) -> None:
         """Watch exactly these rooms: new ones are unknown, others keep their reading, the rest leave nothing behind."""
         wanted = {room.id: room for room in rooms}
@@ -203,17 +208,19 @@ class SourceTable:
             return RoomView(self._rooms[room_id], _STATES[self._flags[row]], None, None)
         return RoomView(self._rooms[room_id], _STATES[self._flags[row]], self._users[row], now - arrived)
 
-    def standings(self, room_ids: Iterable[str]) -> Iterator[tuple[str, RoomState, int | None]]:
-        """State and published users of those of these rooms that are still watched; cheaper than ``view``."""
-        for room_id in room_ids:
-            row = self._rows.get(room_id)
-            if row is not None:
-                flags = self._flags[row]
-                yield room_id, _STATES[flags], self._users[row] if flags & _LIVE else None
+    def states_of(self, room_ids: Iterable[str]) -> list[RoomState]:
+        """The states of watched rooms, many at once."""
+        return [_STATES[self._flags[row]] for row in map(self._rows.__getitem__, room_ids)]
 
-    def published(self, room_id: str) -> dict[Metric, float]:
-        """The values that a scrape shows of one watched room now."""
-        lines = [(metric, column[self._rows[room_id]]) for metric, column in zip(_VALUES, self._columns, strict=False)]
+    def users_of(self, room_ids: Iterable[str]) -> list[int | None]:
+        """The published users of watched rooms, many at once; ``None`` where nothing is published."""
+        flags, users = self._flags, self._users
+        return [users[row] if flags[row] & _LIVE else None for row in map(self._rows.__getitem__, room_ids)]
+
+    def values(self, room_id: str) -> dict[Metric, float]:
+        """What a scrape says of one watched room now."""
+        row = self._rows[room_id]
+        lines = [(metric, column[row]) for metric, column in zip(_VALUES, self._columns, strict=False)]
         return {metric: float(line[line.rindex(b" ") :]) for metric, line in lines if line}
 
     def oldest_reading(self) -> float | None:

@@ -199,6 +199,12 @@ class Telemetry:
         self._collector = _SourcesAndBudgets()
         self.registry.register(self._collector)
 
+    @property
+    def config_kept(self) -> bool:
+        """Whether the last reload failed, so that an older config is in use."""
+        (reload,), (timestamp,) = self.config_reload.collect(), self.config_reload_timestamp.collect()
+        return timestamp.samples[0].value > 0 and not reload.samples[0].value
+
     def add_source(self, telemetry: SourceTelemetry) -> None:
         """Publish a source from now on, its histogram starting at 0."""
         self.sources[telemetry.source] = telemetry

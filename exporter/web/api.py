@@ -10,11 +10,13 @@ from urllib.parse import urlencode
 import msgspec
 from aiohttp import web
 
+from exporter.metrics import catalogue
 from exporter.metrics.table import RoomView, Table
 from exporter.metrics.telemetry import FailureNote, SourceTelemetry, Telemetry
+from exporter.web.history import History
 from exporter.web.parameters import ParameterError, encode_cursor, rooms_query
 from exporter.web.process import Process
-from exporter.web.rooms import Order, find
+from exporter.web.rooms import Order, Rooms
 
 _PARAMETERS: Final = ("source", "state", "q", "limit", "after")
 _LIMIT: Final = 100
@@ -27,8 +29,10 @@ Json = dict[str, Any]
 class Api:
     """Answers the ``/api/v1/`` endpoints. Every key with a unit in its name is in that unit; ``null`` is unknown."""
 
-    def __init__(self, table: Table, telemetry: Telemetry, process: Process) -> None:
+    def __init__(self, table: Table, telemetry: Telemetry, process: Process, history: History, rooms: Rooms) -> None:
         self._table = table
+        self._history = history
+        self._rooms = rooms
         self._telemetry = telemetry
         self._process = process
 
@@ -47,12 +51,12 @@ class Api:
     async def rooms(self, request: web.Request) -> web.Response:
         try:
             names = [name for name, _ in self._table]
-            query = rooms_query(request.query, names, _PARAMETERS, Order.ROOM, _LIMIT)
+            query = rooms_query(request.query.items(), names, _PARAMETERS, Order.ROOM, _LIMIT)
         except ParameterError as error:
             return _refusal(str(error))
         now = self._process.monotonic()
         self._table.expire(now)
-        found = await find(self._table, query, now)
+        found = await self._rooms.find(query, now)
         rooms = [self._room(name, view) for name, view in found.rooms]
         answer: Json = {"rooms": rooms, "matching": found.matching, "next": None}
         headers = {}
@@ -89,13 +93,20 @@ class Api:
                 "limit_calls_per_second": budget.limit if budget else None,
                 "pace_calls_per_second": budget.pace if budget else None,
                 "calls": budget.calls if budget else None,
+                "lately_calls_per_second": self._lately(source.budget, monotonic),
             },
             "failures": [_failure(note, unix) for note in reversed(source.failures)],
         }
 
+    def _lately(self, name: str, now: float) -> float | None:
+        budget = self._telemetry.budgets.get(name)
+        return self._history.calls_per_second(name, budget.calls, now) if budget else None
+
     def _room(self, name: str, view: RoomView) -> Json:
         thresholds = view.room.thresholds
         telemetry = self._telemetry.sources.get(name)
+        values = self._table[name].values(view.room.id)
+        exists = values.get(catalogue.ROOM_EXISTS)
         return {
             "source": name,
             "vendor": telemetry.vendor if telemetry else None,
@@ -105,6 +116,10 @@ class Api:
             "thresholds": {"warning": thresholds.warning, "critical": thresholds.critical},
             "state": view.state,
             "users": view.users,
+            "admin_users": values.get(catalogue.ROOM_ADMIN_USERS),
+            "invisible_users": values.get(catalogue.ROOM_INVISIBLE_USERS),
+            "exists": None if exists is None else bool(exists),
+            "reading_timestamp_seconds": values.get(catalogue.ROOM_READING_TIMESTAMP),
             "age_seconds": view.age,
         }
 

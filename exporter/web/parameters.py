@@ -7,12 +7,10 @@ A cursor is opaque to clients: it is the key of the last room that they saw.
 from __future__ import annotations
 
 import base64
-import binascii
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import msgspec
-from multidict import MultiMapping
 
 from exporter.metrics.table import RoomState
 from exporter.web.rooms import Key, Order, Query
@@ -26,33 +24,42 @@ class ParameterError(ValueError):
 
 
 def rooms_query(
-    parameters: MultiMapping[str], sources: Collection[str], accepted: Collection[str], order: Order, limit: int
+    parameters: Iterable[tuple[str, str]], sources: Collection[str], accepted: Collection[str], order: Order, limit: int
 ) -> Query:
     """
     The rooms that a query string asks for; an empty value is the same as none.
 
     Args:
+        parameters: Names and values, decoded; ``state`` may come several times.
         sources: Those that exist.
-        accepted: Parameters that this endpoint knows.
+        accepted: Names that this endpoint knows.
         order: Unless ``sort`` says otherwise.
         limit: Rooms on a page, unless ``limit`` says otherwise.
 
     Raises:
         ParameterError: What was found, and what is accepted.
     """
-    for name in parameters:
+    given: dict[str, str] = {}
+    states = []
+    for name, value in parameters:
         if name not in accepted:
             raise ParameterError(f"unknown parameter {_short(name)}; accepted: {', '.join(accepted)}")
-        if name != "state" and len(parameters.getall(name)) > 1:
+        if name in given and name != "state":
             raise ParameterError(f"parameter {name!r} is given more than once; accepted: once")
-    after = parameters.get("after", "")
+        given[name] = value
+        if name == "state" and value:
+            states.append(_state(value))
+    after, before = given.get("after", ""), given.get("before", "")
+    if after and before:
+        raise ParameterError("both after and before are given; accepted: one of them")
     return Query(
-        source=_source(parameters.get("source", ""), sources),
-        states=frozenset(_state(state) for state in parameters.getall("state", []) if state),
-        text=_text(parameters.get("q", "")),
-        order=_order(parameters.get("sort", ""), order),
-        after=decode_cursor(after) if after else None,
-        limit=_limit(parameters.get("limit", ""), limit),
+        source=_source(given.get("source", ""), sources),
+        states=tuple(states),
+        text=_text(given.get("q", "")),
+        order=_order(given.get("sort", ""), order),
+        after=_cursor("after", after) if after else None,
+        before=_cursor("before", before) if before else None,
+        limit=_limit(given.get("limit", ""), limit),
     )
 
 
@@ -61,19 +68,13 @@ def encode_cursor(key: Key) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str) -> Key:
-    """
-    The key behind a cursor.
-
-    Raises:
-        ParameterError: It is none of ours.
-    """
+def _cursor(name: str, cursor: str) -> Key:
     try:
         data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         key: Key = msgspec.json.decode(data, type=Key)
         return key
-    except (ValueError, binascii.Error, msgspec.DecodeError):
-        raise ParameterError(f"after={_short(cursor)}; accepted: the `next` of the page before") from None
+    except (ValueError, msgspec.DecodeError):
+        raise ParameterError(f"{name}={_short(cursor)}; accepted: what another page gave") from None
 
 
 def _source(source: str, sources: Collection[str]) -> str | None:

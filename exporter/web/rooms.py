@@ -39,14 +39,16 @@ class Query:
         states: Empty: every state.
         text: Part of the room id; case does not matter.
         after: Key of the last room of the page before.
+        before: Key of the first room of the page after; of the two, only one is given.
         limit: Rooms on a page.
     """
 
     source: str | None = None
-    states: frozenset[RoomState] = frozenset()
+    states: tuple[RoomState, ...] = ()
     text: str = ""
     order: Order = Order.ROOM
     after: Key | None = None
+    before: Key | None = None
     limit: int = 100
 
 
@@ -59,54 +61,98 @@ class Found:
         rooms: Each with the name of its source.
         matching: How many rooms match on all pages together.
         skipped: How many of them come before this page.
-        next: What ``after`` of the next page is; ``None`` on the last page.
+        previous: What ``before`` of the page before is; ``None`` on the first page.
+        next: What ``after`` of the page after is; ``None`` on the last page.
     """
 
     rooms: list[tuple[str, RoomView]]
     matching: int
     skipped: int
+    previous: Key | None
     next: Key | None
 
 
-async def find(table: Table, query: Query, now: float) -> Found:
-    """The page as it stands at this monotonic time."""
+class Rooms:
+    """The rooms of a table, looked through page by page; two pages at a time, the others wait for their turn."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._turns = asyncio.Semaphore(2)
+
+    async def find(self, query: Query, now: float) -> Found:
+        """The page as it stands at this monotonic time."""
+        async with self._turns:
+            return await _find(self._table, query, now)
+
+
+async def _find(table: Table, query: Query, now: float) -> Found:
     best: list[Key] = []
-    matching = skipped = 0
+    matching = earlier = later = 0
     for name, source, room_ids in _slices(table, query):
-        keys = _matching(name, source, room_ids, query)
-        matching += len(keys)
+        matching += len(room_ids)
+        ranks = _ranks(source, room_ids, query.order)
         if query.after is not None:
-            rest = [key for key in keys if key > query.after]
-            skipped += len(keys) - len(rest)
-            keys = rest
-        if len(best) > query.limit:
-            keys = [key for key in keys if key < best[-1]]
-        best = sorted(best + keys)[: query.limit + 1]
+            rest = [key for key in _keys(name, room_ids, ranks) if key > query.after]
+            earlier += len(room_ids) - len(rest)
+            best = _first(best, rest, query.limit)
+        elif query.before is not None:
+            rest = [key for key in _keys(name, room_ids, ranks) if key < query.before]
+            later += len(room_ids) - len(rest)
+            best = _last(best, rest, query.limit)
+        else:
+            at_most = best[-1][0] if len(best) == query.limit else _UNKNOWN
+            best = _first(best, _keys(name, room_ids, ranks, at_most), query.limit)
         await asyncio.sleep(0)
-    page = best[: query.limit]
-    more = len(best) > query.limit
-    return Found(list(_views(table, page, now)), matching, skipped, page[-1] if more else None)
+    if query.before is not None:
+        earlier = matching - later - len(best)
+    return Found(
+        rooms=list(_views(table, best, now)),
+        matching=matching,
+        skipped=earlier,
+        previous=best[0] if best and earlier > 0 else None,
+        next=best[-1] if best and earlier + len(best) < matching else None,
+    )
 
 
-def _slices(table: Table, query: Query) -> Iterator[tuple[str, SourceTable, Sequence[str]]]:
+def _slices(table: Table, query: Query) -> Iterator[tuple[str, SourceTable, list[str]]]:
     for name, source in list(table):
         if query.source in (None, name):
             room_ids = list(source.rooms)
             for start in range(0, len(room_ids), _SLICE):
-                yield name, source, room_ids[start : start + _SLICE]
+                yield name, source, _matching(source, room_ids[start : start + _SLICE], query)
 
 
-def _matching(name: str, source: SourceTable, room_ids: Sequence[str], query: Query) -> list[Key]:
-    text = query.text.casefold()
+def _matching(source: SourceTable, room_ids: list[str], query: Query) -> list[str]:
+    rooms, text, states = source.rooms, query.text.casefold(), query.states
+    room_ids = [room_id for room_id in room_ids if room_id in rooms]
     if text:
         room_ids = [room_id for room_id in room_ids if text in room_id.casefold()]
-    states = query.states or frozenset(RoomState)
-    standings = source.standings(room_ids)
-    if query.order is Order.ROOM:
-        return [(0, name, room_id) for room_id, state, _ in standings if state in states]
-    return [
-        (_UNKNOWN if users is None else -users, name, room_id) for room_id, state, users in standings if state in states
-    ]
+    if states:
+        having = zip(room_ids, source.states_of(room_ids), strict=True)
+        room_ids = [room_id for room_id, state in having if state in states]
+    return room_ids
+
+
+def _ranks(source: SourceTable, room_ids: list[str], order: Order) -> list[int]:
+    if order is Order.ROOM:
+        return [0] * len(room_ids)
+    return [_UNKNOWN if users is None else -users for users in source.users_of(room_ids)]
+
+
+def _keys(name: str, room_ids: list[str], ranks: list[int], at_most: int = _UNKNOWN) -> list[Key]:
+    return [(rank, name, room_id) for rank, room_id in zip(ranks, room_ids, strict=True) if rank <= at_most]
+
+
+def _first(best: list[Key], keys: Sequence[Key], limit: int) -> list[Key]:
+    if len(best) == limit:
+        keys = [key for key in keys if key < best[-1]]
+    return sorted([*best, *keys])[:limit]
+
+
+def _last(best: list[Key], keys: Sequence[Key], limit: int) -> list[Key]:
+    if len(best) == limit:
+        keys = [key for key in keys if key > best[0]]
+    return sorted([*best, *keys])[-limit:]
 
 
 def _views(table: Table, page: Sequence[Key], now: float) -> Iterator[tuple[str, RoomView]]:

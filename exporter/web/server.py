@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.table import Table
-from exporter.metrics.telemetry import Telemetry
+from exporter.metrics.telemetry import SourceTelemetry, Telemetry
 from exporter.web.address import Address
 from exporter.web.answers import add_security_headers, plain_errors
 from exporter.web.api import Api
+from exporter.web.assets import asset_routes
+from exporter.web.connections import Connections
+from exporter.web.history import History, SourceSample
 from exporter.web.lifecycle import Lifecycle
 from exporter.web.page import Page
 from exporter.web.process import Log, Process
+from exporter.web.rooms import Rooms
 from exporter.web.scrape import Scrape
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+", re.ASCII)
@@ -53,12 +58,18 @@ class WebServer:
         self.url = ""
         self.port = 0
         self._runner: web.AppRunner | None = None
-        self._page = Page(table, telemetry, process)
+        self._server: asyncio.Server | None = None
+        self._telemetry = telemetry
+        self._monotonic = process.monotonic
+        self._history = History()
+        self._connections = Connections(process.monotonic)
+        rooms = Rooms(table)
+        page = Page(table, telemetry, process, self._history, rooms, telemetry_path)
         scrape = Scrape(exposition)
         probes = Lifecycle(process, enabled=lifecycle)
-        api = Api(table, telemetry, process)
+        api = Api(table, telemetry, process, self._history, rooms)
         routes = [
-            web.get("/", self._page.get),
+            web.get("/", page.get),
             web.get(telemetry_path, scrape.get),
             web.get("/-/healthy", probes.healthy),
             web.get("/-/ready", probes.ready),
@@ -67,11 +78,14 @@ class WebServer:
             web.get("/api/v1/rooms", api.rooms),
         ]
         self._app = web.Application(
-            middlewares=[plain_errors(tuple(route.path for route in routes), telemetry, log)],
+            middlewares=[
+                self._connections.watch,
+                plain_errors(tuple(route.path for route in routes), telemetry, log),
+            ],
             client_max_size=_LARGEST_BODY,
         )
         self._app.on_response_prepare.append(add_security_headers)
-        self._app.add_routes(routes)
+        self._app.add_routes([*routes, *asset_routes()])
 
     async def start(self, listen_address: str) -> None:
         """
@@ -93,19 +107,31 @@ class WebServer:
             shutdown_timeout=_SHUTDOWN_GRACE,
         )
         await self._runner.setup()
-        await web.SockSite(self._runner, listening).start()
+        factory = self._connections.guard(cast(web.Server, self._runner.server))
+        self._server = await asyncio.get_running_loop().create_server(factory, sock=listening)
+        self._connections.start()
         self.port = listening.getsockname()[1]
         self.url = address.url(self.port)
 
     async def sample(self) -> None:
         """Note the figures that the status page shows over time; to be called every few seconds."""
-        self._page.sample()
+        now = self._monotonic()
+        sources = {name: _sampled(source, now) for name, source in self._telemetry.sources.items()}
+        self._history.add(now, sources, {name: budget.calls for name, budget in self._telemetry.budgets.items()})
 
     async def stop(self) -> None:
         """Take no more connections, and end those that there are."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-        self._runner = None
+        if self._server is None or self._runner is None:
+            return
+        self._server.close()
+        await self._runner.cleanup()
+        self._connections.stop()
+        self._server = self._runner = None
+
+
+def _sampled(source: SourceTelemetry, now: float) -> SourceSample:
+    figures = source.figures(now)
+    return SourceSample(figures.users if figures.oldest_reading is not None else None, figures.achieved_interval)
 
 
 def _check_path(path: str) -> None:

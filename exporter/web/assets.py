@@ -1,0 +1,25 @@
+"""The page's style, script and icon: read once, served from memory."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+_TYPES: Final = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+
+
+def asset_routes() -> list[web.RouteDef]:
+    """A route for each file of ``static/``."""
+    return [web.get(f"/static/{name}", _asset(name, content_type)) for name, content_type in _TYPES.items()]
+
+
+def _asset(name: str, content_type: str) -> Handler:
+    content = files("exporter.web").joinpath("static", name).read_bytes()
+
+    async def get(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=content, content_type=content_type, charset="utf-8")
+
+    return get

@@ -1,0 +1,91 @@
+"""Figures in words, as the status page says them. Pure; an engineer reads these at night."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from exporter.metrics.telemetry import SourceState
+from exporter.model import FailureKind
+
+_NOTABLE_SKEW: Final = 2.0
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_ROOMS_NAMED: Final = 3
+
+STATES: Final = {
+    SourceState.OK: "ok",
+    SourceState.CIRCUIT_OPEN: "circuit open",
+    SourceState.UNAUTHORIZED: "unauthorized",
+    SourceState.MISCONFIGURED: "misconfigured",
+}
+EXPLANATIONS: Final = {
+    SourceState.CIRCUIT_OPEN: "Its calls keep failing; one trial call at a time, until one succeeds.",
+    SourceState.UNAUTHORIZED: "The vendor refuses the signature: check the credentials. One trial call a minute.",
+    SourceState.MISCONFIGURED: "The vendor refuses the app or the service as a whole. One trial call a minute.",
+}
+KINDS: Final = {
+    FailureKind.RATE_LIMITED: "rate limited",
+    FailureKind.TRANSIENT: "transient failure",
+    FailureKind.UNAUTHORIZED: "unauthorized",
+    FailureKind.MISCONFIGURED: "misconfigured",
+    FailureKind.REFUSED: "room refused",
+    FailureKind.MALFORMED: "malformed reply",
+}
+
+
+def count(number: int) -> str:
+    """``12,345``."""
+    return f"{number:,}"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 room``, ``2,000 rooms``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def decimal(number: float) -> str:
+    """One digit after the point where it matters: ``0.3``, ``9.5``, ``10``, ``1,200``."""
+    return f"{number:,.1f}".removesuffix(".0") if abs(number) < 100 else f"{number:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """``0.4 s``, ``42 s``, ``3 min 20 s``, ``5 h 10 min``, ``3 d 4 h``."""
+    seconds = max(0.0, seconds)
+    if seconds < 9.95:
+        return f"{decimal(seconds)} s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return _two(whole, _MINUTE, "min", 1, "s")
+    if whole < _DAY:
+        return _two(whole, _HOUR, "h", _MINUTE, "min")
+    return _two(whole, _DAY, "d", _HOUR, "h")
+
+
+def clock(skew: float | None, shift: float) -> str | None:
+    """
+    What there is to say of the clocks; ``None`` while they agree.
+
+    Args:
+        skew: Our clock minus the vendor's in seconds, give or take one.
+        shift: What is taken off the stamps of calls.
+    """
+    sentences = []
+    if skew is not None and abs(skew) >= _NOTABLE_SKEW:
+        sentences.append(f"Our clock is {duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} the vendor's.")
+    if shift:
+        sentences.append("Stamping calls with the vendor's time.")
+    return " ".join(sentences) or None
+
+
+def rooms(room_ids: Sequence[str]) -> str:
+    """The rooms of a failed call: the first few by name, the others counted."""
+    named = ", ".join(room_ids[:_ROOMS_NAMED])
+    more = len(room_ids) - _ROOMS_NAMED
+    return f"{named} and {count(more)} more" if more > 0 else named
+
+
+def _two(whole: int, large: int, large_name: str, small: int, small_name: str) -> str:
+    rest = whole % large // small
+    return f"{whole // large} {large_name} {rest} {small_name}" if rest else f"{whole // large} {large_name}"
