@@ -7,6 +7,7 @@ A *call* is one HTTP request to a vendor for one batch of rooms. It ends in *rea
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +15,7 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 REDACTED: Final = "<redacted>"
+_PERCENT_ESCAPE: Final = re.compile(r"%[0-9A-F]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +168,14 @@ class Request:
 
     def redact(self, text: str) -> str:
         """The text without any secret of this request, whether it stands there plain, percent-encoded or in JSON."""
-        spellings = {
-            spelling
-            for secret in self.secrets
-            if secret
-            for spelling in (secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1])
-        }
+        spellings = {spelling for secret in self.secrets if secret for spelling in _spellings(secret)}
         for spelling in sorted(spellings, key=len, reverse=True):
             text = text.replace(spelling, REDACTED)
         return text
+
+
+def _spellings(secret: str) -> set[str]:
+    encoded = {quote(secret, safe=""), quote_plus(secret)}
+    in_json = json.dumps(secret)[1:-1]
+    lower_case = {_PERCENT_ESCAPE.sub(lambda found: found[0].lower(), spelling) for spelling in encoded}
+    return {secret, *encoded, *lower_case, in_json, in_json.replace("/", "\\/")}
