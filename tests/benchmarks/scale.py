@@ -1,0 +1,28 @@
+"""How much is measured: enough for a verdict, or a first look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """
+    Args:
+        rooms: How many are served where nothing else is said.
+        scrapes: Of a fast server; slower ones are scraped less often.
+        seconds: For what is measured over time.
+    """
+
+    rooms: int = 100_000
+    scrapes: int = 100
+    seconds: float = 30.0
+
+    @property
+    def changed(self) -> int:
+        """Rooms that are read between two scrapes."""
+        return self.rooms // 10
+
+
+FULL = Scale()
+QUICK = Scale(rooms=100_000, scrapes=12, seconds=8.0)
