@@ -4,6 +4,7 @@ The rules that operators load into Prometheus.
 
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ def promtool(*arguments: str | Path) -> tuple[int, str]:
     return ended.returncode, ended.stderr
 
 
+@cache
 def unit_tests() -> dict[str, list[dict[str, object]]]:
     """
     What promtool's unit tests expect of each alert, in their order.
