@@ -16,12 +16,13 @@ import uvloop
 
 from exporter import __version__, logs
 from exporter.app import Exporter, WebOptions, run, until_signal
-from exporter.config import Config, ConfigError, load
+from exporter.config import Config, ConfigError, SourceConfig, load
 from exporter.demo import run_demo
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.polling.load import TOLERANCE, BudgetLoad, budget_loads
 from exporter.probe import probe as probe_room
 from exporter.rooms import RoomsFiles
+from exporter.rooms.folders import matches
 from exporter.simulator import Settings, Simulator
 from exporter.web.address import Address
 
@@ -61,7 +62,11 @@ def run_command(
     log_level: LogLevel = logs.Level.INFO,
     log_format: LogFormat = logs.Format.LOGFMT,
 ) -> None:
-    """Poll the vendors and serve /metrics until SIGTERM or SIGINT; SIGHUP reloads the config."""
+    """
+    Poll the vendors and serve /metrics.
+
+    Runs until SIGTERM or SIGINT; SIGHUP reloads the config.
+    """
     log = logs.configure(log_level, log_format)
     options = WebOptions(listen_address, telemetry_path, enable_lifecycle)
 
@@ -79,25 +84,21 @@ def run_command(
 
 @app.command()
 def check(config_file: ConfigFile) -> None:
-    """Validate a config, and tell for each budget whether its rooms fit; exit code 3 if some do not."""
+    """
+    Validate a config, and tell whether its rooms fit.
+
+    Prints for each budget what its rooms need and what it allows, and for each source the interval that it can keep.
+    Exit code 1 if something is wrong with the config or a rooms file, 3 if rooms do not fit.
+    """
     config = _load(config_file)
     for warning in config.warnings:
-        typer.echo(f"warning: {warning}", err=True)
-    watched = []
-    broken = False
-    for source in config.sources:
-        files = RoomsFiles(source)
-        files.scan()
-        watched.append((source, len(files.rooms)))
-        for state in files.files.values():
-            if state.error is not None:
-                typer.echo(state.error, err=True)
-                broken = True
-    budgets = budget_loads(watched)
+        _warn(warning)
+    watched = [(source, _scanned(source)) for source in config.sources]
+    budgets = budget_loads((source, len(files.rooms)) for source, files in watched)
     for budget in budgets:
         _print_budget(budget)
-    if broken:
-        raise typer.Exit(_WRONG)
+    if errors := [state.error for _, files in watched for state in files.files.values() if state.error is not None]:
+        _fail("\n".join(errors))
     tight = [budget.name for budget in budgets if not budget.fits]
     if tight:
         typer.echo(f"rooms do not fit: {', '.join(tight)}", err=True)
@@ -111,7 +112,11 @@ def probe(
     room: Annotated[str, typer.Argument(metavar="ROOM", help="Id of a room, watched or not.")],
     config_file: ConfigFile,
 ) -> None:
-    """Make one call for one room and show request, reply and reading, without any secret."""
+    """
+    Ask a vendor once for one room, and show all of it.
+
+    Prints request, reply and reading without any secret. The call spends a slot of a running exporter's budget.
+    """
     config = _load(config_file)
     found = next((candidate for candidate in config.sources if candidate.name == source), None)
     if found is None:
@@ -127,7 +132,11 @@ def demo(
     log_level: LogLevel = logs.Level.INFO,
     log_format: LogFormat = logs.Format.CONSOLE,
 ) -> None:
-    """Run the simulator of all five vendors and an exporter that polls it; no credentials needed."""
+    """
+    Run simulator and exporter together, no credentials.
+
+    Runs until SIGTERM or SIGINT.
+    """
     log = logs.configure(log_level, log_format)
 
     def started(exporter: Exporter, simulator_url: str) -> None:
@@ -144,7 +153,11 @@ def simulate(
     listen_address: ListenAddress = "127.0.0.1:9878",
     seed: Annotated[int, _flag("--seed", "Same seed, same rooms and populations.")] = 1,
 ) -> None:
-    """Run the simulator of all five vendors alone, until SIGTERM or SIGINT."""
+    """
+    Run the simulator of all five vendors alone.
+
+    Runs until SIGTERM or SIGINT.
+    """
 
     async def main() -> None:
         simulator = Simulator(Settings(seed=seed))
@@ -187,6 +200,19 @@ def metrics_table() -> str:
     return "\n".join(["| metric | type | labels | help |", "|---|---|---|---|", *rows])
 
 
+def _scanned(source: SourceConfig) -> RoomsFiles:
+    """The rooms of a source, those of its files included."""
+    files = RoomsFiles(source)
+    files.scan()
+    for pattern in source.rooms_files:
+        if not any(matches(path, pattern) for path in files.files) and pattern not in files.files:
+            _warn(f"source {source.name}: no file matches {pattern}")
+    for path, state in files.files.items():
+        if state.warning is not None:
+            _warn(f"{path}: {state.warning}")
+    return files
+
+
 def _print_budget(budget: BudgetLoad) -> None:
     verdict = "fits" if budget.fits else "DOES NOT FIT"
     typer.echo(
@@ -195,10 +221,15 @@ def _print_budget(budget: BudgetLoad) -> None:
     for source in budget.sources:
         late = source.kept_interval > TOLERANCE * source.config.interval
         typer.echo(
-            f"  source {source.config.name} ({source.config.api}): {source.rooms} rooms, {source.calls} calls per"
-            f" interval of {source.config.interval:g}s, can keep {source.kept_interval:.1f}s"
+            f"  source {source.config.name} ({source.config.api}): {_counted(source.rooms, 'room')},"
+            f" {_counted(source.calls, 'call')} per interval of {source.config.interval:g}s,"
+            f" can keep {source.kept_interval:.1f}s"
             f"{' (too slow: fewer rooms, a longer interval or a higher limit)' if late else ''}"
         )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _load(path: Path) -> Config:
@@ -211,8 +242,14 @@ def _load(path: Path) -> Config:
 def _run(body: Coroutine[Any, Any, None]) -> None:
     try:
         uvloop.run(body)
-    except (ConfigError, OSError, ValueError) as error:
+    except OSError as error:
+        _fail(error.strerror or str(error))
+    except (ConfigError, ValueError) as error:
         _fail(str(error))
+
+
+def _warn(words: str) -> None:
+    typer.echo(f"warning: {words}", err=True)
 
 
 def _fail(reason: str) -> NoReturn:

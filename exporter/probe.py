@@ -62,18 +62,18 @@ async def _no_gate() -> None:
 
 def _shown_request(request: Request) -> str:
     body = f"\n\n{request.body.decode(errors='replace')}" if request.body else ""
-    return _clean(request, f"\n> {request.method} {request.url}\n{_lines('> ', request.headers)}{body}")
+    return _clean(request, f"\n> {request.method} {request.url}{_lines('> ', request.headers)}{body}")
 
 
 def _shown_reply(request: Request, came: Exchange) -> str:
     # Cut after redaction, so that no half of a secret stays behind.
     text = _clean(request, came.body.decode(errors="replace"))
     cut = f"\n({len(came.body)} bytes, cut here)" if len(text) > _LONGEST else ""
-    return _clean(request, f"\n< HTTP {came.status}\n{_lines('< ', came.headers)}") + f"\n\n{text[:_LONGEST]}{cut}\n"
+    return _clean(request, f"\n< HTTP {came.status}{_lines('< ', came.headers)}") + f"\n\n{text[:_LONGEST]}{cut}\n"
 
 
 def _lines(mark: str, headers: Mapping[str, str]) -> str:
-    return "\n".join(f"{mark}{name}: {value}" for name, value in headers.items())
+    return "".join(f"\n{mark}{name}: {value}" for name, value in headers.items())
 
 
 def _clean(request: Request, text: str) -> str:
