@@ -8,8 +8,7 @@ other threads can run between any two events, which they cannot while a whole fi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from enum import Enum
+from collections.abc import Iterator, MutableSequence, Sequence
 from typing import Any, Final
 
 import yaml
@@ -82,83 +81,41 @@ class _HopelessError(Exception):
     """Reading on makes no sense; the problem is noted."""
 
 
-class _Key(Enum):
-    """In place of a key whose value is not to be put under it."""
+class _MergeKey(str):
+    """``<<`` without quotes, which as a key means: merge."""
 
-    DROPPED = 0
-    MERGE = 1
+    __slots__ = ()
 
 
-class _OpenList:
+class _Open:
     """
-    A list that has begun and not ended.
+    A mapping or list that has begun and not ended.
 
     Args:
+        items: Those of a list; of a mapping its keys and values in turn.
+        lines: Of the items.
         anchor: Its name for aliases.
 
     Attributes:
-        weight: Values inside its items, at any depth.
-    """
-
-    __slots__ = ("anchor", "node", "weight")
-
-    def __init__(self, line: int, anchor: str | None) -> None:
-        self.anchor = anchor
-        self.node = List(line)
-        self.weight = 0
-
-    def close(self) -> List:
-        """The list; from here on its weight is whole."""
-        self.weight += len(self.node)
-        return self.node
-
-
-class _OpenMap:
-    """
-    A mapping that has begun and not ended.
-
-    Args:
-        anchor: Its name for aliases.
-        shapes: Keys of the mappings before; thousands of rooms have the same few and share them.
-
-    Attributes:
-        key: The one that waits for its value.
-        merges: What its ``<<`` keys name.
         weight: Values inside its values, at any depth.
     """
 
-    __slots__ = ("_shapes", "anchor", "key", "key_line", "line", "lines", "merges", "values", "weight")
+    __slots__ = ("anchor", "items", "line", "lines", "weight")
 
-    def __init__(self, line: int, anchor: str | None, shapes: dict[tuple[str, ...], tuple[str, ...]]) -> None:
-        self.anchor = anchor
-        self._shapes = shapes
+    def __init__(self, items: list[Value], lines: MutableSequence[int], line: int, anchor: str | None) -> None:
+        self.items = items
+        self.lines = lines
         self.line = line
-        self.values: dict[str, Value] = {}
-        self.lines: list[int] = []
-        self.key: str | _Key | None = None
-        self.key_line = line
-        self.merges: list[Map] = []
+        self.anchor = anchor
         self.weight = 0
 
-    def line_of(self, key: str) -> int:
-        return self.lines[list(self.values).index(key)]
-
-    def close(self) -> Map:
-        """The mapping; from here on its weight is whole."""
-        self.weight += len(self.values)
-        one_line = not self.merges and self.key_line == self.line
-        for source in self.merges:
-            self._merge(source)
-        keys = tuple(self.values)
-        keys = self._shapes.setdefault(keys, keys)
-        return Map(keys, tuple(self.values.values()), self.line, None if one_line else self.lines)
-
-    def _merge(self, source: Map) -> None:
-        """What ``<<: *source`` means: the source's keys, except those that the mapping has itself."""
-        for key, value in source.items():
-            if key not in self.values:
-                self.values[key] = value
-                self.lines.append(source.line_of(key))
+    @property
+    def step(self) -> str:
+        """How the value that comes next continues the key path; nothing where a key comes next."""
+        if isinstance(self.items, List):
+            return f"[{len(self.items)}]"
+        key = self.items[-1] if len(self.items) % 2 else ""
+        return f".{(isinstance(key, str) and speakable(key)) or '?'}" if key else ""
 
 
 class _Composer:
@@ -167,151 +124,166 @@ class _Composer:
     def __init__(self, problems: Problems) -> None:
         self.line = 1
         self._problems = problems
-        self._documents = _OpenList(1, None)
-        self._open: list[_OpenMap | _OpenList] = [self._documents]
+        self._documents: list[Value] = []
+        self._top = _Open(self._documents, [], 1, None)
+        self._around: list[_Open] = []
         self._anchors: dict[str, tuple[Value, int] | None] = {}
-        self._shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._shapes: dict[tuple[Value, ...], tuple[str, ...]] = {}
 
     def read(self, events: Iterator[Any]) -> Value | None:
         """
         Raises:
             _HopelessError: What follows is not worth a look; the problem is noted.
         """
+        scalar = yaml.ScalarEvent
         steps = {
-            yaml.ScalarEvent: self._scalar,
             yaml.MappingStartEvent: self._begin_map,
-            yaml.MappingEndEvent: self._end,
+            yaml.MappingEndEvent: self._end_map,
             yaml.SequenceStartEvent: self._begin_list,
-            yaml.SequenceEndEvent: self._end,
+            yaml.SequenceEndEvent: self._end_list,
             yaml.AliasEvent: self._alias,
             yaml.DocumentStartEvent: self._begin_document,
         }
         for event in events:
-            if step := steps.get(type(event)):
+            kind = type(event)
+            if kind is scalar:
+                line = event.start_mark.line + 1
+                text = event.value
+                if event.end_mark.line >= line or event.tag is not None or event.anchor is not None or text == "<<":
+                    text = self._rare_scalar(event, line)
+                top = self._top
+                top.items.append(text)
+                top.lines.append(line)
+            elif step := steps.get(kind):
+                self.line = event.start_mark.line + 1
                 step(event)
-        return self._documents.node[0] if self._documents.node else None
+        return self._documents[0] if self._documents else None
 
-    def _begin_document(self, event: Any) -> None:
-        self.line = event.start_mark.line + 1
-        if self._documents.node:
-            self._give_up("a second document", "one document a file")
-
-    def _scalar(self, event: Any) -> None:
-        text = event.value
-        line = event.start_mark.line + 1
-        if event.end_mark.line >= line or event.tag is not None or event.anchor is not None or text == "<<":
-            self._rare_scalar(event, line)
-        else:
-            self._put(text, line)
-
-    def _rare_scalar(self, event: Any, line: int) -> None:
+    def _rare_scalar(self, event: Any, line: int) -> str:
         self.line = line
-        text = ManyLines(event.value) if event.value and event.end_mark.line >= line else event.value
-        if event.tag is not None:
-            self._check_tag(event.tag)
+        text: str = event.value
+        if text and event.end_mark.line >= line:
+            text = ManyLines(text)
+        elif text == "<<" and event.implicit[0]:
+            text = _MergeKey(text)
+        self._check_tag(event.tag)
         if event.anchor is not None:
             self._anchors[event.anchor] = text, 0
-        top = self._open[-1]
-        if text == "<<" and event.implicit[0] and isinstance(top, _OpenMap) and top.key is None:
-            top.key = _Key.MERGE
-            top.key_line = line
-        else:
-            self._put(text, line)
+        return text
 
-    def _put(self, value: Value, line: int) -> None:
-        top = self._open[-1]
-        if isinstance(top, _OpenList):
-            top.node.append(value)
-            top.node.lines.append(line)
-        elif top.key is None:
-            top.key = value if isinstance(value, str) else self._no_key(value, line)
-            top.key_line = line
-        else:
-            self._pair(top, top.key, value)
-            top.key = None
-
-    def _pair(self, top: _OpenMap, key: str | _Key, value: Value) -> None:
-        if key is _Key.MERGE:
-            self._note_merge(top, value)
-        elif key in top.values:
-            name = speakable(str(key), value) or "a key"
-            line = top.key_line if self._problems.full else top.line_of(str(key))
-            self._problems.add_line(top.key_line, f"{name} again, first in line {line}", "each key once", self._path())
-        elif isinstance(key, str):
-            top.values[key] = value
-            top.lines.append(top.key_line)
+    def _begin_document(self, _event: Any) -> None:
+        if self._documents:
+            self._give_up("a second document", "one document a file")
 
     def _begin_map(self, event: Any) -> None:
-        self._begin(event)
-        self._open.append(_OpenMap(self.line, event.anchor, self._shapes))
+        self._begin(_Open([], [], self.line, event.anchor), event.tag)
 
     def _begin_list(self, event: Any) -> None:
-        self._begin(event)
-        self._open.append(_OpenList(self.line, event.anchor))
+        node = List(self.line)
+        self._begin(_Open(node, node.lines, self.line, event.anchor), event.tag)
 
-    def _begin(self, event: Any) -> None:
-        self.line = event.start_mark.line + 1
-        if len(self._open) > DEEPEST:
+    def _begin(self, node: _Open, tag: str | None) -> None:
+        self._check_tag(tag)
+        if len(self._around) >= DEEPEST:
             self._give_up(f"values nested more than {DEEPEST} deep", "fewer levels")
-        if event.tag is not None:
-            self._check_tag(event.tag)
-        if event.anchor is not None:
-            self._anchors[event.anchor] = None
+        if node.anchor is not None:
+            self._anchors[node.anchor] = None
+        self._around.append(self._top)
+        self._top = node
 
-    def _end(self, _event: Any) -> None:
-        done = self._open.pop()
-        node = done.close()
+    def _end_list(self, _event: Any) -> None:
+        done = self._top
+        if isinstance(done.items, List):
+            self._end(done, done.items)
+
+    def _end_map(self, _event: Any) -> None:
+        done = self._top
+        keys, values, lines = tuple(done.items[::2]), done.items[1::2], list(done.lines[::2])
+        shape = self._shape(keys)
+        if shape is None:
+            shape, values, lines = self._sort_out(keys, values, lines)
+        one_line = not lines or lines[0] == lines[-1] == done.line
+        self._end(done, Map(shape, tuple(values), done.line, None if one_line else lines))
+
+    def _shape(self, keys: tuple[Value, ...]) -> tuple[str, ...] | None:
+        """The same keys as a mapping before had, which hundreds of thousands share; ``None`` if they need a look."""
+        try:
+            return self._shapes.get(keys)
+        except TypeError:
+            # A list as a key.
+            return None
+
+    def _sort_out(
+        self, keys: tuple[Value, ...], values: list[Value], lines: Sequence[int]
+    ) -> tuple[tuple[str, ...], list[Value], list[int]]:
+        """Keys without those that are twice or no text, and with those that are merged."""
+        found: dict[str, tuple[Value, int]] = {}
+        merged: list[Map] = []
+        path = _path(self._around)
+        for key, value, line in zip(keys, values, lines, strict=True):
+            if isinstance(key, _MergeKey):
+                merged += self._merged(value, line, path)
+            elif not isinstance(key, str):
+                self._problems.add_line(line, f"{describe(key)} as a key", "text", path)
+            elif key in found:
+                name = speakable(key, value) or "a key"
+                self._problems.add_line(line, f"{name} again, first in line {found[key][1]}", "each key once", path)
+            else:
+                found[key] = value, line
+        shape = tuple(found)
+        if shape == keys and "<<" not in found:
+            self._shapes[keys] = shape
+        for source in merged:
+            for key, value in source.items():
+                # A mapping's own keys win, and so do those of the mapping that is merged first.
+                found.setdefault(key, (value, source.line_of(key)))
+        return tuple(found), [value for value, _ in found.values()], [line for _, line in found.values()]
+
+    def _merged(self, value: Value, line: int, path: str) -> Iterator[Map]:
+        """What ``<<: *source`` names: a mapping, or a list of them."""
+        for source in value if isinstance(value, List) else (value,):
+            if isinstance(source, Map):
+                yield source
+            else:
+                accepted = "<< with an alias of a mapping"
+                self._problems.add_line(line, f"<< with {describe(source)}", accepted, path)
+
+    def _end(self, done: _Open, node: Map | List) -> None:
+        weight = done.weight + len(done.lines)
         if done.anchor is not None:
-            self._anchors[done.anchor] = node, done.weight
-        self._put(node, node.line)
-        self._weigh(done.weight)
+            self._anchors[done.anchor] = node, weight
+        self._top = self._around.pop()
+        self._put(node, done.line, weight)
 
     def _alias(self, event: Any) -> None:
-        self.line = event.start_mark.line + 1
         if named := self._anchors.get(event.anchor):
             value, weight = named
-            self._put(value, self.line)
-            self._weigh(weight)
+            self._put(value, self.line, weight)
         else:
             # Unnamed: `server_secret: *abc` may well be a secret that lacks its quotes.
             found = "an alias inside what it names" if event.anchor in self._anchors else "an alias of nothing above"
             self._give_up(found, "aliases of finished values; text that begins with * in quotes")
 
-    def _weigh(self, weight: int) -> None:
-        """Aliases share what they name, but whoever walks the tree meets it anew each time."""
-        around = self._open[-1]
-        around.weight += weight
-        if around.weight > MOST_VALUES:
+    def _put(self, value: Value, line: int, weight: int) -> None:
+        """Aliases share what they name, but whoever walks the tree meets it anew each time: so it weighs each time."""
+        top = self._top
+        top.items.append(value)
+        top.lines.append(line)
+        top.weight += weight
+        if top.weight > MOST_VALUES:
             self._give_up(f"over {MOST_VALUES:,} values, with those that aliases repeat", "fewer values")
 
-    def _no_key(self, value: Value, line: int) -> _Key:
-        self._problems.add_line(line, f"{describe(value)} as a key", "text", self._path())
-        return _Key.DROPPED
-
-    def _note_merge(self, top: _OpenMap, value: Value) -> None:
-        for source in value if isinstance(value, List) else [value]:
-            if isinstance(source, Map):
-                top.merges.append(source)
-            else:
-                found, accepted = f"<< with {describe(source)}", "<< with an alias of a mapping"
-                self._problems.add_line(top.key_line, found, accepted, self._path())
-
-    def _check_tag(self, tag: str) -> None:
+    def _check_tag(self, tag: str | None) -> None:
         if tag not in _TAGS_OF_PLAIN_VALUES:
+            path = _path([*self._around, self._top])
             found, accepted = "a YAML tag", "values without tags; text that begins with ! in quotes"
-            self._problems.add_line(self.line, found, accepted, self._path(self._open[1:]))
-
-    def _path(self, steps: Iterable[_OpenMap | _OpenList] | None = None) -> str:
-        """The key path through these; or else that of the mapping or list which is being read."""
-        path = ""
-        for around in self._open[1:-1] if steps is None else steps:
-            if isinstance(around, _OpenList):
-                path += f"[{len(around.node)}]"
-            else:
-                name = speakable(around.key) if isinstance(around.key, str) else None
-                path += ("." if path else "") + (name or "?")
-        return path
+            self._problems.add_line(self.line, found, accepted, path)
 
     def _give_up(self, found: str, accepted: str) -> None:
         self._problems.add_line(self.line, found, accepted)
         raise _HopelessError
+
+
+def _path(nodes: Sequence[_Open]) -> str:
+    """The key path through these, of which the first stands for the file."""
+    return "".join(node.step for node in nodes[1:]).removeprefix(".")

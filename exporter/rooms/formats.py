@@ -86,9 +86,9 @@ def read_listing(path: Path | str, config: SourceConfig) -> Listing:
 
 
 def _read(text: str, suffix: str, config: SourceConfig, ids: RoomIds, problems: Problems) -> tuple[Room, ...]:
-    if suffix == ".txt":
-        return _read_lines(text, config, ids, problems)
     with collection_paused():
+        if suffix == ".txt":
+            return _read_lines(text, config, ids, problems)
         root = compose(_as_yaml(text) if suffix == ".json" else text, problems)
         rooms = _read_groups(Place(root), config, ids, problems)
         dismantle(root)

@@ -1,0 +1,409 @@
+"""
+The rooms of a source while its files come, change, break and go.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from exporter.config import SourceConfig
+from exporter.model import Thresholds
+from exporter.rooms import FileState, RoomsFiles
+from exporter.rooms import files as files_module
+from exporter.rooms.formats import read_listing
+from tests.config.configs import source
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where the rooms files lie."""
+    (tmp_path / "rooms").mkdir()
+    return tmp_path / "rooms"
+
+
+@pytest.fixture
+def config(folder):
+    """A source with one room of its own, and every file in the folder."""
+    return configured(folder, "rooms: [lobby]\nrooms_files: [rooms/*.yml, rooms/*.txt]")
+
+
+def configured(folder: Path, extra: str) -> SourceConfig:
+    """A source whose config lies beside the folder."""
+    return source(extra, api="zego_zim", path=folder.parent / "exporter.yml")
+
+
+def ids(rooms: RoomsFiles) -> list[str]:
+    """Of the rooms that are watched now."""
+    return [room.id for room in rooms.rooms]
+
+
+def write(path: Path, content: str) -> Path:
+    """Replace a file in one step, as it should be done."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(content)
+    return new.replace(path)
+
+
+def test_rooms_of_the_config_come_first(folder, config):
+    """
+    Then those of the files, in the files' order.
+    """
+    write(folder / "b.txt", "stage\n")
+    write(folder / "a.yml", "- targets: [hall, bar]\n")
+    rooms = RoomsFiles(config)
+    assert ["lobby"] == ids(rooms)
+
+    assert rooms.scan()
+
+    assert ["lobby", "hall", "bar", "stage"] == ids(rooms)
+    assert [(True, 2), (True, 1)] == [(state.ok, state.rooms) for state in rooms.files.values()]
+
+
+def test_nothing_new_is_not_read_again(folder, config, monkeypatch):
+    """
+    A scan without a change reads no file and reports no change.
+    """
+    write(folder / "a.txt", "stage\n")
+    rooms = RoomsFiles(config)
+    rooms.scan()
+    monkeypatch.setattr(files_module, "read_listing", None)
+
+    assert not rooms.scan()
+
+    assert ["lobby", "stage"] == ids(rooms)
+
+
+def test_changed_file_is_read_again(folder, config):
+    """
+    Whether it was replaced or written in place, even with the same size and time.
+    """
+    path = write(folder / "a.txt", "stage\n")
+    rooms = RoomsFiles(config)
+    rooms.scan()
+    before = path.stat()
+    path.write_text("arena\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert rooms.scan()
+
+    assert ["lobby", "arena"] == ids(rooms)
+
+
+def test_touched_file_changes_nothing(folder, config):
+    """
+    A file that was written anew with the same rooms is no change.
+    """
+    write(folder / "a.txt", "stage\n")
+    rooms = RoomsFiles(config)
+    rooms.scan()
+    write(folder / "a.txt", "stage\n")
+
+    assert not rooms.scan()
+
+
+def test_bad_file_keeps_its_rooms(folder, config):
+    """
+    All or nothing: a file with one bad room changes none of them, and says why until it is good again.
+    """
+    seconds = iter((1000.0, 2000.0, 3000.0))
+    path = write(folder / "a.yml", "- targets: [hall, bar]\n")
+    rooms = RoomsFiles(config, now=lambda: next(seconds))
+    rooms.scan()
+    write(path, "- targets: [hall, '', arena]\n")
+
+    assert rooms.scan()
+
+    error = f"{path}:1: [0].targets[1]: found ''; accepted: a room id"
+    assert ["lobby", "hall", "bar"] == ids(rooms)
+    assert {str(path): FileState(ok=False, error=error, rooms=2, since=2000.0)} == rooms.files
+
+    write(path, "- targets: [arena]\n")
+
+    assert rooms.scan()
+    assert ["lobby", "arena"] == ids(rooms)
+    assert {str(path): FileState(ok=True, error=None, rooms=1, since=3000.0)} == rooms.files
+
+
+def test_a_bad_file_is_bad_alone(folder, config):
+    """
+    The others are read all the same.
+    """
+    write(folder / "a.yml", "- targets: [")
+    write(folder / "b.txt", "stage\n")
+    rooms = RoomsFiles(config)
+
+    rooms.scan()
+
+    assert ["lobby", "stage"] == ids(rooms)
+    assert [False, True] == [state.ok for state in rooms.files.values()]
+
+
+@pytest.mark.parametrize(("content", "origin"), [("lobby", "the config"), ("stage", "a.txt")])
+def test_room_that_is_listed_elsewhere(folder, config, content, origin):
+    """
+    The later of two files that list a room is refused, as is any that repeats a room of the config.
+    """
+    write(folder / "a.txt", "stage\n")
+    path = write(folder / "b.txt", f"hall\n{content}\n")
+    rooms = RoomsFiles(config)
+
+    rooms.scan()
+
+    listed = origin if origin == "the config" else str(folder / origin)
+    assert ["lobby", "stage"] == ids(rooms)
+    assert (
+        f"{path}:2: found '{content}', which {listed} lists already; accepted: each room once in a source"
+        == rooms.files[str(path)].error
+    )
+
+
+def test_room_that_moves_between_files(folder, config):
+    """
+    It is watched all the time, whichever file is written first, and both are good in the end.
+    """
+    write(folder / "a.txt", "stage\nhall\n")
+    write(folder / "b.txt", "bar\n")
+    rooms = RoomsFiles(config)
+    rooms.scan()
+
+    write(folder / "b.txt", "bar\nhall\n")
+    rooms.scan()
+    assert ["lobby", "stage", "hall", "bar"] == ids(rooms)
+
+    write(folder / "a.txt", "stage\n")
+    rooms.scan()
+    assert ["lobby", "stage", "bar", "hall"] == ids(rooms)
+    assert all(state.ok for state in rooms.files.values())
+
+
+def test_room_that_an_earlier_file_takes(folder, config):
+    """
+    The other way round: the file that has it already is the one that repeats it, and nobody is watched twice.
+    """
+    write(folder / "a.txt", "stage\n")
+    write(folder / "b.txt", "bar\nhall\n")
+    rooms = RoomsFiles(config)
+    rooms.scan()
+
+    write(folder / "a.txt", "stage\nhall\n")
+    rooms.scan()
+    assert ["lobby", "stage", "hall", "bar"] == ids(rooms)
+    assert [True, False] == [state.ok for state in rooms.files.values()]
+
+    write(folder / "b.txt", "bar\n")
+    rooms.scan()
+    assert ["lobby", "stage", "hall", "bar"] == ids(rooms)
+    assert all(state.ok for state in rooms.files.values())
+
+
+def test_files_that_swap_rooms(folder, config):
+    """
+    Two files that exchange their rooms between two scans are both good.
+    """
+    write(folder / "a.txt", "stage\n")
+    write(folder / "b.txt", "hall\n")
+    rooms = RoomsFiles(config)
+    rooms.scan()
+
+    write(folder / "a.txt", "hall\n")
+    write(folder / "b.txt", "stage\n")
+    rooms.scan()
+
+    assert ["lobby", "hall", "stage"] == ids(rooms)
+    assert all(state.ok for state in rooms.files.values())
+
+
+def test_deleted_file_loses_its_rooms_at_the_second_look(folder, config):
+    """
+    Some editors delete a file before they write it anew, and rooms should not blink for that.
+    """
+    path = write(folder / "a.txt", "stage\n")
+    rooms = RoomsFiles(config)
+    rooms.scan()
+    path.unlink()
+
+    assert rooms.scan()
+    assert ["lobby", "stage"] == ids(rooms)
+    assert f"{path}: gone; its rooms go as well if the next look does not find it" == rooms.files[str(path)].error
+
+    assert rooms.scan()
+    assert ["lobby"] == ids(rooms)
+    assert {} == rooms.files
+    assert not rooms.scan()
+
+
+def test_file_that_returns(folder, config):
+    """
+    A file that was only replaced keeps its rooms.
+    """
+    path = write(folder / "a.txt", "stage\n")
+    rooms = RoomsFiles(config)
+    rooms.scan()
+    hidden = path.rename(folder / "hidden")
+    rooms.scan()
+
+    hidden.rename(path)
+
+    assert rooms.scan()
+    assert ["lobby", "stage"] == ids(rooms)
+    assert rooms.files[str(path)].ok
+
+
+def test_folder_that_cannot_be_listed(folder, config, monkeypatch):
+    """
+    Unlike one that is not there, it tells nothing about its files: they keep their rooms.
+    """
+    write(folder / "a.txt", "stage\n")
+    rooms = RoomsFiles(config)
+    rooms.scan()
+
+    def stale(path):
+        raise OSError(116, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", stale)
+        assert rooms.scan()
+        assert not rooms.scan()
+
+    pattern = str(folder / "*.txt")
+    assert ["lobby", "stage"] == ids(rooms)
+    assert f"{pattern}: stale file handle" == rooms.files[pattern].error
+
+    assert rooms.scan()
+    assert [str(folder / "a.txt")] == list(rooms.files)
+
+
+def test_something_else_than_a_file(folder, config):
+    """
+    A folder or a pipe by such a name is an error, and nobody waits for what a pipe may say.
+    """
+    (folder / "a.yml").mkdir()
+    os.mkfifo(folder / "b.txt")
+    rooms = RoomsFiles(config)
+
+    rooms.scan()
+
+    assert [f"{folder / name}: not a file" for name in ("a.yml", "b.txt")] == [
+        state.error for _, state in sorted(rooms.files.items())
+    ]
+
+
+def test_file_that_changes_while_it_is_read(folder, config, monkeypatch):
+    """
+    Half a list is not taken for the whole; the next scan reads it again.
+    """
+    path = write(folder / "a.txt", "stage\n")
+    rooms = RoomsFiles(config)
+    rooms.scan()
+    path.write_text("hall\n")
+
+    def growing(path, config):
+        listing = read_listing(path, config)
+        with Path(path).open("a") as file:
+            file.write("bar\n")
+        return listing
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files_module, "read_listing", growing)
+        assert not rooms.scan()
+    assert ["lobby", "stage"] == ids(rooms)
+
+    assert rooms.scan()
+    assert ["lobby", "hall", "bar"] == ids(rooms)
+
+
+def test_symlink_swap(folder, config, tmp_path):
+    """
+    How a Kubernetes ConfigMap changes: no file in the folder does, only what its links lead to.
+    """
+    for version, room in (("v1", "stage"), ("v2", "arena")):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "a.txt").write_text(room)
+    (folder / "..data").symlink_to(tmp_path / "v1")
+    (folder / "a.txt").symlink_to("..data/a.txt")
+    rooms = RoomsFiles(config)
+    rooms.scan()
+    assert ["lobby", "stage"] == ids(rooms)
+
+    (folder / "..new").symlink_to(tmp_path / "v2")
+    (folder / "..new").replace(folder / "..data")
+
+    assert rooms.scan()
+    assert ["lobby", "arena"] == ids(rooms)
+
+
+def test_hidden_files_are_no_rooms_files(folder, config):
+    """
+    Editors keep their copies under such names.
+    """
+    write(folder / ".a.txt", "stage\n")
+    rooms = RoomsFiles(config)
+
+    assert not rooms.scan()
+
+
+def test_wildcards_of_the_folder_mean_themselves(tmp_path):
+    """
+    A folder may be called ``[x]``.
+    """
+    folder = tmp_path / "[x]" / "rooms"
+    folder.mkdir(parents=True)
+    write(folder / "a.txt", "stage\n")
+    rooms = RoomsFiles(configured(folder, "rooms_files: [rooms/*.txt, rooms/b.txt]"))
+
+    rooms.scan()
+
+    assert ["stage"] == ids(rooms)
+
+
+def test_reload_forgets_no_rooms(folder, config):
+    """
+    A file that is bad at that moment keeps its rooms across a reload as well, with the thresholds of the new config.
+    """
+    path = write(folder / "a.txt", "stage\n")
+    before = RoomsFiles(config)
+    before.scan()
+    write(path, "stage\n\x07\n")
+    before.scan()
+    reloaded = configured(folder, "rooms: [hall]\nthresholds: {warning: 7}\nrooms_files: [rooms/*.txt]")
+
+    after = RoomsFiles(reloaded, before)
+
+    assert ["hall", "stage"] == ids(after)
+    assert Thresholds(warning=7) == after.rooms[1].thresholds
+    assert before.files[str(path)] == after.files[str(path)]
+    assert not after.scan()
+    assert ["lobby", "stage"] == ids(before)
+
+
+def test_reload_drops_files_that_are_no_longer_listed(folder, config):
+    """
+    At once: that they are not there any more is no accident.
+    """
+    write(folder / "a.txt", "stage\n")
+    before = RoomsFiles(config)
+    before.scan()
+
+    after = RoomsFiles(configured(folder, "rooms_files: [rooms/*.yml]"), before)
+
+    assert [] == ids(after)
+    assert {} == after.files
+
+
+def test_reload_with_another_api_reads_anew(folder, config):
+    """
+    What one API takes for a room id another one may not.
+    """
+    write(folder / "a.txt", "x" * 30)
+    before = RoomsFiles(config)
+    before.scan()
+    other = source("rooms_files: [rooms/*.txt]", api="tencent_im", path=folder.parent / "exporter.yml")
+
+    after = RoomsFiles(other, before)
+
+    assert [] == ids(after)
+    assert after.scan()
+    assert ["x" * 30] == ids(after)
