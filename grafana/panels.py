@@ -100,7 +100,7 @@ def over_time(subject: Subject, *queries: Query, stacked: bool = False, lines: b
             common.VizLegendOptions()
             .display_mode(common_models.LegendDisplayMode.TABLE)
             .placement(common_models.LegendPlacement.BOTTOM)
-            .calcs(["lastNotNull", "max"])
+            .calcs(["mean", "max"])
             .show_legend(show_legend=True)
         )
         .line_width(1)
@@ -116,14 +116,18 @@ def over_time(subject: Subject, *queries: Query, stacked: bool = False, lines: b
 
 
 def number(subject: Subject, query: Query) -> stat.Panel:
-    """The value now, with its course behind it."""
+    """
+    The value now, and none when there is none.
+
+    Asked for this instant alone: over a range of time Grafana would show the last value there was, however old.
+    """
     return (
         _about(stat.Panel(), subject)
         .span(4)
         .height(4)
-        .graph_mode(common_models.BigValueGraphMode.AREA)
+        .graph_mode(common_models.BigValueGraphMode.NONE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-        .targets([_target(query, 0)])
+        .targets([_target(query, 0).instant()])
     )
 
 

@@ -55,6 +55,16 @@ def test_a_panel_can_be_read(panel):
     assert [chosen] * (1 + len(panel["targets"])) == [panel["datasource"], *(t["datasource"] for t in panel["targets"])]
 
 
+@pytest.mark.parametrize("panel", PANELS.values(), ids=PANELS)
+def test_what_is_not_known_now_is_not_shown_as_now(panel):
+    """
+    Panels that show one moment ask for this moment, so that a value of half an hour ago is never taken for today's.
+    """
+    momentary = panel["type"] in {"stat", "table", "barchart"}
+
+    assert [momentary] * len(panel["targets"]) == [target["instant"] for target in panel["targets"]]
+
+
 @pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
 def test_panels_have_numbers_and_places_of_their_own(dashboard):
     """
