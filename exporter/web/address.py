@@ -51,7 +51,7 @@ class Address:
         except OSError as error:
             where = f"{self.host or '*'}:{self.port}"
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-            raise OSError(error.errno, f"cannot listen on {where}: {reason}") from error
+            raise OSError(f"cannot listen on {where}: {reason}") from error
 
     def _listen(self) -> socket.socket:
         if not self.host:

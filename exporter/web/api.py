@@ -22,6 +22,7 @@ _PARAMETERS: Final = ("source", "state", "q", "limit", "after")
 _LIMIT: Final = 100
 _ROOMS_NAMED: Final = 10
 _SOURCES_AT_ONCE: Final = 20
+_ROOMS_AT_ONCE: Final = 100
 
 Json = dict[str, Any]
 
@@ -57,7 +58,12 @@ class Api:
         now = self._process.monotonic()
         self._table.expire(now)
         found = await self._rooms.find(query, now)
-        rooms = [self._room(name, view) for name, view in found.rooms]
+        rooms = []
+        for index, (name, view) in enumerate(found.rooms, start=1):
+            if name in self._telemetry.sources and view.room.id in self._table[name]:
+                rooms.append(self._room(self._telemetry.sources[name], view))
+            if index % _ROOMS_AT_ONCE == 0:
+                await asyncio.sleep(0)
         answer: Json = {"rooms": rooms, "matching": found.matching, "next": None}
         headers = {}
         if found.next is not None:
@@ -102,15 +108,14 @@ class Api:
         budget = self._telemetry.budgets.get(name)
         return self._history.calls_per_second(name, budget.calls, now) if budget else None
 
-    def _room(self, name: str, view: RoomView) -> Json:
+    def _room(self, source: SourceTelemetry, view: RoomView) -> Json:
         thresholds = view.room.thresholds
-        telemetry = self._telemetry.sources.get(name)
-        values = self._table[name].values(view.room.id)
+        values = source.table.values(view.room.id)
         exists = values.get(catalogue.ROOM_EXISTS)
         return {
-            "source": name,
-            "vendor": telemetry.vendor if telemetry else None,
-            "api": telemetry.api if telemetry else None,
+            "source": source.source,
+            "vendor": source.vendor,
+            "api": source.api,
             "room": view.room.id,
             "labels": dict(view.room.labels),
             "thresholds": {"warning": thresholds.warning, "critical": thresholds.critical},

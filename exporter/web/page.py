@@ -97,6 +97,8 @@ class Page:
             orders={Order.USERS: "fullest first", Order.ROOM: "by source and name"},
         )
         templates.filters["moment"] = _moment
+        for name in templates.list_templates():
+            templates.get_template(name)  # compiled here, so that the first visitor does not hold up the loop
         self._template = templates.get_template("page.html")
 
     async def get(self, request: web.Request) -> web.Response:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from aiohttp import web
@@ -11,6 +14,8 @@ from exporter.web.negotiation import accepts_gzip, content_type
 
 MAX_SCRAPES: Final = 40
 """Scrapes answered at once; the next one is told to come back."""
+MAX_BODIES: Final = 8
+"""Different bodies kept for scrapers that have not read theirs yet; one more, and those of the oldest are cut."""
 
 _VIEW: Final = 256 * 1024
 _RETRY_AFTER: Final = "5"
@@ -22,6 +27,7 @@ class Scrape:
     def __init__(self, exposition: Exposition) -> None:
         self._exposition = exposition
         self._running = 0
+        self._sending: dict[Body, set[web.Request]] = {}
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         if self._running >= MAX_SCRAPES:
@@ -49,8 +55,25 @@ class Scrape:
         response.content_length = body.length
         await response.prepare(request)
         if request.method != "HEAD":
-            await _send(body, response)
+            with self._kept(body, request):
+                await _send(body, response)
         return response
+
+    @contextmanager
+    def _kept(self, body: Body, request: web.Request) -> Iterator[None]:
+        """Bound the memory that slow scrapers hold: each may be fetching a body of its own."""
+        self._sending.setdefault(body, set()).add(request)
+        if len(self._sending) > MAX_BODIES:
+            for slow in next(iter(self._sending.values())):
+                if slow.transport is not None:
+                    slow.transport.abort()
+        try:
+            yield
+        finally:
+            requests = self._sending[body]
+            requests.discard(request)
+            if not requests:
+                del self._sending[body]
 
 
 async def _send(body: Body, response: web.StreamResponse) -> None:
@@ -59,6 +82,7 @@ async def _send(body: Body, response: web.StreamResponse) -> None:
         view = memoryview(part)
         for start in range(0, len(view), _VIEW):
             await response.write(view[start : start + _VIEW])
+            await asyncio.sleep(0)  # a client that keeps up never makes write wait, and the loop has other work too
 
 
 def _header(request: web.Request, name: str) -> str:

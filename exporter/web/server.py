@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from typing import Final, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.table import Table
@@ -23,7 +25,7 @@ from exporter.web.process import Log, Process
 from exporter.web.rooms import Rooms
 from exporter.web.scrape import Scrape
 
-_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+", re.ASCII)
+_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+", re.ASCII)
 _TAKEN: Final = ("/-", "/api", "/static")
 _LONGEST_LINE: Final = 8_190
 _LARGEST_BODY: Final = 16 * 1024
@@ -106,6 +108,7 @@ class WebServer:
             max_field_size=_LONGEST_LINE,
             shutdown_timeout=_SHUTDOWN_GRACE,
         )
+        logging.getLogger("aiohttp.server").addFilter(_is_no_fault_of_a_client)
         await self._runner.setup()
         factory = self._connections.guard(cast(web.Server, self._runner.server))
         self._server = await asyncio.get_running_loop().create_server(factory, sock=listening)
@@ -132,6 +135,11 @@ class WebServer:
 def _sampled(source: SourceTelemetry, now: float) -> SourceSample:
     figures = source.figures(now)
     return SourceSample(figures.users if figures.oldest_reading is not None else None, figures.achieved_interval)
+
+
+def _is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
+    """Log filter: bytes that are not HTTP are answered with 400, and are no news."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
 
 
 def _check_path(path: str) -> None:
