@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 from aiohttp import web
 
-from exporter.simulator import delivery
+from exporter.simulator import delivery, user_lists
 from exporter.simulator.apps import Credentials
 from exporter.simulator.calls import CallLog
 from exporter.simulator.clock import Clock
@@ -68,6 +68,7 @@ class Simulator:
         Raises:
             OSError: The address cannot be listened on.
         """
+        user_lists.prepare()
         app = web.Application()
         app.add_routes(Control(self).routes())
         app.router.add_route("*", "/{path:.*}", self._answer)
