@@ -47,6 +47,7 @@ class Budget:
         self._credit = dict.fromkeys(_SHARES, 0.0)
         self._timer: asyncio.TimerHandle | None = None
         self._gate = asyncio.Lock()
+        self._at_gate = 0
 
     @property
     def limit(self) -> float:
@@ -99,17 +100,21 @@ class Budget:
         due = min((bidder.due(lane) for bidder in self._waiting() for lane in Lane), default=math.inf)
         if due < math.inf:
             now = self._clock.monotonic()
-            moment = max(due, self.pacer.next_slot(now))
+            moment = max(due, self.pacer.next_slot(now, self._at_gate))
             self._timer = asyncio.get_running_loop().call_later(max(0.0, moment - now), self._grant)
 
     async def gate(self) -> None:
         """Wait, with a connection in hand, until one more request may be written; then count it as written."""
-        async with self._gate:
-            wait = self.pacer.next_write() - self._clock.monotonic()
-            while wait > 0:  # a timer may fire a little early
-                await asyncio.sleep(wait)
+        self._at_gate += 1
+        try:
+            async with self._gate:
                 wait = self.pacer.next_write() - self._clock.monotonic()
-            write = self.pacer.write(self._clock.monotonic())
+                while wait > 0:  # a timer may fire a little early
+                    await asyncio.sleep(wait)
+                    wait = self.pacer.next_write() - self._clock.monotonic()
+                write = self.pacer.write(self._clock.monotonic())
+        finally:
+            self._at_gate -= 1
 
         def correct() -> None:
             write.at = self._clock.monotonic()
@@ -123,7 +128,7 @@ class Budget:
     def _grant(self) -> None:
         self._timer = None
         now = self._clock.monotonic()
-        if self.pacer.next_slot(now) <= now and (choice := self._choose(now)):
+        if self.pacer.next_slot(now, self._at_gate) <= now and (choice := self._choose(now)):
             bidder, lane = choice
             self.pacer.take_slot(now)
             self._bidders[bidder].set_result(lane)

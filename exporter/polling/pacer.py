@@ -12,6 +12,10 @@ When the vendor says that it was too fast, the pace is halved and climbs back::
            │        ┌─ 0.9 × the rejected pace ──┘
            └─┐   ┌──┘  a tenth of the limit every 10 s
              └───┘  half of the rejected pace, at least a tenth of the limit
+
+A pace that is rejected before it has climbed once is part of the same fall, and the rejected pace is the one from which
+the fall began. Otherwise a vendor that turns everything away for a few seconds would be polled at a tenth of its limit
+for the next three quarters of an hour.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from typing import Final
 
 _JITTER: Final = 0.02
 _CATCH_UP: Final = 0.1
+_AHEAD: Final = 0.2
 _STEP: Final = 0.1
 _FLOOR: Final = 0.1
 _FAST_CLIMB: Final = 10.0
@@ -75,10 +80,17 @@ class Pacer:
         self._set_limit(limit)
         self.pace = limit if was_full else min(self.pace, limit)
 
-    def next_slot(self, now: float) -> float:
-        """Monotonic time from which the next call may be prepared; not after ``now`` when a slot is free."""
+    def next_slot(self, now: float, waiting: int = 0) -> float:
+        """
+        Monotonic time from which the next call may be prepared; not after ``now`` when a slot is free.
+
+        Args:
+            waiting: Requests that are prepared and wait to be written. The ring holds slots back for their sake alone:
+                calls that are still waiting for a connection must not cost the others their slots.
+        """
         self._climb(now)
-        return max(self._slot, self._silent_until, self._free_at())
+        behind = self._free_at(waiting) - _AHEAD if waiting else -math.inf
+        return max(self._slot, self._silent_until, behind)
 
     def take_slot(self, now: float) -> None:
         """Use the slot that ``next_slot`` told."""
@@ -105,14 +117,16 @@ class Pacer:
             retry_after: Seconds of silence that it asked for; at most 300 are kept.
 
         Returns:
-            Whether this began an episode: calls sent before the pace was last halved do not halve it again.
+            Whether this began an episode: calls sent before the pace was last halved do not halve it again, and neither
+            do calls of the second after, which the vendor still counts together with those.
         """
         if retry_after:
             self._silent_until = max(self._silent_until, now + min(retry_after, _LONGEST_WAIT))
-        if sent < self._halved_at:
+        if sent < self._halved_at + self._window:
             return False
         self._climb(now)
-        self._rejected_pace = self.pace
+        if self._rejected_pace is None or self._climbed_at > self._halved_at:
+            self._rejected_pace = self.pace
         self.pace = max(self.pace / 2, _FLOOR * self._limit)
         self._halved_at = self._climbed_at = now
         self._slot = max(self._slot, now)
@@ -126,10 +140,12 @@ class Pacer:
         self._limit = limit
         self._burst, self._window = _burst(limit)
 
-    def _free_at(self) -> float:
-        if len(self._writes) < self._burst:
+    def _free_at(self, waiting: int = 0) -> float:
+        """When one more request may be written, after so many others that wait for the same."""
+        rounds, place = divmod(waiting, self._burst)
+        if len(self._writes) < self._burst - place:
             return -math.inf
-        return self._writes[-self._burst].at + self._window
+        return self._writes[place - self._burst].at + (1 + rounds) * self._window
 
     def _climb(self, now: float) -> None:
         while self._rejected_pace is not None:

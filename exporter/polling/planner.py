@@ -7,15 +7,15 @@ retry that comes early and the regular poll that comes anyhow); its *ticket* tel
 count.
 
 A batch takes the rooms longest overdue. Free places go to rooms that are due soonest, so batches are full and n rooms
-never cost more than ⌈n / batch size⌉ calls per interval. Due times are pushed apart by at most 4 % of an interval until
-calls leave at a steady rate.
+never cost more than ⌈n / batch size⌉ calls per interval. Due times are counted from a batch's *phase*: its slot, pushed
+by up to 4 % of an interval away from the batch before, until calls leave at a steady rate.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
 
@@ -53,7 +53,7 @@ class Planner:
         self._tickets: dict[str, int] = {}
         self._suspects: set[str] = set()
         self._issued = 0
-        self._last_due = -math.inf
+        self._last_phase = -math.inf
 
     def __len__(self) -> int:
         return len(self._tickets)
@@ -93,16 +93,21 @@ class Planner:
                 batch.append(self._pop(source))
         return tuple(batch)
 
-    def read(self, rooms: Sequence[str], slot: float) -> None:
-        """These rooms were read by the call of this slot: they are due together, one interval later."""
-        spacing = self.interval / math.ceil(max(1, len(self._tickets) - len(self._suspects)) / self.batch_size)
-        due = slot + self.interval
-        due = max(due, min(self._last_due + spacing * (1 - _SLACK), due + _PUSH * self.interval))
-        self._last_due = max(self._last_due, due)
+    def phase(self, lane: Lane, slot: float) -> float:
+        """The phase of the batch that was just taken in this lane, for this slot."""
+        if lane is not Lane.REGULAR:
+            return slot
+        batches = math.ceil(max(1, len(self._tickets) - len(self._suspects)) / self.batch_size)
+        pushed = self._last_phase + self.interval / batches * (1 - _SLACK)
+        self._last_phase = max(slot, min(pushed, slot + _PUSH * self.interval))
+        return self._last_phase
+
+    def read(self, rooms: Iterable[str], phase: float) -> None:
+        """These rooms were read by the call of this phase: they are due together, one interval later."""
         for room in rooms:
             if room in self._tickets:
                 self._suspects.discard(room)
-                self._put(Lane.REGULAR, room, due, self._ticket(room))
+                self._put(Lane.REGULAR, room, phase + self.interval, self._ticket(room))
 
     def again(self, rooms: Iterable[str], due: float) -> None:
         """These rooms' call never counted: they are due as before."""
@@ -111,15 +116,15 @@ class Planner:
                 lane = Lane.SUSPECT if room in self._suspects else Lane.REGULAR
                 self._put(lane, room, due, self._ticket(room))
 
-    def retry(self, rooms: Iterable[str], slot: float, delay: float, now: float) -> None:
+    def retry(self, rooms: Iterable[str], phase: float, delay: float, now: float) -> None:
         """These rooms' call failed: they are asked again after a delay, and in any case when their poll is due."""
         for room in rooms:
             if room in self._suspects:
                 self._put(Lane.SUSPECT, room, now + delay, self._ticket(room))
             elif room in self._tickets:
                 ticket = self._ticket(room)
-                self._put(Lane.REGULAR, room, slot + self.interval, ticket)
-                if now + delay < slot + self.interval:
+                self._put(Lane.REGULAR, room, phase + self.interval, ticket)
+                if now + delay < phase + self.interval:
                     self._put(Lane.RETRY, room, now + delay, ticket)
 
     def suspect(self, rooms: Iterable[str], due: float) -> None:
@@ -135,11 +140,12 @@ class Planner:
         self.again((room for room in suspects if self._tickets[room] != _BOUND), now)
 
     def change_interval(self, interval: float, now: float) -> None:
-        """Keep to another interval; no room waits longer than that from now on."""
+        """Keep to another interval: rooms that were read are due one new interval after their last phase."""
+        shift = interval - self.interval
         self.interval = interval
-        self._last_due = min(self._last_due, now + interval)
         regular = self._lanes[Lane.REGULAR]
-        regular[:] = [(min(due, now + interval), ticket, room) for due, ticket, room in regular]
+        # What is due already stays due: it may never have been read.
+        regular[:] = [(due + shift if due > now else due, ticket, room) for due, ticket, room in regular]
         heapq.heapify(regular)
 
     def _compact(self) -> None:

@@ -41,11 +41,11 @@ _BUG: Final = Failure(FailureKind.TRANSIENT, "bug", "an error of the exporter it
 
 @dataclass(frozen=True, slots=True)
 class Calling:
-    """One call under way: its rooms, why it left, and its slot in monotonic seconds."""
+    """One call under way: its rooms, its slot in monotonic seconds, and the phase that due times are counted from."""
 
     rooms: tuple[str, ...]
-    lane: Lane
     slot: float
+    phase: float
 
 
 class App:
@@ -165,7 +165,7 @@ class Poller:
         if not rooms:
             return
         self.health.calling()
-        call = asyncio.create_task(self._call(Calling(rooms, lane, now)))
+        call = asyncio.create_task(self._call(Calling(rooms, now, self.planner.phase(lane, now))))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
 
@@ -222,7 +222,7 @@ class Poller:
             return
         now = self._clock.monotonic()
         self.noted.succeeded(now, self._clock.unix())
-        self.planner.read(read, calling.slot)
+        self.planner.read(read, calling.phase)
         for room in read:
             self._attempts.pop(room, None)
             self._refusals.pop(room, None)
@@ -243,7 +243,7 @@ class Poller:
                 self._suspect(room, now)
             else:
                 self.table.fail(room)
-                self.planner.retry((room,), calling.slot, self._backoff((room,)), now)
+                self.planner.retry((room,), calling.phase, self._backoff((room,)), now)
 
     def _failed(self, calling: Calling, failure: Failure) -> None:
         """A call that read no room at all."""
@@ -273,7 +273,7 @@ class Poller:
             # Tried rooms go behind the others, so that no trial hangs on one of them.
             self.planner.again(calling.rooms, now if source_at_fault else calling.slot)
         else:
-            self.planner.retry(calling.rooms, calling.slot, self._backoff(calling.rooms), now)
+            self.planner.retry(calling.rooms, calling.phase, self._backoff(calling.rooms), now)
 
     def _refused(self, calling: Calling, now: float) -> None:
         if len(calling.rooms) > 1:
