@@ -1,8 +1,9 @@
 """
 The bytes of a scrape: the table's lines and the exporter's own metrics, in either format, plain or gzip.
 
-The event loop only copies the columns (a *snapshot*); one worker thread joins and compresses them in slices, so that
-the loop is never held up. Scrapes that arrive while one is being rendered share the next rendering.
+The event loop only takes a *snapshot* of the table, which copies no line. One worker thread joins and compresses it in
+slices, so that the loop is never held up; a plain body is joined slice by slice while it is sent, so that it is never
+whole in memory, however slow a scraper is. Scrapes that arrive while one is being rendered share the next rendering.
 
 A gzip body is one member made of two deflate parts::
 
@@ -18,6 +19,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from time import perf_counter
 from typing import Final
 
@@ -27,6 +29,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from exporter.metrics.catalogue import ROOM_METRICS, Metric
+from exporter.metrics.pages import Page
 from exporter.metrics.table import Table
 from exporter.metrics.telemetry import Telemetry
 
@@ -34,7 +37,7 @@ TEXT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _generate_openmetrics: Callable[..., bytes] = openmetrics.generate_latest
-_SLICE: Final = 2_000
+_PART: Final = 64 * 1024
 _LEVEL: Final = 1
 _RAW_DEFLATE: Final = -15
 _GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
@@ -74,16 +77,18 @@ class Body:
 
     Args:
         length: Bytes of all parts together.
+        parts: Begins them anew.
     """
 
-    __slots__ = ("length", "parts")
+    __slots__ = ("_parts", "length")
 
-    def __init__(self, parts: tuple[bytes, ...]) -> None:
-        self.parts = parts
-        self.length = sum(map(len, parts))
+    def __init__(self, length: int, parts: Callable[[], Iterable[bytes]]) -> None:
+        self.length = length
+        self._parts = parts
 
-
-Snapshot = Sequence[tuple[Metric, list[list[bytes]]]]
+    @property
+    def parts(self) -> Iterable[bytes]:
+        return self._parts()
 
 
 class Exposition:
@@ -123,25 +128,26 @@ class Exposition:
             version = self._table.version()
             kept = self._deflated.get(wanted.openmetrics) if wanted.gzip and not wanted.names else None
             reuse = kept if kept is not None and kept.version == version else None
-            snapshot = () if reuse else self._snapshot(wanted.names)
+            snapshot = () if reuse else self._table.snapshot()
             loop = asyncio.get_running_loop()
             body = await loop.run_in_executor(self._worker, self._render, wanted, version, snapshot, reuse)
             self._telemetry.scrape_durations.observe(perf_counter() - started)
             return body
 
-    def _snapshot(self, names: frozenset[str]) -> Snapshot:
-        return [(metric, self._table.snapshot(metric)) for metric in ROOM_METRICS if not names or metric.name in names]
-
-    def _render(self, wanted: Wanted, version: tuple[int, ...], snapshot: Snapshot, reuse: Deflated | None) -> Body:
+    def _render(
+        self, wanted: Wanted, version: tuple[int, ...], snapshot: Sequence[Page], reuse: Deflated | None
+    ) -> Body:
         own = self._own_metrics(wanted)
         if not wanted.gzip:
-            return Body((*_room_lines(snapshot), own))
-        rooms = reuse or _deflate(_room_lines(snapshot), version)
+            rooms = _RoomLines(snapshot, wanted.names)
+            return Body(rooms.length() + len(own), lambda: chain(rooms.parts(), (own,)))
+        deflated = reuse or _deflate(_RoomLines(snapshot, wanted.names).parts(), version)
         if not wanted.names:
-            self._deflated[wanted.openmetrics] = rooms
+            self._deflated[wanted.openmetrics] = deflated
         rest = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW_DEFLATE)
-        trailer = struct.pack("<LL", isal_zlib.crc32(own, rooms.crc), (rooms.length + len(own)) & 0xFFFFFFFF)
-        return Body((_GZIP_HEADER, rooms.data, rest.compress(own), rest.flush(), trailer))
+        trailer = struct.pack("<LL", isal_zlib.crc32(own, deflated.crc), (deflated.length + len(own)) & 0xFFFFFFFF)
+        parts = (_GZIP_HEADER, deflated.data, rest.compress(own), rest.flush(), trailer)
+        return Body(sum(map(len, parts)), lambda: parts)
 
     def _own_metrics(self, wanted: Wanted) -> bytes:
         registry: Collector = self._telemetry.registry
@@ -163,17 +169,35 @@ def _deflate(parts: Iterable[bytes], version: tuple[int, ...]) -> Deflated:
     return Deflated(version, b"".join(data), crc, length)
 
 
-def _room_lines(snapshot: Snapshot) -> Iterator[bytes]:
-    for metric, columns in snapshot:
-        headed = False
-        for column in columns:
-            for start in range(0, len(column), _SLICE):
-                lines = b"".join(column[start : start + _SLICE])
-                if lines and not headed:
-                    yield _header(metric)
-                    headed = True
-                if lines:
-                    yield lines
+class _RoomLines:
+    """The families of a snapshot that are wanted, each with its header if any room has a line of it."""
+
+    def __init__(self, snapshot: Sequence[Page], names: frozenset[str]) -> None:
+        self._snapshot = snapshot
+        self._families = [
+            (column, _header(metric))
+            for column, metric in enumerate(ROOM_METRICS)
+            if (not names or metric.name in names) and any(page.lengths[column] for page in snapshot)
+        ]
+
+    def length(self) -> int:
+        return sum(
+            len(header) + sum(page.lengths[column] for page in self._snapshot) for column, header in self._families
+        )
+
+    def parts(self) -> Iterator[bytes]:
+        """The lines, a page at a time; small pages are put together."""
+        part: list[bytes] = []
+        size = 0
+        for column, header in self._families:
+            part.append(header)
+            for page in self._snapshot:
+                part += page.columns[column]
+                size += page.lengths[column]
+                if size >= _PART:
+                    yield b"".join(part)
+                    part, size = [], 0
+        yield b"".join(part)
 
 
 def _header(metric: Metric) -> bytes:

@@ -8,9 +8,9 @@ all of them::
     0     b'rtc_room_users{...} 12\n'       b'rtc_room_exists{...} 1\n'
     1     b''                                b''               (nothing known of this room)
 
-A new reading replaces the value at the end of its lines and nothing else, so a scrape is a copy of the columns. Rows of
-rooms that went away are reused. Ages are monotonic: a source's readings are kept in order of arrival, so that the
-expired ones stand in front, and every snapshot drops these first.
+A new reading replaces the value at the end of its lines and nothing else, so a scrape is a copy of the columns, which
+``pages`` shares with its snapshots. Rows of rooms that went away are reused. Ages are monotonic: a source's readings
+are kept in order of arrival, so that the expired ones stand in front, and every snapshot drops these first.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
+from exporter.metrics.pages import ABSENT, ROWS, Page, Pages
 from exporter.model import Reading, Room
 
 
@@ -80,10 +82,8 @@ _VALUES: Final = (
     catalogue.ROOM_EXISTS,
     catalogue.ROOM_READING_TIMESTAMP,
 )
-_COLUMNS: Final = {metric: index for index, metric in enumerate(catalogue.ROOM_METRICS)}
-_INFO: Final = _COLUMNS[catalogue.ROOM_INFO]
-_THRESHOLD: Final = _COLUMNS[catalogue.ROOM_USERS_THRESHOLD]
-_ABSENT: Final = b""
+_INFO: Final = catalogue.ROOM_METRICS.index(catalogue.ROOM_INFO)
+_THRESHOLD: Final = catalogue.ROOM_METRICS.index(catalogue.ROOM_USERS_THRESHOLD)
 
 
 class SourceTable:
@@ -104,7 +104,7 @@ class SourceTable:
         self._rooms: dict[str, Room] = {}
         self._rows: dict[str, int] = {}
         self._free: list[int] = []
-        self._columns: tuple[list[bytes], ...] = tuple([] for _ in _COLUMNS)
+        self._pages = Pages(len(catalogue.ROOM_METRICS))
         self._flags = bytearray()
         self._users = array("q")
         self._unix = array("d")
@@ -148,23 +148,23 @@ class SourceTable:
             return None
         previous = self._arrived.pop(room_id, None)
         self._arrived[room_id] = arrival.monotonic
-        exists = None if reading.exists is None else int(reading.exists)
         values = (
-            reading.users,
-            reading.admin_users,
-            reading.invisible_users,
-            exists,
-            f"{arrival.unix:.3f}",
+            _count(reading.users),
+            _count(reading.admin_users),
+            _count(reading.invisible_users),
+            _count(reading.exists),
+            _timestamp(arrival.unix),
         )
-        for metric, column, value in zip(_VALUES, self._columns, values, strict=False):
-            line = column[row]
+        page, place = self._pages.page(row), row % ROWS
+        for column, value in enumerate(values):
+            line = page.columns[column][place]
             if value is None:
                 if line:
-                    column[row] = _ABSENT
-            elif line:
-                column[row] = b"%b %b\n" % (line[: line.rindex(b" ")], str(value).encode())
-            else:
-                column[row] = self._line(metric, room_id, value)
+                    page.put(column, place, ABSENT)
+            elif not line:
+                page.put(column, place, self._line(_VALUES[column], room_id, value))
+            elif not line.endswith(value):
+                page.put(column, place, line[: line.rindex(b" ")] + value)
         self.users += reading.users - self._users[row]
         self._users[row] = reading.users
         self._unix[row] = arrival.unix
@@ -220,7 +220,7 @@ class SourceTable:
     def values(self, room_id: str) -> dict[Metric, float]:
         """What a scrape says of one watched room now."""
         row = self._rows[room_id]
-        lines = [(metric, column[row]) for metric, column in zip(_VALUES, self._columns, strict=False)]
+        lines = [(metric, self._pages.line(row, column)) for column, metric in enumerate(_VALUES)]
         return {metric: float(line[line.rindex(b" ") :]) for metric, line in lines if line}
 
     def oldest_reading(self) -> float | None:
@@ -229,9 +229,9 @@ class SourceTable:
             return self._unix[self._rows[room_id]]
         return None
 
-    def column(self, metric: Metric) -> list[bytes]:
-        """A copy of one family's lines, ``b""`` where a room has none."""
-        return self._columns[_COLUMNS[metric]].copy()
+    def snapshot(self) -> list[Page]:
+        """Every line as it is now, a column per family of ``ROOM_METRICS``; later readings do not change it."""
+        return self._pages.snapshot()
 
     def _put(self, room: Room) -> None:
         row = self._rows.get(room.id)
@@ -239,36 +239,37 @@ class SourceTable:
             row = self._rows[room.id] = self._free.pop() if self._free else self._grow()
             self.states[RoomState.UNKNOWN] += 1
         own = "".join(f',{name}="{escape_label(value)}"' for name, value in room.labels)
-        self._columns[_INFO][row] = self._line(catalogue.ROOM_INFO, room.id, 1, own)
+        self._pages.put(row, _INFO, self._line(catalogue.ROOM_INFO, room.id, b" 1\n", own))
         thresholds = {"warning": room.thresholds.warning, "critical": room.thresholds.critical}
-        self._columns[_THRESHOLD][row] = b"".join(
-            self._line(catalogue.ROOM_USERS_THRESHOLD, room.id, value, f',severity="{severity}"')
+        lines = [
+            self._line(catalogue.ROOM_USERS_THRESHOLD, room.id, b" %d\n" % value, f',severity="{severity}"')
             for severity, value in thresholds.items()
             if value is not None
-        )
+        ]
+        self._pages.put(row, _THRESHOLD, b"".join(lines))
 
     def _grow(self) -> int:
-        for column in self._columns:
-            column.append(_ABSENT)
+        row = len(self._flags)
+        self._pages.grow(row)
         self._flags.append(0)
         self._users.append(0)
         self._unix.append(0.0)
-        return len(self._flags) - 1
+        return row
 
     def _remove(self, room_id: str) -> None:
         self._withdraw(room_id)
         row = self._rows.pop(room_id)
         self.states[_STATES[self._flags[row]]] -= 1
         self._flags[row] = 0
-        for column in self._columns:
-            column[row] = _ABSENT
+        for column in (_INFO, _THRESHOLD):
+            self._pages.put(row, column, ABSENT)
         self._free.append(row)
 
     def _withdraw(self, room_id: str) -> None:
         row = self._rows[room_id]
         self._arrived.pop(room_id, None)
-        for column, _ in zip(self._columns, _VALUES, strict=False):
-            column[row] = _ABSENT
+        for column in range(len(_VALUES)):
+            self._pages.put(row, column, ABSENT)
         self.users -= self._users[row]
         self._users[row] = 0
         self._set_flags(row, self._flags[row] & (_FAILED | _REFUSED))
@@ -285,8 +286,8 @@ class SourceTable:
             self.states[_STATES[flags]] += 1
             self._flags[row] = flags
 
-    def _line(self, metric: Metric, room_id: str, value: object, more: str = "") -> bytes:
-        return f'{metric.name}{{{self._labels},room="{escape_label(room_id)}"{more}}} {value}\n'.encode()
+    def _line(self, metric: Metric, room_id: str, value: bytes, more: str = "") -> bytes:
+        return f'{metric.name}{{{self._labels},room="{escape_label(room_id)}"{more}}}'.encode() + value
 
 
 class Table:
@@ -322,11 +323,22 @@ class Table:
         """Differs from the one before whenever a line may have changed."""
         return (self._generation, *(source.version for source in self._sources.values()))
 
-    def snapshot(self, metric: Metric) -> list[list[bytes]]:
-        """One family's lines as they are now, a list per source; later readings do not change it."""
-        return [source.column(metric) for source in self._sources.values()]
+    def snapshot(self) -> list[Page]:
+        """Every source's lines as they are now; later readings do not change it."""
+        return [page for source in self._sources.values() for page in source.snapshot()]
 
 
 def escape_label(value: str) -> str:
     """A label value as both exposition formats write it between double quotes."""
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def _count(value: int | None) -> bytes | None:
+    """What stands behind the labels: a space, the number and the end of the line."""
+    return None if value is None else b" %d\n" % value
+
+
+@lru_cache(maxsize=1)
+def _timestamp(unix: float) -> bytes:
+    """The same for the rooms of one reply, which arrived together."""
+    return b" %.3f\n" % unix

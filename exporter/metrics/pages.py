@@ -1,0 +1,77 @@
+"""
+The sample lines of one source, a column per family, in pages that snapshots share.
+
+A snapshot is a list of pages and copies no line. It keeps its pages as they are: the first write to a page after a
+snapshot goes to a copy of that page. So the event loop never copies more than one page at a time, however many rooms
+there are.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+ROWS: Final = 2_000
+"""Rows of a page."""
+
+ABSENT: Final = b""
+"""What stands in a column where a room has no line."""
+
+
+class Page:
+    """
+    Some rows of every column.
+
+    Args:
+        lengths: Bytes of each column's lines together.
+    """
+
+    __slots__ = ("columns", "lengths")
+
+    def __init__(self, columns: tuple[list[bytes], ...], lengths: list[int]) -> None:
+        self.columns = columns
+        self.lengths = lengths
+
+    def put(self, column: int, place: int, line: bytes) -> None:
+        """Replace one line, or take it away with ``ABSENT``."""
+        lines = self.columns[column]
+        self.lengths[column] += len(line) - len(lines[place])
+        lines[place] = line
+
+    def copy(self) -> Page:
+        return Page(tuple([lines.copy() for lines in self.columns]), self.lengths.copy())
+
+
+class Pages:
+    """The rows of one source, in so many columns."""
+
+    def __init__(self, columns: int) -> None:
+        self._columns = columns
+        self._pages: list[Page] = []
+        self._unshared: set[int] = set()
+
+    def grow(self, row: int) -> None:
+        """Make room for a row, the next one."""
+        if row % ROWS == 0:
+            self._unshared.add(len(self._pages))
+            self._pages.append(Page(tuple([] for _ in range(self._columns)), [0] * self._columns))
+        for lines in self.page(row).columns:
+            lines.append(ABSENT)
+
+    def line(self, row: int, column: int) -> bytes:
+        return self._pages[row // ROWS].columns[column][row % ROWS]
+
+    def put(self, row: int, column: int, line: bytes) -> None:
+        self.page(row).put(column, row % ROWS, line)
+
+    def page(self, row: int) -> Page:
+        """The page of a row, to be written to at ``row % ROWS``; no snapshot sees it."""
+        number = row // ROWS
+        if number not in self._unshared:
+            self._pages[number] = self._pages[number].copy()
+            self._unshared.add(number)
+        return self._pages[number]
+
+    def snapshot(self) -> list[Page]:
+        """All lines as they are now; later writes do not change it."""
+        self._unshared.clear()
+        return self._pages.copy()
