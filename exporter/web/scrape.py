@@ -27,7 +27,7 @@ class Scrape:
     def __init__(self, exposition: Exposition) -> None:
         self._exposition = exposition
         self._running = 0
-        self._sending: dict[Body, set[web.Request]] = {}
+        self._sending: dict[Body, list[web.Request]] = {}
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         if self._running >= MAX_SCRAPES:
@@ -62,7 +62,7 @@ class Scrape:
     @contextmanager
     def _kept(self, body: Body, request: web.Request) -> Iterator[None]:
         """Bound the memory that slow scrapers hold: each may be fetching a body of its own."""
-        self._sending.setdefault(body, set()).add(request)
+        self._sending.setdefault(body, []).append(request)
         if len(self._sending) > MAX_BODIES:
             for slow in next(iter(self._sending.values())):
                 if slow.transport is not None:
@@ -71,7 +71,7 @@ class Scrape:
             yield
         finally:
             requests = self._sending[body]
-            requests.discard(request)
+            requests.remove(request)
             if not requests:
                 del self._sending[body]
 
