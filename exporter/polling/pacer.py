@@ -6,6 +6,10 @@ most 100 ms after a stall, so none is wasted. Behind them stands a ring of the l
 1.02 s after the N-th last one did, however late the slots before it came to be used. The 20 ms are for the jitter with
 which requests reach the vendor.
 
+A new pacer is silent for 1.02 s, since another process may have called in that second, and gives every other slot in
+the second after: connections are being made and caches filled then, and a request that is held up on the way is counted
+by the vendor in the second after its own.
+
 When the vendor says that it was too fast, the pace is halved and climbs back::
 
     limit ─┐                       ┌─ one step per 5 min ─
@@ -55,13 +59,13 @@ class Pacer:
 
     Args:
         limit: Calls per second; below 1, one call in 1 / limit seconds.
-        now: Monotonic seconds. A new pacer is silent for its first 1.02 s, since another process may have called in
-            that second.
+        now: Monotonic seconds.
     """
 
     def __init__(self, limit: float, now: float) -> None:
         self.calls = 0
         self._silent_until = now + 1 + _JITTER
+        self._warm_at = self._silent_until + 1.0
         self._writes: deque[Write] = deque()
         self._slot = 0.0
         self._rejected_pace: float | None = None
@@ -94,7 +98,8 @@ class Pacer:
 
     def take_slot(self, now: float) -> None:
         """Use the slot that ``next_slot`` told."""
-        self._slot = max(self._slot, now - _CATCH_UP) + self._window / self._burst * self._limit / self.pace
+        pace = self.pace if now >= self._warm_at else self.pace / 2
+        self._slot = max(self._slot, now - _CATCH_UP) + self._window / self._burst * self._limit / pace
 
     def next_write(self) -> float:
         """Monotonic time from which one more request may be written to the wire."""
