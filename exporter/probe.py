@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from exporter.config import SourceConfig
+from exporter.config.tree import has_control_character
 from exporter.model import Failure, Reading, Reply, Request, Stamp
 from exporter.polling.caller import Caller, Exchange
 from exporter.polling.clock import Clock
@@ -52,7 +53,7 @@ async def probe(config: SourceConfig, room: str, show: Callable[[str], None]) ->
 
 def _check(config: SourceConfig, room: str) -> None:
     longest = config.codec.room_ids.max_bytes
-    if not room or len(room.encode(errors="replace")) > longest or _UNPRINTABLE.search(room):
+    if not room or has_control_character(room) or len(room.encode()) > longest:
         raise ProbeError(f"ROOM: found {room!r}; accepted: 1 to {longest} bytes without control characters")
 
 

@@ -1,0 +1,362 @@
+"""
+The command line: what it accepts, prints and exits with.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+from typer.testing import CliRunner
+
+from exporter import __version__
+from exporter.cli import app, metrics_table
+from exporter.metrics.catalogue import CATALOGUE
+from exporter.simulator import DEFAULT_APPS
+from tests.command import ask, command
+
+SECRET = "0123456789abcdef0123456789abcdef"
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group, since there are several
+FLAGS = [
+    (name, parameter)
+    for name, each in COMMANDS.items()
+    for parameter in each.params
+    if parameter.param_type_name == "option"
+]
+
+
+def invoke(*arguments, env=None):
+    """
+    Run the command within this process.
+    """
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env=env)
+
+
+def source(rooms, name="live", api="zego_rtc", **keys):
+    """
+    A source of the config.
+
+    Args:
+        rooms: How many.
+    """
+    credentials: dict[str, dict[str, object]] = {
+        "zego_rtc": {"app_id": 1234567890, "server_secret": SECRET},
+        "volcengine_rtc": {"app_id": "661e", "access_key_id": "AKLTexample", "secret_access_key": SECRET},
+    }
+    return {"name": name, "api": api, **credentials[api], "rooms": [f"room-{i}" for i in range(rooms)], **keys}
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    """
+    Writes sources into a config file; returns its path.
+    """
+
+    def write(*sources):
+        path: Path = tmp_path / "exporter.yml"
+        path.write_text(yaml.safe_dump({"sources": sources}), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def taken_port():
+    """
+    A port of 127.0.0.1 that somebody else listens on.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fly"], "No such command 'fly'"),
+        (["run"], "'--config.file' (env var: 'RTC_EXPORTER_CONFIG_FILE')"),
+        (["check"], "'--config.file' (env var: 'RTC_EXPORTER_CONFIG_FILE')"),
+        (["probe", "live", "lobby"], "'--config.file' (env var: 'RTC_EXPORTER_CONFIG_FILE')"),
+        (["probe", "--config.file=x.yml", "live"], "ROOM"),
+        (["run", "--config.file=x.yml", "--fast"], "--fast"),
+        (["run", "--config.file=x.yml", "--log.level=loud"], "'debug', 'info', 'warning', 'error'"),
+        (["demo", "--log.format=xml"], "'logfmt', 'json', 'console'"),
+        (["simulate", "--seed=luck"], "'--seed'"),
+        (["metrics", "rtc_room_users"], "rtc_room_users"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_is_accepted(arguments, said):
+    """
+    A flag or an argument that is missing, unknown or wrong is named, with its environment twin or its choices.
+    """
+    result = invoke(*arguments)
+
+    assert 2 == result.exit_code
+    assert said in " ".join(result.stderr.split())
+
+
+def test_help_says_what_each_command_does_in_a_whole_line():
+    """
+    A newcomer reads sentences, not their first halves.
+    """
+    result = invoke("--help")
+
+    listed = re.findall(r"^  ([a-z]+)  +(\S.*)$", result.stdout.partition("Commands:")[2], re.MULTILINE)
+    assert 0 == result.exit_code
+    assert [*COMMANDS] == [name for name, _ in listed]
+    assert [] == [words for _, words in listed if not words.endswith(".") or words.endswith("...")]
+
+
+def test_it_tells_its_version():
+    """
+    `--version` is what a bug report asks for.
+    """
+    result = invoke("--version")
+
+    assert (0, True) == (result.exit_code, result.stdout.startswith(f"rtc-room-exporter {__version__} (Python 3."))
+
+
+@pytest.mark.parametrize(("name", "flag"), FLAGS, ids=[f"{name} {flag.opts[0]}" for name, flag in FLAGS])
+def test_every_flag_has_its_environment_twin(name, flag):
+    """
+    --web.listen-address is RTC_EXPORTER_WEB_LISTEN_ADDRESS, and so for all of them.
+    """
+    twin = "RTC_EXPORTER_" + re.sub(r"[.-]", "_", flag.opts[0].removeprefix("--")).upper()
+
+    assert twin == flag.envvar
+
+
+def test_a_flag_wins_over_its_environment_twin(config_file):
+    """
+    The environment is the default, the command line the last word.
+    """
+    good = config_file(source(1))
+
+    assert 0 == invoke("check", env={"RTC_EXPORTER_CONFIG_FILE": str(good)}).exit_code
+    assert 0 == invoke("check", f"--config.file={good}", env={"RTC_EXPORTER_CONFIG_FILE": "nowhere.yml"}).exit_code
+    assert 1 == invoke("check", "--config.file=nowhere.yml", env={"RTC_EXPORTER_CONFIG_FILE": str(good)}).exit_code
+
+
+def test_the_catalogue_is_printed_whole():
+    """
+    `metrics` lists every metric once, in the catalogue's order, as a table that Markdown understands.
+    """
+    result = invoke("metrics")
+
+    assert (0, metrics_table() + "\n") == (result.exit_code, result.stdout)
+    assert [metric.name for metric in CATALOGUE] == re.findall(r"^\| `(\w+)` \|", result.stdout, re.MULTILINE)
+    assert {4} == {line.replace(r"\|", "").count("|") - 1 for line in result.stdout.splitlines()}
+
+
+def test_check_shows_what_rooms_need_and_what_the_budget_allows(config_file):
+    """
+    950 rooms, ten a call, every ten seconds: 9.5 calls a second of 10.
+    """
+    path = config_file(source(950))
+
+    result = invoke("check", f"--config.file={path}")
+
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert [
+        "budget zego_rtc:1234567890: fits; 9.50 calls/s needed, 10 calls/s allowed",
+        "  source live (zego_rtc): 950 rooms, 95 calls per interval of 10s, can keep 10.0s",
+        f"{path}: valid, and its rooms fit their budgets",
+    ] == result.stdout.splitlines()
+
+
+def test_check_lets_rooms_pass_that_are_late_by_five_percent(config_file):
+    """
+    1,020 rooms are read every 10.4 s: nobody minds, and the exit code is 0.
+    """
+    result = invoke("check", f"--config.file={config_file(source(1020))}")
+
+    assert 0 == result.exit_code
+    assert "fits; 10.20 calls/s needed, 10 calls/s allowed" in result.stdout
+    assert "1020 rooms, 102 calls per interval of 10s, can keep 10.4s\n" in result.stdout
+
+
+def test_check_exits_with_3_when_rooms_do_not_fit(config_file):
+    """
+    1,500 rooms are read every 15.3 s; the budget is named, and what could be done about it.
+    """
+    result = invoke("check", f"--config.file={config_file(source(1500))}")
+
+    assert (3, "rooms do not fit: zego_rtc:1234567890\n") == (result.exit_code, result.stderr)
+    budget, live = result.stdout.splitlines()
+    assert "budget zego_rtc:1234567890: DOES NOT FIT; 15.00 calls/s needed, 10 calls/s allowed" == budget
+    assert "  source live (zego_rtc): 1500 rooms, 150 calls per interval of 10s, can keep 15.3s" in live
+    assert live.endswith(" (too slow: fewer rooms, a longer interval or a higher limit)")
+
+
+def test_check_adds_up_the_sources_of_a_budget(config_file):
+    """
+    Volcengine counts calls per account, so two apps share 40 a second and are late in the same measure.
+    """
+    first = source(300, "first", "volcengine_rtc")
+    second = source(300, "second", "volcengine_rtc", interval="20s")
+
+    result = invoke("check", f"--config.file={config_file(first, second)}")
+
+    assert (3, "rooms do not fit: volcengine_rtc\n") == (result.exit_code, result.stderr)
+    assert "budget volcengine_rtc: DOES NOT FIT; 45.00 calls/s needed, 40 calls/s allowed\n" in result.stdout
+    assert "source first (volcengine_rtc): 300 rooms, 300 calls per interval of 10s, can keep 11.5s" in result.stdout
+    assert "source second (volcengine_rtc): 300 rooms, 300 calls per interval of 20s, can keep 22.9s" in result.stdout
+
+
+def test_check_exits_with_1_and_every_problem_of_a_bad_config(config_file):
+    """
+    What is wrong stands on standard error, with file and line; nothing is said of budgets.
+    """
+    path = config_file({**source(1), "intervall": "10s"}, source(1))
+
+    result = invoke("check", f"--config.file={path}")
+
+    assert (1, "") == (result.exit_code, result.stdout)
+    assert f"{path}:4: sources[0].intervall: found an unknown key (did you mean interval?)" in result.stderr
+    assert "sources[1].name: found 'live' again" in result.stderr
+    assert SECRET not in result.output
+
+
+def test_check_says_when_there_is_no_config(tmp_path):
+    """
+    A path with a typo is an error in words, not a traceback.
+    """
+    result = invoke("check", f"--config.file={tmp_path}/exporter.yml")
+
+    assert (1, "") == (result.exit_code, result.stdout)
+    assert f"{tmp_path}/exporter.yml: found no such file or directory" in result.stderr
+
+
+def test_check_counts_the_rooms_of_rooms_files(config_file, tmp_path):
+    """
+    Rooms of files count like those of the config; odd ids in them are worth a warning.
+    """
+    (tmp_path / "more.txt").write_text("stage\nmain hall\n", encoding="utf-8")
+
+    result = invoke("check", f"--config.file={config_file(source(1, rooms_files=['*.txt']))}")
+
+    assert 0 == result.exit_code
+    assert "3 rooms, 1 call per interval" in result.stdout
+    assert f"warning: {tmp_path}/more.txt: 1 of 2 room ids hold undocumented characters ('main hall')" in result.stderr
+
+
+def test_check_names_rooms_files_that_are_not_there(config_file, tmp_path):
+    """
+    A pattern without a file is no error, as files may come later, but most likely a typo.
+    """
+    result = invoke("check", f"--config.file={config_file(source(1, rooms_files=['roms/*.yml']))}")
+
+    assert 0 == result.exit_code
+    assert f"warning: source live: no file matches {tmp_path}/roms/*.yml\n" == result.stderr
+
+
+def test_check_exits_with_1_when_a_rooms_file_is_broken(config_file, tmp_path):
+    """
+    The exporter would run on without the file's rooms; whoever checks a config wants to know that.
+    """
+    (tmp_path / "more.txt").write_text("room-0\n", encoding="utf-8")
+
+    result = invoke("check", f"--config.file={config_file(source(1, rooms_files=['more.txt']))}")
+
+    assert 1 == result.exit_code
+    assert f"{tmp_path}/more.txt:1: found 'room-0', which the config lists already" in result.stderr
+
+
+def test_run_is_configured_by_its_environment_alone(config_file):
+    """
+    In a container every flag may come as a variable; SIGTERM ends it with exit code 0.
+    """
+    env = {
+        "RTC_EXPORTER_CONFIG_FILE": str(config_file(source(1, base_url="http://127.0.0.1:1"))),
+        "RTC_EXPORTER_WEB_LISTEN_ADDRESS": "127.0.0.1:0",
+        "RTC_EXPORTER_WEB_TELEMETRY_PATH": "/numbers",
+        "RTC_EXPORTER_WEB_ENABLE_LIFECYCLE": "true",
+        "RTC_EXPORTER_LOG_LEVEL": "info",
+        "RTC_EXPORTER_LOG_FORMAT": "json",
+    }
+    with command("run", env=env) as exporter:
+        url = exporter.until(r'"listening": "([^"]+)"')[1]
+        started = json.loads(exporter.printed.splitlines()[-1])
+        metrics, reload = ask(f"{url}/numbers"), ask(f"{url}/-/reload", "POST")
+        code = exporter.end()
+
+    assert {"event": "started", "level": "info", "sources": 1, "version": __version__}.items() <= started.items()
+    assert (200, True) == (metrics[0], "rtc_exporter_build_info" in metrics[1])
+    assert (200, "OK\n") == reload
+    assert 0 == code
+    assert '"event": "stopped"' in exporter.printed.splitlines()[-1]
+
+
+def test_run_refuses_a_reload_over_http_unless_it_is_allowed(config_file):
+    """
+    Whoever reaches the port may read, no more; Ctrl+C ends it with exit code 0.
+    """
+    path = config_file(source(1, base_url="http://127.0.0.1:1"))
+    with command("run", f"--config.file={path}", "--web.listen-address=127.0.0.1:0") as exporter:
+        url = exporter.until(r"event=started .*listening=(\S+)")[1]
+        status, text = ask(f"{url}/-/reload", "POST")
+        code = exporter.end(signal.SIGINT)
+
+    assert (403, True, 0) == (status, "--web.enable-lifecycle" in text, code)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--web.listen-address=nowhere"], "the listen address 'nowhere' is not valid; accepted: HOST:PORT"),
+        (["--web.telemetry-path=metrics"], "the telemetry path 'metrics' cannot be served; accepted: a path such as"),
+    ],
+)
+def test_run_exits_with_1_when_it_cannot_serve(config_file, flags, said):
+    """
+    The reason is one line, and no poller was started for nothing.
+    """
+    with command("run", f"--config.file={config_file(source(1))}", *flags) as exporter:
+        code = exporter.wait()
+
+    assert (1, 1) == (code, len(exporter.printed.splitlines()))
+    assert exporter.printed.startswith(said)
+
+
+@pytest.mark.parametrize("name", ["run", "simulate"])
+def test_a_port_that_is_taken_is_named(config_file, taken_port, name):
+    """
+    Two exporters on one machine is a usual mistake: exit code 1, and a line without an errno.
+    """
+    config = [f"--config.file={config_file(source(1))}"] if name == "run" else []
+    with command(name, *config, f"--web.listen-address=127.0.0.1:{taken_port}") as running:
+        code = running.wait()
+
+    assert 1 == code
+    assert str(taken_port) in running.printed
+    assert "address already in use" in running.printed.lower()
+    assert "Errno" not in running.printed
+
+
+def test_run_refuses_a_bad_config(config_file):
+    """
+    The process does not start on half a config; exit code 1.
+    """
+    with command("run", f"--config.file={config_file(source(1, interval='often'))}") as exporter:
+        code = exporter.wait()
+
+    assert 1 == code
+    assert "sources[0].interval: found 'often'; accepted: a duration such as 500ms, 10s or 1m30s" in exporter.printed
+
+
+def test_the_simulator_runs_alone():
+    """
+    It prints where it listens and where its credentials are, and SIGTERM ends it with exit code 0.
+    """
+    with command("simulate", "--web.listen-address=127.0.0.1:0", "--seed=7") as simulator:
+        url = simulator.until(r"their truth and credentials: (\S+)")[1]
+        status, text = ask(url)
+        code = simulator.end()
+
+    assert (200, 0) == (status, code)
+    assert DEFAULT_APPS.zego[0].server_secret == json.loads(text)["credentials"]["zego"][0]["server_secret"]
