@@ -19,9 +19,9 @@ LARGEST_SECRET: Final = 65_536
 
 # Somebody will write the secret itself where the name of its variable or file belongs. Such a name is not shown.
 _VARIABLE_NAME: Final = re.compile(
-    r"[A-Z][A-Z0-9]{0,19}|[A-Za-z][A-Za-z0-9]{0,19}(?:_[A-Za-z0-9]{1,19}){1,8}", re.ASCII
+    r"[A-Z][A-Z0-9]{0,23}|[A-Za-z][A-Za-z0-9]{0,19}(?:_[A-Za-z0-9]{1,19}){1,8}", re.ASCII
 )
-_FILE_NAME: Final = re.compile(r"(?:[~.]{0,2}/)?(?:[\w .@-]{1,40}/)*[\w .@-]{1,40}")
+_FILE_NAME: Final = re.compile(r"(?:[~.]{0,2}/)?(?:[\w .:@~-]{1,40}/)*[\w .:@~-]{1,40}")
 _PATH_MARK: Final = re.compile(r"[~.]{0,2}/|.*\.\w{1,8}$|.*/")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from exporter.config.credentials import read_secret
 from exporter.config.errors import Problems, describe
 from exporter.config.tree import Place, has_control_character
 from exporter.config.urls import read_base_url, read_proxy
-from exporter.vendors.source import DURATION_ACCEPTED, Source
+from exporter.vendors.source import DURATION_ACCEPTED, Source, parse_duration
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -103,6 +104,8 @@ class _Keys:
                 self._refine(name, _read_text)
                 if info.annotation is bool:
                     self._refine(name, _read_boolean)
+        for name, (shortest, longest, words) in DURATION_BOUNDS.items():
+            self._refine(name, partial(_read_duration, shortest, longest, words))
         self._refine("base_url", lambda url: read_base_url(url, allow_http=self._values.get("allow_http", False)))
         self._refine("proxy", read_proxy)
         self._refine("ca_file", lambda name: _read_ca_file(self._around.folder / name))
@@ -124,10 +127,6 @@ class _Keys:
             for detail in error.errors(include_url=False, include_input=False):
                 self._note(detail)
             return None
-        for name, (shortest, longest, words) in DURATION_BOUNDS.items():
-            seconds = getattr(source, name)
-            if name in self._values and not shortest <= seconds <= longest:
-                self._spoil(name, f"{DURATION_ACCEPTED}, {words}")
         return None if self._spoilt else source
 
     def _note(self, detail: ErrorDetails) -> None:
@@ -135,10 +134,7 @@ class _Keys:
         if not name:
             self._around.problems.add(self._place, "keys that do not go together", _accepted(detail))
         elif name not in self._spoilt:
-            accepted = _accepted(detail)
-            if name in DURATION_BOUNDS:
-                accepted = f"{DURATION_ACCEPTED}, {DURATION_BOUNDS[name][2]}"
-            self._spoil(name, accepted)
+            self._spoil(name, _accepted(detail))
 
     def _spoil(self, name: str, accepted: str) -> None:
         self._spoilt.add(name)
@@ -165,6 +161,16 @@ def _read_boolean(text: str) -> bool:
     if text not in _BOOLEANS:
         raise ValueError("true, false")
     return _BOOLEANS[text]
+
+
+def _read_duration(shortest: float, longest: float, words: str, text: str) -> float:
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        seconds = 0.0
+    if not shortest <= seconds <= longest:
+        raise ValueError(f"{DURATION_ACCEPTED}, {words}")
+    return seconds
 
 
 def _read_ca_file(path: Path) -> str:

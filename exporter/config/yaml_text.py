@@ -202,7 +202,7 @@ class _Composer:
         shape = self._shape(keys)
         if shape is None:
             shape, values, lines = self._sort_out(keys, values, lines)
-        one_line = not lines or lines[0] == lines[-1] == done.line
+        one_line = lines.count(done.line) == len(lines)
         self._end(done, Map(shape, tuple(values), done.line, None if one_line else lines))
 
     def _shape(self, keys: tuple[Value, ...]) -> tuple[str, ...] | None:

@@ -157,6 +157,18 @@ def test_booleans_of_yaml_1_2(word):
     assert "zego_rtc:1234567890:test" == source(f"is_test: {word}").budget
 
 
+def test_a_source_tells_all_its_problems_at_once():
+    """
+    Whoever notices them: the model, the bounds of durations, the address, the secret, the rooms.
+    """
+    extra = "timeout: 10m\nbase_url: ftp://x\nthresholds: {warning: -1}\nrooms: ['']\nrooms_files: [x]\nfoo: bar"
+    with pytest.raises(ConfigError) as refused:
+        config(text(extra).replace("1234567890", "live").replace(SECRET, '""'))
+
+    keys = ("app_id", "server_secret", "timeout", "base_url", "thresholds.warning", "rooms[0]", "rooms_files[0]", "foo")
+    assert [f"sources[0].{key}" for key in keys] == [problem.split(": ")[1] for problem in refused.value.problems]
+
+
 def test_paths_begin_in_the_folder_of_the_config(tmp_path, monkeypatch):
     """
     Not in the folder in which the exporter was started.
