@@ -40,11 +40,13 @@ async def everything_published(exporter: ExporterProcess, rooms: int, within: fl
     Wait until so many rooms are published; returns the seconds that it took.
     """
     started = time.monotonic()
-    while time.monotonic() - started < within:
-        if len(await exporter.rooms()) == rooms:
-            return time.monotonic() - started
-        await asyncio.sleep(0.2)
-    raise AssertionError(f"{len(await exporter.rooms())} of {rooms} rooms after {within} s: {exporter.log}")
+    while (took := time.monotonic() - started) < within:
+        # Counted, not parsed: whoever keeps a core busy here delays the calls that are being timed.
+        published = (await exporter.text("/metrics"))[1].count("\nrtc_room_users{")
+        if published == rooms:
+            return took
+        await asyncio.sleep(0.3)
+    raise AssertionError(f"{published} of {rooms} rooms after {within} s: {exporter.log}")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ async def test_rooms_come_and_go_by_reload_and_by_file(tmp_path: Path):
             assert 15 == len(parse_rooms(text))
             assert 0 == sample(text, "rtc_exporter_config_last_reload_successful")
             assert 0 == sample(text, f'rtc_rooms_file_last_reload_successful{{file="{listed}"}}')
-            assert "exporter.yml:1" in exporter.log
+            assert "config not reloaded" in exporter.log
             assert "rooms.txt:1" in exporter.log
 
 
