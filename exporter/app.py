@@ -15,6 +15,7 @@ have: readings, due times, circuit, connections and their budget's pace.
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -189,6 +190,8 @@ class Exporter:
             running.poller.watch(files.rooms)
         self._apps = {key: app for key, app in self._apps.items() if app.healths}
         self._rooms_changed()
+        # What was just built lives long. A look through a hundred thousand rooms for garbage would hold up every call.
+        gc.freeze()
 
     def _start_source(self, config: SourceConfig, files: RoomsFiles, budget: Budget) -> Running:
         labels = {"vendor": config.vendor, "api": config.api, "source": config.name}

@@ -36,7 +36,8 @@ class SourceLoad:
     @property
     def max_staleness(self) -> float:
         """Seconds that a reading is published for: as configured, or three times what can be kept, 30 at least."""
-        return self.config.max_staleness or max(_LEAST_STALENESS, 3 * self.kept_interval)
+        outlives_a_failed_poll = 1.5 * self.config.interval + self.config.timeout
+        return self.config.max_staleness or max(_LEAST_STALENESS, 3 * self.kept_interval, outlives_a_failed_poll)
 
 
 @dataclass(frozen=True, slots=True)
