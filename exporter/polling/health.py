@@ -8,9 +8,9 @@ The state of a source as a whole, and when it may call. Pure: the caller brings 
     ok ── app or service wrong, or every room refused ▶ misconfigured ──┘
 
 Trials are 5 s apart at first and 60 s at last while a circuit is open, and a minute apart otherwise, unless one ends
-in a time-out or the like and tells nothing. Calls that were
-under way when a state began neither prolong nor end it. A source that worked a moment ago and now seems misconfigured
-is tried once more at once, with another room: where that succeeds it was the room.
+in a time-out or the like and tells nothing. Calls that were under way when a state began neither prolong nor end it,
+except that any reading closes a circuit. A source that worked a moment ago and now seems misconfigured is tried once
+more at once, with another room: where that succeeds it was the room.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Health:
         self._succeeded = True
         self._in_a_row = 0
         self._refused_in_a_row = 0
-        if self.state is SourceState.OK or sent < self.since:
+        if self.state is SourceState.OK or (sent < self.since and self.state is not SourceState.CIRCUIT_OPEN):
             return False
         self._enter(SourceState.OK, now)
         return True
@@ -113,7 +113,7 @@ class Health:
 
     def _next_gap(self, failure: Failure) -> float:
         """Seconds until the next trial; one that ended by chance told nothing, and is soon repeated."""
-        if failure.kind not in (FailureKind.TRANSIENT, FailureKind.MALFORMED):
+        if failure.kind in (FailureKind.UNAUTHORIZED, FailureKind.MISCONFIGURED, FailureKind.REFUSED):
             return _TRIAL
         gap, self._trial_gap = self._trial_gap, min(2 * self._trial_gap, _TRIAL)
         return gap

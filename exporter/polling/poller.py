@@ -14,20 +14,19 @@ import asyncio
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import Final
 
-from exporter.config import ConfigError, SourceConfig, reread_secrets
+from exporter.config import SourceConfig
 from exporter.metrics.table import SourceTable
 from exporter.metrics.telemetry import FailureNote, SourceState, SourceTelemetry, Telemetry
-from exporter.model import Auth, Failure, FailureKind, Reading, Reply, Room, Stamp
+from exporter.model import Failure, FailureKind, Reading, Reply, Room
 from exporter.polling.budget import Budget
 from exporter.polling.caller import Caller, Exchange
 from exporter.polling.clock import Clock
 from exporter.polling.health import Health
 from exporter.polling.journal import Journal, Log
 from exporter.polling.planner import Lane, Planner
+from exporter.polling.signing import Signing
 
 WINDOW: Final = 1.0
 """Seconds that one run of a source's job hands out slots for."""
@@ -35,7 +34,11 @@ WINDOW: Final = 1.0
 _FIRST_BACKOFF: Final = 0.5
 _FIRST_REFUSED: Final = 10
 _LONGEST_REFUSED: Final = 360
-_NOTABLE_SKEW: Final = 60.0
+_ALL_REFUSED: Final = Failure(
+    FailureKind.MISCONFIGURED,
+    "all_refused",
+    "the vendor refused every room asked for: check the app, the region and the room ids",
+)
 _BUG: Final = Failure(FailureKind.TRANSIENT, "bug", "an error of the exporter itself; its traceback is in the log")
 
 
@@ -53,9 +56,16 @@ class App:
 
     def __init__(self) -> None:
         self.healths: set[Health] = set()
+        self._silent_until = -math.inf
+
+    def join(self, health: Health) -> None:
+        """Make a source one of this app's; what the others were told holds for it too."""
+        self.healths.add(health)
+        health.silence(self._silent_until)
 
     def silence(self, until: float) -> None:
         """No source of this app calls before this monotonic time."""
+        self._silent_until = max(self._silent_until, until)
         for health in self.healths:
             health.silence(until)
 
@@ -94,8 +104,7 @@ class Poller:
         self._durations = telemetry.call_durations.labels(*noted.labels)
         self._clock = clock
         self._journal = Journal(log, quiet=max(10.0, 2 * config.interval))
-        self._auth: Auth | None = None
-        self._stale_signature = False
+        self._signing = Signing(noted, clock, log)
         self._accused: tuple[str, ...] = ()
         self._attempts: dict[str, int] = {}
         self._refusals: dict[str, int] = {}
@@ -103,7 +112,7 @@ class Poller:
         self._turn = asyncio.Lock()
         self._closing = False
         self.first_call_ended = False
-        app.healths.add(self.health)
+        app.join(self.health)
 
     def watch(self, rooms: Iterable[Room]) -> None:
         """Watch exactly these rooms; new ones are due at once."""
@@ -133,7 +142,7 @@ class Poller:
             return max(self.planner.due(lane), may_call)
         if lane is not Lane.REGULAR or may_call == math.inf:
             return math.inf
-        return max(self._trial_lane()[1], may_call)
+        return max(self.planner.due(self._trial_lane()), may_call)
 
     async def window(self) -> None:
         """Hand out slots for one second; the body of this source's recurring job."""
@@ -159,8 +168,10 @@ class Poller:
 
     def _leave(self, lane: Lane) -> None:
         now = self._clock.monotonic()
+        if self.health.may_call() > now:
+            return  # a call that ended after the slot was granted changed the source's state
         if self.health.state is not SourceState.OK:
-            lane = self._trial_lane()[0]
+            lane = self._trial_lane()
         rooms = self.planner.take(lane, now)
         if not rooms:
             return
@@ -169,16 +180,16 @@ class Poller:
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
 
-    def _trial_lane(self) -> tuple[Lane, float]:
-        due, lane = min((self.planner.due(lane), lane) for lane in Lane)
-        return lane, due
+    def _trial_lane(self) -> Lane:
+        """A refused room would be refused again, so that the trial told nothing: it is asked if there is no other."""
+        return Lane.REGULAR if self.planner.due(Lane.REGULAR) < math.inf else Lane.SUSPECT
 
     async def _call(self, calling: Calling) -> None:
         try:
             outcome = await self._ask(calling)
             self._record(calling, outcome)
-        except Exception:
-            self._journal.log.exception("unexpected error in a poll", rooms=len(calling.rooms))
+        except Exception as error:  # noqa: BLE001 whatever it is, the source goes on
+            self._journal.raised(error, self._clock.monotonic())
             self._telemetry.unexpected_errors.inc()
             self._failed(calling, _BUG)
         finally:
@@ -186,19 +197,18 @@ class Poller:
             self.budget.arm()
 
     async def _ask(self, calling: Calling) -> Reply | Failure:
-        if self._stale_signature:
-            await self._sign_afresh()
-        codec = self.config.codec
-        stamp = Stamp(self._clock.unix() - self.noted.clock_shift, self._clock.nonce())
-        if self._auth is None or not self._auth.covers(stamp.time):
-            self._auth = codec.authorize(self.config.source, stamp.time)
-        request = codec.request(self.config.source, self._auth, calling.rooms, stamp)
+        if self.health.state is SourceState.UNAUTHORIZED:
+            config = self.config
+            mended = await self._signing.mended(config)
+            if self.config is config:  # else a reload has just brought a newer one
+                self.config = mended
+        request = self._signing.request(self.config, calling.rooms)
         self.noted.calls += 1
         came = await self._caller.call(request)
         if isinstance(came, Failure):
             return came
-        self._measure_skew(came)
-        outcome = codec.reply(calling.rooms, came.status, came.headers, came.body)
+        self._signing.measure_skew(came)
+        outcome = self.config.codec.reply(calling.rooms, came.status, came.headers, came.body)
         now = self._clock.monotonic()
         self._durations.observe(now - calling.slot)
         if isinstance(outcome, Reply):
@@ -215,22 +225,26 @@ class Poller:
         if isinstance(outcome, Failure):
             self._failed(calling, outcome)
             return
-        read = [room for room, said in outcome.rooms.items() if isinstance(said, Reading)]
+        read = {room: said for room, said in outcome.rooms.items() if isinstance(said, Reading)}
         failures = {room: said for room, said in outcome.rooms.items() if isinstance(said, Failure)}
         if not read:
             self._failed(calling, next(iter(failures.values())))
             return
         now = self._clock.monotonic()
         self.noted.succeeded(now, self._clock.unix())
+        self._journal.succeeded(now)
         self.planner.read(read, calling.phase)
+        if self.planner.batch_size > 1:
+            # Vendors that say so refuse whole batches for a missing room's sake.
+            missing = [room for room, reading in read.items() if reading.missing]
+            self.planner.suspect(missing, calling.phase + self.config.interval)
         for room in read:
             self._attempts.pop(room, None)
             self._refusals.pop(room, None)
         if self.health.succeeded(calling.slot, now):
             self._journal.recovered(now)
             self.noted.state = self.health.state
-            self.planner.suspect(self._accused, now + self.config.interval)
-        self._accused = ()
+            self._blame_rooms(now)
         if failures:
             self._failed_rooms(calling, failures, now)
 
@@ -251,11 +265,9 @@ class Poller:
         self._note(failure, calling.rooms, now)
         was_ok = self.health.state is SourceState.OK
         if self.health.failed(failure, calling.slot, now):
-            self._changed_state(failure)
-        if failure.kind is FailureKind.UNAUTHORIZED:
-            self._stale_signature = True
-            if abs(self._wanted_shift() - self.noted.clock_shift) > _NOTABLE_SKEW:
-                self.health.try_now(now)
+            self._changed_state(failure, now)
+        if failure.kind is FailureKind.UNAUTHORIZED and self._signing.skew_unheeded():
+            self.health.try_now(now)
         if failure.cool_down:
             self._app.silence(now + failure.cool_down)
         if failure.kind is FailureKind.RATE_LIMITED and not failure.one_room:
@@ -266,6 +278,8 @@ class Poller:
         for room in calling.rooms:
             self.table.fail(room)
         source_at_fault = not was_ok or self.health.state is not SourceState.OK
+        if not was_ok and failure.kind is FailureKind.MISCONFIGURED:
+            self._accused = ()
         if was_ok and self.health.state is SourceState.MISCONFIGURED and self.health.worked_lately(now):
             self._accused = calling.rooms
             self.planner.again(calling.rooms, now + self.config.interval)
@@ -274,6 +288,14 @@ class Poller:
             self.planner.again(calling.rooms, now if source_at_fault else calling.slot)
         else:
             self.planner.retry(calling.rooms, calling.phase, self._backoff(calling.rooms), now)
+
+    def _blame_rooms(self, now: float) -> None:
+        """The source works, so what seemed to be its misconfiguration was that of the rooms asked for."""
+        accused, self._accused = self._accused, ()
+        if len(accused) == 1:
+            self._suspect(accused[0], now)
+        else:
+            self.planner.suspect(accused, now)
 
     def _refused(self, calling: Calling, now: float) -> None:
         if len(calling.rooms) > 1:
@@ -285,6 +307,8 @@ class Poller:
         self._suspect(calling.rooms[0], now)
 
     def _suspect(self, room: str, now: float) -> None:
+        if room not in self.table:
+            return
         self.table.refuse(room)
         times = self._refusals[room] = self._refusals.get(room, 0) + 1
         intervals = min(_FIRST_REFUSED * 2 ** min(times - 1, 10), _LONGEST_REFUSED)
@@ -294,68 +318,25 @@ class Poller:
         """Seconds to wait, full jitter, the same for all rooms of a batch so that they stay together."""
         attempts = max(self._attempts.get(room, 0) for room in rooms)
         for room in rooms:
-            self._attempts[room] = attempts + 1
+            if room in self.table:
+                self._attempts[room] = attempts + 1
         return self._clock.uniform(0.0, min(self.config.interval, _FIRST_BACKOFF * 2.0 ** min(attempts, 20)))
 
     def _note(self, failure: Failure, rooms: tuple[str, ...], now: float) -> None:
         self.noted.failed(FailureNote(self._clock.unix(), failure, rooms))
         self._journal.failed(failure, rooms, now)
 
-    def _changed_state(self, failure: Failure) -> None:
-        self.noted.state = self.health.state
-        self._journal.log.warning(
-            "source is in trouble", state=str(self.health.state), code=failure.code, meaning=failure.words
-        )
-
-    async def _sign_afresh(self) -> None:
-        """Read the secrets again, and stamp with the vendor's time if the clocks differ by much."""
-        self._stale_signature = False
-        self._auth = None
-        try:
-            self.config = await asyncio.to_thread(reread_secrets, self.config)
-        except ConfigError as error:
-            self._journal.log.warning("secrets cannot be read again", error=str(error))
-        shift = self._wanted_shift()
-        if abs(shift - self.noted.clock_shift) <= _NOTABLE_SKEW:
-            return
-        self.noted.clock_shift = shift
-        if shift:
-            self._journal.log.warning(
-                "signature refused and clock skew is large: stamping calls with the vendor's time",
-                skew_seconds=shift,
-            )
-        else:
-            self._journal.log.info("stamping calls with our own time again")
-
-    def _wanted_shift(self) -> float:
-        skew = self.noted.clock_skew
-        return skew if skew is not None and abs(skew) > _NOTABLE_SKEW else 0.0
-
-    def _measure_skew(self, came: Exchange) -> None:
-        vendor = _http_date(came.headers.get("date", ""))
-        if vendor is not None:
-            # The header is cut to the second, so on average the vendor's clock is half a second further.
-            self.noted.clock_skew = round(came.arrival.unix - vendor - 0.5, 1)
+    def _changed_state(self, failure: Failure, now: float) -> None:
+        state = self.noted.state = self.health.state
+        if state is SourceState.UNAUTHORIZED:
+            self._signing.forget()
+        self._journal.entered(state, failure.code, failure.words, now)
 
     def _judge(self) -> None:
         now = self._clock.monotonic()
-        self._journal.sweep(now)
+        self._journal.sweep(now, refusing=bool(self._refusals))
         if self.health.doubts_source(min(self.config.codec.batch_size, len(self.planner)), now):
-            self.noted.state = self.health.state
             self.planner.trust(now)
             self.table.forgive()
             self._refusals.clear()
-            self._journal.log.warning(
-                "source is in trouble",
-                state=str(self.health.state),
-                meaning="the vendor refused every room asked for: check the app, the region and the room ids",
-            )
-
-
-@lru_cache(maxsize=64)
-def _http_date(text: str) -> float | None:
-    """Unix seconds of a Date header; many replies in one second carry the same."""
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, OverflowError):
-        return None
+            self._changed_state(_ALL_REFUSED, now)

@@ -19,8 +19,8 @@ NOW = 500.0
 
 
 def settled(limit: float) -> Pacer:
-    """A pacer whose silent first second is over at ``NOW``."""
-    return Pacer(limit, NOW - 2)
+    """A pacer whose first two seconds, one silent and one slow, are over at ``NOW``."""
+    return Pacer(limit, NOW - 3)
 
 
 def run(pacer: Pacer, seconds: float, stall: float = 0.0, begin: float = NOW) -> list[float]:
