@@ -6,8 +6,8 @@ most 100 ms after a stall, so none is wasted. Behind them stands a ring of the l
 1.02 s after the N-th last one did, however late the slots before it came to be used. The 20 ms are for the jitter with
 which requests reach the vendor.
 
-A new pacer is silent for 1.02 s, since another process may have called in that second, and gives every other slot in
-the second after: connections are being made and caches filled then, and a request that is held up on the way is counted
+A new pacer is silent for 1.02 s, since another process may have called in that second, and gives every other slot for
+the 0.3 s after: connections are being made and caches filled then, and a request that is held up on the way is counted
 by the vendor in the second after its own.
 
 When the vendor says that it was too fast, the pace is halved and climbs back::
@@ -31,6 +31,7 @@ from typing import Final
 
 _JITTER: Final = 0.02
 _CATCH_UP: Final = 0.1
+_COLD: Final = 0.3
 _AHEAD: Final = 0.2
 _STEP: Final = 0.1
 _FLOOR: Final = 0.1
@@ -65,7 +66,7 @@ class Pacer:
     def __init__(self, limit: float, now: float) -> None:
         self.calls = 0
         self._silent_until = now + 1 + _JITTER
-        self._warm_at = self._silent_until + 1.0
+        self._warm_at = self._silent_until + _COLD
         self._writes: deque[Write] = deque()
         self._slot = 0.0
         self._rejected_pace: float | None = None
