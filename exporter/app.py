@@ -74,6 +74,7 @@ class Exporter:
     Args:
         load: Reads the config; called in a thread, at start and at every reload.
         config_path: Where the config comes from, for people.
+        born: Monotonic seconds at which this process began; another may have called until then. Now, if left out.
     """
 
     def __init__(
@@ -83,8 +84,10 @@ class Exporter:
         options: WebOptions,
         log: Log,
         clock: Clock | None = None,
+        born: float | None = None,
     ) -> None:
         self.clock = clock or Clock()
+        self._quiet_since = born
         self.table = Table()
         self.telemetry = Telemetry()
         self.sources: dict[str, Running] = {}
@@ -124,6 +127,8 @@ class Exporter:
         await self.web.start(self._listen_address)
         self._scheduler.start()
         await self._apply(plan)
+        # A budget that a reload brings may be the rest of one that it took away.
+        self._quiet_since = None
         self._scheduler.every(_SWEEP, "sweep", self._sweep)
         self._scheduler.every(_SAMPLE, "sample", self.web.sample)
         self._note_reload(successful=True)
@@ -228,7 +233,8 @@ class Exporter:
     def _budget(self, config: SourceConfig) -> Budget:
         budget = self._budgets.get(config.budget)
         if budget is None:
-            budget = self._budgets[config.budget] = Budget(config.budget, config.rate_limit, self.clock)
+            budget = Budget(config.budget, config.rate_limit, self.clock, self._quiet_since)
+            self._budgets[config.budget] = budget
             self.telemetry.budgets[config.budget] = budget
         elif budget.limit != config.rate_limit:
             budget.change_limit(config.rate_limit)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 import uvloop
 
-from exporter import __version__, logs
+from exporter import STARTED, __version__, logs
 from exporter.app import Exporter, WebOptions, run, until_signal
 from exporter.config import Config, ConfigError, SourceConfig, load
 from exporter.demo import run_demo
@@ -71,7 +71,7 @@ def run_command(
     options = WebOptions(listen_address, telemetry_path, enable_lifecycle)
 
     async def main() -> None:
-        exporter = Exporter(lambda: load(config_file, os.environ), str(config_file), options, log)
+        exporter = Exporter(lambda: load(config_file, os.environ), str(config_file), options, log, born=STARTED)
 
         def started() -> None:
             log.info("started", version=__version__, listening=exporter.web.url, sources=len(exporter.sources))

@@ -37,11 +37,12 @@ class Budget:
     Args:
         name: The label ``budget``.
         limit: Calls per second.
+        since: Monotonic seconds since which nobody else has called on this budget; now, if left out.
     """
 
-    def __init__(self, name: str, limit: float, clock: Clock) -> None:
+    def __init__(self, name: str, limit: float, clock: Clock, since: float | None = None) -> None:
         self.name = name
-        self.pacer = Pacer(limit, clock.monotonic())
+        self.pacer = Pacer(limit, clock.monotonic() if since is None else since)
         self._clock = clock
         self._bidders: dict[Bidder, asyncio.Future[Lane | None]] = {}
         self._credit = dict.fromkeys(_SHARES, 0.0)
