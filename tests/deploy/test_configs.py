@@ -61,7 +61,7 @@ def test_the_example_shows_every_api():
 
 def test_what_the_example_has_commented_out_is_accepted_too(secrets_folder):
     """
-    Optional keys shown as comments are real ones: taken in, the file is still valid. (A CA file would have to be there.)
+    Optional keys shown as comments are real ones: taken in, the file is valid. (A CA file would have to be there.)
     """
     config = re.sub(r"^( +)# ((?!ca_file)\w+:|  - )", r"\1\2", text("deploy/exporter.example.yml"), flags=re.MULTILINE)
     mounted = config.replace("/run/secrets", str(secrets_folder(config)))
