@@ -1,0 +1,208 @@
+"""
+The JSON API.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from yarl import URL
+
+from exporter.metrics.telemetry import SourceState
+from exporter.model import FailureKind, Reading, Room, Thresholds
+from tests.web.site import UNIX, Budget, Site
+
+
+async def fetch(site: Site, path: str, status: int = 200) -> Any:
+    """
+    The decoded answer.
+    """
+    response, body = await site.get(path)
+    assert (status, "application/json") == (response.status, response.headers["Content-Type"])
+    return json.loads(body)
+
+
+async def test_every_figure_of_a_source(site: Site) -> None:
+    """
+    What /metrics says of a source and its budget, and what it cannot say: recent failures in words, with their age.
+    """
+    source = site.watch("live", ["a", "b", "c"])
+    site.read("live", {"a": 7, "b": 5})
+    source.gap(10.0)
+    source.gap(11.0)
+    source.calls = 12
+    source.strangers = 1
+    source.clock_skew = 903.0
+    source.clock_shift = 900.0
+    source.state = SourceState.CIRCUIT_OPEN
+    site.pass_time(4)
+    site.fail("live", FailureKind.TRANSIENT, [f"r{index}" for index in range(12)], "the vendor did not answer in time")
+    site.pass_time(3)
+
+    assert {
+        "timestamp_seconds": UNIX + 7,
+        "sources": [
+            {
+                "source": "live",
+                "vendor": "zego",
+                "api": "zego_rtc",
+                "state": "circuit_open",
+                "up": False,
+                "users": 12,
+                "rooms": {"fresh": 2, "held": 0, "missing": 0, "unknown": 1, "refused": 0},
+                "interval_seconds": 10.0,
+                "achieved_interval_seconds": 10.5,
+                "oldest_reading_timestamp_seconds": UNIX,
+                "last_success_timestamp_seconds": UNIX,
+                "last_success_age_seconds": 7.0,
+                "clock_skew_seconds": 903.0,
+                "clock_shift_seconds": 900.0,
+                "calls": 12,
+                "failed_calls": {
+                    "rate_limited": 0,
+                    "transient": 1,
+                    "unauthorized": 0,
+                    "misconfigured": 0,
+                    "refused": 0,
+                    "malformed": 0,
+                },
+                "unrequested_rooms": 1,
+                "budget": {
+                    "name": "live",
+                    "limit_calls_per_second": 10.0,
+                    "pace_calls_per_second": 10.0,
+                    "calls": 0,
+                    "lately_calls_per_second": None,
+                },
+                "failures": [
+                    {
+                        "timestamp_seconds": UNIX + 4,
+                        "age_seconds": 3.0,
+                        "reason": "transient",
+                        "code": "4711",
+                        "meaning": "the vendor did not answer in time",
+                        "rooms": [f"r{index}" for index in range(10)],
+                        "more_rooms": 2,
+                    }
+                ],
+            }
+        ],
+    } == await fetch(site, "/api/v1/sources")
+
+
+async def test_unknown_is_null_and_never_zero(site: Site) -> None:
+    """
+    A source that has not read anything has no users, no interval achieved, no success and no clock.
+    """
+    site.watch("live", ["a"])
+
+    (source,) = (await fetch(site, "/api/v1/sources"))["sources"]
+
+    unknown = {name for name, value in source.items() if value is None}
+    assert {
+        "users",
+        "achieved_interval_seconds",
+        "oldest_reading_timestamp_seconds",
+        "last_success_timestamp_seconds",
+        "last_success_age_seconds",
+        "clock_skew_seconds",
+    } == unknown
+
+
+async def test_calls_lately(site: Site) -> None:
+    """
+    The rate of a budget's calls comes from samples of the last half minute.
+    """
+    site.watch("live", ["a"])
+    budget = site.telemetry.budgets["live"]
+    assert isinstance(budget, Budget)
+    for _ in range(20):
+        await site.server.sample()
+        site.pass_time(5)
+        budget.calls += 40
+
+    (source,) = (await fetch(site, "/api/v1/sources"))["sources"]
+
+    assert 8.0 == source["budget"]["lately_calls_per_second"]
+
+
+async def test_every_figure_of_a_room(site: Site) -> None:
+    """
+    A room with what is known of it; what its API does not tell is null.
+    """
+    room = Room("stage", (("event", "launch"),), Thresholds(warning=800))
+    site.watch("volc", [room], api="volcengine_rtc")
+    site.read("volc", {"stage": Reading(812, invisible_users=3, exists=True)})
+    site.pass_time(4)
+
+    assert {
+        "rooms": [
+            {
+                "source": "volc",
+                "vendor": "volcengine",
+                "api": "volcengine_rtc",
+                "room": "stage",
+                "labels": {"event": "launch"},
+                "thresholds": {"warning": 800, "critical": None},
+                "state": "fresh",
+                "users": 812,
+                "admin_users": None,
+                "invisible_users": 3,
+                "exists": True,
+                "reading_timestamp_seconds": UNIX,
+                "age_seconds": 4.0,
+            }
+        ],
+        "matching": 1,
+        "next": None,
+    } == await fetch(site, "/api/v1/rooms")
+
+
+async def test_what_is_too_old_is_gone(site: Site) -> None:
+    """
+    A reading older than max_staleness is shown by no endpoint, whether a sweep ran or not.
+    """
+    site.watch("live", ["a"])
+    site.read("live", {"a": 7})
+    site.pass_time(30.1)
+
+    (source,) = (await fetch(site, "/api/v1/sources"))["sources"]
+    (room,) = (await fetch(site, "/api/v1/rooms"))["rooms"]
+
+    assert (None, None, "unknown") == (source["users"], room["users"], room["state"])
+
+
+async def test_rooms_page_by_page(site: Site) -> None:
+    """
+    Following ``next``, or the Link header, shows every room that matches once, by source and id.
+    """
+    site.watch("live", [f"live {index:03d}&" for index in range(250)])
+    site.watch("chat", [f"chat {index:03d}" for index in range(30)])
+    path, seen, pages = "/api/v1/rooms?q=%200&state=unknown&limit=40", [], 0
+    while path:
+        response, body = await site.get(path)
+        answer = json.loads(body)
+        seen += [(room["source"], room["room"]) for room in answer["rooms"]]
+        pages += 1
+        link = response.links.get("next")
+        path = URL(link["url"]).path_qs if link else ""
+        assert bool(path) == bool(answer["next"])
+
+    wanted = [("chat", f"chat {index:03d}") for index in range(30)]
+    wanted += [("live", f"live {index:03d}&") for index in range(100)]
+    assert (wanted, 4) == (seen, pages)
+
+
+async def test_bad_parameters_are_refused(site: Site) -> None:
+    """
+    A bad parameter is a 400 whose JSON says what was found and what is accepted.
+    """
+    site.watch("live", ["a"])
+
+    assert {"error": "limit='many'; accepted: 1 to 1000"} == await fetch(site, "/api/v1/rooms?limit=many", 400)
+    assert {"error": "source='<b>'; accepted: live"} == await fetch(site, "/api/v1/rooms?source=<b>", 400)
+    assert {"error": "unknown parameter 'x'; accepted: none"} == await fetch(site, "/api/v1/sources?x=1", 400)
+    assert {"error": "unknown parameter 'sort'; accepted: source, state, q, limit, after"} == await fetch(
+        site, "/api/v1/rooms?sort=users", 400
+    )

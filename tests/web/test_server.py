@@ -1,0 +1,46 @@
+"""
+What the server refuses to serve.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.web.site import Site
+
+
+async def test_the_status_page_keeps_its_place() -> None:
+    """
+    Metrics at / would hide the status page; the error says what to do.
+    """
+    with pytest.raises(ValueError, match="the telemetry path '/' is the status page's; choose another one"):
+        Site("/")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "metrics",
+        "/metrics/",
+        "//metrics",
+        "/{name}",
+        "/a b",
+        "/a?b",
+        "/a#b",
+        "/%6d",
+        "/../etc",
+        "/a/.",
+        "/mé",
+        "/-/healthy",
+        "/-/metrics",
+        "/api/v1/rooms",
+        "/static/page.css",
+    ],
+)
+async def test_odd_telemetry_paths(path: str) -> None:
+    """
+    A path that is taken, or that could not be asked for as it stands, is refused with what is accepted.
+    """
+    with pytest.raises(ValueError, match=r"cannot be served; accepted: a path such as /metrics"):
+        Site(path)
