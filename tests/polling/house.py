@@ -19,8 +19,8 @@ import yaml
 
 from exporter.config import SourceConfig, parse
 from exporter.metrics.table import Arrival, RoomState, SourceTable
-from exporter.metrics.telemetry import SourceTelemetry, Telemetry
-from exporter.model import Reading, Room
+from exporter.metrics.telemetry import SourceState, SourceTelemetry, Telemetry
+from exporter.model import FailureKind, Reading, Room
 from exporter.polling.budget import Budget
 from exporter.polling.caller import Caller
 from exporter.polling.clock import Clock
@@ -197,12 +197,12 @@ class House:
 
     def gaps(self, name: str, since: float = 0.0) -> list[float]:
         """Seconds between a room's readings, of all rooms, from so many seconds after the house began."""
-        return [
-            later - earlier
-            for arrivals in self.tables[name].arrivals.values()
-            for earlier, later in itertools.pairwise(arrivals)
-            if earlier - self.began >= since
-        ]
+        return [gap for room in self.tables[name].arrivals for gap in self.gaps_of(name, room, since)]
+
+    def gaps_of(self, name: str, room: str, since: float = 0.0) -> list[float]:
+        """Seconds between one room's readings."""
+        arrivals = self.tables[name].arrivals[room]
+        return [later - earlier for earlier, later in itertools.pairwise(arrivals) if earlier - self.began >= since]
 
     def writes(self, *names: str, since: float = 0.0) -> list[float]:
         """When requests were written, in seconds since the house began; of all sources unless some are named."""
@@ -211,6 +211,14 @@ class House:
             for call in self.vendor.calls
             if (not names or call.source in names) and call.at - self.began >= since
         ]
+
+    def state(self, name: str) -> SourceState:
+        """The source's state as it is published."""
+        return self.telemetry.sources[name].state
+
+    def failed(self, name: str) -> dict[FailureKind, int]:
+        """The source's failed calls by kind, those kinds that there were."""
+        return {kind: calls for kind, calls in self.telemetry.sources[name].failed_calls.items() if calls}
 
     def lines(self, level: str) -> list[Line]:
         """The lines of the log at this level."""
@@ -250,6 +258,11 @@ class House:
         self._tasks.discard(task)
         if not task.cancelled():
             task.result()
+
+
+def whole_gaps(moments: Sequence[float]) -> list[int]:
+    """Seconds between moments, rounded."""
+    return [round(later - earlier) for earlier, later in itertools.pairwise(moments)]
 
 
 def worst_window(writes: Sequence[float], width: float = WINDOW_OF_THE_LIMIT) -> int:

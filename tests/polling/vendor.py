@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import Any, Final
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from exporter.config import SourceConfig
@@ -22,15 +22,8 @@ from exporter.metrics.table import Arrival
 from exporter.model import Failure, FailureKind, Request
 from exporter.polling.caller import Exchange
 from exporter.polling.clock import Clock
+from tests.polling.answers import RATE_LIMITED, Answer, fails
 from tests.vendors import examples
-
-RATE_LIMITED: Final[Mapping[str, object]] = {
-    "zego_rtc": 206,
-    "zego_zim": 660300005,
-    "tencent_im": 60011,
-    "tencent_live": 60011,
-    "volcengine_rtc": "FlowLimitExceeded.QPSOverLimit",
-}
 
 
 @dataclass(slots=True)
@@ -56,25 +49,6 @@ class Call:
     def query(self) -> dict[str, list[str]]:
         """The request's query, decoded."""
         return parse_qs(urlsplit(self.request.target).query, keep_blank_values=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a vendor answers; ``latency`` in seconds, ``None``: the vendor's usual one."""
-
-    document: object = None
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    latency: float | None = None
-
-
-def fails(api: str, code: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-    """The vendor's own failure of this code."""
-    return Answer(examples.failure(api, code), status, headers or {})
-
-
-HANGS: Final = Answer(latency=math.inf)
-BAD_GATEWAY: Final = Answer(b"<html>Bad Gateway</html>", status=502)
 
 
 class SlidingSecond:

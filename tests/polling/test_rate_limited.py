@@ -1,0 +1,146 @@
+"""
+Too many calls, says the vendor: half the pace, and slowly back.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from exporter.metrics.telemetry import SourceState
+from exporter.model import FailureKind
+from exporter.vendors import APIS
+from tests.polling.answers import (
+    RATE_LIMITED,
+    Answer,
+    always,
+    fails,
+)
+from tests.polling.house import House, named, source
+from tests.polling.vendor import SlidingSecond
+from tests.polling.virtual_time import in_virtual_time, until
+
+
+@pytest.mark.parametrize("api", APIS)
+@in_virtual_time
+async def test_rate_limited_halves_the_pace_until_it_has_climbed_back(api: str) -> None:
+    """
+    One rejection halves the budget's pace, and its rooms are asked again soon; ten minutes later all is as before.
+    """
+    rooms = 2000 if api == "zego_rtc" else 200
+    async with House(source(api, rooms, rate_limit=10, interval="10s", max_staleness="1m")) as house:
+        (budget,) = house.budgets.values()
+        await house.passes(20)
+        house.vendor.answer = always(fails(api, RATE_LIMITED[api]))
+        await until(lambda: budget.pace < budget.limit, within=1, step=0.001)
+        house.vendor.answer = lambda call: None
+
+        await house.passes(1)
+        assert budget.limit / 2 == budget.pace
+        assert {FailureKind.RATE_LIMITED} == house.failed(api).keys()
+        since = house.now
+        await house.passes(5)
+        assert budget.limit / 2 * 0.9 <= len(house.writes(api, since=since)) / 5 <= budget.limit / 2 * 1.1
+
+        await house.passes(45)
+        assert 0.9 * budget.limit == pytest.approx(budget.pace)
+        await house.passes(300)
+        assert budget.limit == budget.pace
+        assert SourceState.OK == house.state(api)
+
+
+@in_virtual_time
+async def test_rate_limited_calls_that_were_under_way_do_not_halve_again() -> None:
+    """
+    A slow vendor rejects a second's worth of calls at once: that is one episode, though each of them is counted.
+    """
+    async with House(source("zego_rtc", 950)) as house:
+        (budget,) = house.budgets.values()
+        await house.passes(20)
+        house.vendor.latency = lambda: 0.9
+        house.vendor.answer = always(fails("zego_rtc", 206))
+        await house.passes(0.95)
+        house.vendor.answer = lambda call: None
+        await house.passes(3)
+
+        assert 5.0 == budget.pace
+        assert 8 <= house.failed("zego_rtc")[FailureKind.RATE_LIMITED] <= 10
+
+
+@in_virtual_time
+async def test_rate_limited_pace_has_a_floor_and_comes_back_from_it() -> None:
+    """
+    While the vendor turns everything away a tenth of the limit goes on; once it does not, nine tenths are back within
+    95 s.
+    """
+    async with House(source("zego_rtc", 950)) as house:
+        (budget,) = house.budgets.values()
+        house.vendor.answer = always(fails("zego_rtc", 206))
+        await house.passes(60)
+        assert 1.0 == budget.pace
+        assert 10 == pytest.approx(len(house.writes(since=50)), abs=1)
+
+        house.vendor.answer = lambda call: None
+        await house.passes(95)
+        assert 9.0 == budget.pace
+        assert {"fresh": 950} == house.states("zego_rtc")
+
+
+@in_virtual_time
+async def test_rate_limited_room_does_not_slow_the_app() -> None:
+    """
+    ZEGO's 207 is the limit of one room: its batch waits, the budget keeps its pace.
+    """
+    async with House(source("zego_rtc", 100)) as house:
+        (budget,) = house.budgets.values()
+        await house.passes(20)
+        bad = named(100)[0]
+        house.vendor.answer = lambda call: fails("zego_rtc", 207) if bad in call.rooms else None
+        await house.passes(20)
+        assert budget.limit == budget.pace
+        assert {"held": 10, "fresh": 90} == house.states("zego_rtc")
+
+        house.vendor.answer = lambda call: None
+        await house.passes(11)
+        assert {"fresh": 100} == house.states("zego_rtc")
+
+
+@pytest.mark.parametrize(("asked", "kept"), [("30", 30), ("7200", 300)])
+@in_virtual_time
+async def test_rate_limited_with_retry_after(asked: str, kept: int) -> None:
+    """
+    The vendor's wish for silence is granted to the whole budget, for five minutes at most.
+    """
+    async with House(source("zego_rtc", 950), source("zego_rtc", 9, name="other")) as house:
+        await house.passes(20)
+        house.vendor.answer = always(Answer(b"", 429, {"retry-after": asked}))
+        await house.passes(0.5)
+        house.vendor.answer = lambda call: None
+        since = house.now
+        await house.passes(kept + 10)
+
+        assert kept - 1 <= house.writes(since=since)[0] - since <= kept + 1
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
+@in_virtual_time
+async def test_rate_limited_by_a_rival(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Somebody else takes part of the quota for an hour: our calls settle near what is left, at least 85 % of it are used,
+    and there are fewer than 30 rejection episodes.
+    """
+    async with House(source("zego_rtc", 1500)) as house:
+        (budget,) = house.budgets.values()
+        house.vendor.limits[budget.name] = SlidingSecond(10, house.loop.time(), rival=10 * share)
+        episodes = []
+        halve = budget.pacer.rejected
+
+        def rejected(sent: float, now: float, retry_after: float | None = None) -> bool:
+            episodes.append(halve(sent, now, retry_after))
+            return episodes[-1]
+
+        monkeypatch.setattr(budget.pacer, "rejected", rejected)
+        await house.passes(3600)
+
+        accepted = sum(call.good for call in house.vendor.calls)
+        assert 0.85 * 3600 * 10 * (1 - share) <= accepted
+        assert 30 > sum(episodes)
