@@ -8,7 +8,7 @@ count.
 
 A batch takes the rooms longest overdue. Free places go to rooms that are due soonest, so batches are full and n rooms
 never cost more than ⌈n / batch size⌉ calls per interval. Due times are counted from a batch's *phase*: its slot, pushed
-by up to 4 % of an interval away from the batch before, until calls leave at a steady rate.
+by up to 3 % of an interval away from the batch before, until calls leave at a steady rate.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
 
-_PUSH: Final = 0.04
+_PUSH: Final = 0.03
 _SLACK: Final = 0.02
 _STALE_KEPT: Final = 1_000
 _BOUND: Final = 0

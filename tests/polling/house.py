@@ -144,7 +144,7 @@ class House:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.gather(*[self._stop(name) for name in list(self.pollers)])
+        await asyncio.gather(*[self._stop(name).drain(within=3.5) for name in list(self.pollers)])
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -164,7 +164,7 @@ class House:
         wanted = {config.name: config for config in configs}
         for name, poller in list(self.pollers.items()):
             if name not in wanted or not poller.config.same_client(wanted[name]):
-                self._own(self._stop(name))
+                self._own(self._stop(name).drain(within=3.5))
         for config in configs:
             budget = self.budgets.get(config.budget)
             if budget is None:
@@ -239,10 +239,9 @@ class House:
         self.pollers[config.name] = poller
         self._own(self._run_windows(poller))
 
-    async def _stop(self, name: str) -> None:
-        poller = self.pollers.pop(name)
+    def _stop(self, name: str) -> Poller:
         self.telemetry.remove_source(name)
-        await poller.drain(within=3.5)
+        return self.pollers.pop(name)
 
     async def _run_windows(self, poller: Poller) -> None:
         while self.pollers.get(poller.config.name) is poller:
