@@ -206,8 +206,8 @@ async def test_4_sources_of_one_budget_share_its_slots_by_need() -> None:
 @in_virtual_time
 async def test_5_never_more_than_the_limit_through_a_reload() -> None:
     """
-    Limit, interval, rooms and sources change while every slot is wanted and calls fail: no 1.02 s hold more writes than
-    the limit that holds at their end.
+    Limit, interval, rooms and sources change while every slot is wanted and calls fail: no 1.02 s hold more writes
+    than the limit that holds at their end.
     """
     chance = random.Random(5)
     async with House(source("zego_rtc", 1500)) as house:
