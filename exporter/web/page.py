@@ -6,11 +6,12 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from exporter import __version__
 from exporter.metrics.table import RoomView, Table
@@ -79,27 +80,15 @@ class Page:
         self._process = process
         self._history = history
         self._rooms = rooms
-        templates = Environment(
-            loader=PackageLoader("exporter.web"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        templates.globals.update(
-            words=wording,
-            drawing=drawing,
-            version=__version__,
-            telemetry_path=telemetry_path.removeprefix("/"),
-            config_path=process.config_path,
-            started=process.started,
-            room_states=SHOWN_STATES,
-            orders={Order.USERS: "fullest first", Order.ROOM: "by source and name"},
-        )
-        templates.filters["moment"] = _moment
-        for name in templates.list_templates():
-            templates.get_template(name)  # compiled here, so that the first visitor does not hold up the loop
-        self._template = templates.get_template("page.html")
+        self._template = _compiled()["page.html"]
+        self._fixed = {
+            "version": __version__,
+            "telemetry_path": telemetry_path.removeprefix("/"),
+            "config_path": process.config_path,
+            "started": process.started,
+            "room_states": SHOWN_STATES,
+            "orders": {Order.USERS: "fullest first", Order.ROOM: "by source and name"},
+        }
 
     async def get(self, request: web.Request) -> web.Response:
         monotonic, unix = self._process.monotonic(), self._process.unix()
@@ -128,12 +117,27 @@ class Page:
         """The page, letting the loop go on in between."""
         pieces = []
         resumed = time.perf_counter()
-        for piece in self._template.generate(**context):
+        for piece in self._template.generate(**self._fixed, **context):
             pieces.append(piece)
             if time.perf_counter() - resumed > _LONGEST_HOLD:
                 await asyncio.sleep(0)
                 resumed = time.perf_counter()
         return "".join(pieces)
+
+
+@cache
+def _compiled() -> dict[str, Template]:
+    """Every template, compiled before the first visitor comes, whom the compiler would keep waiting."""
+    templates = Environment(
+        loader=PackageLoader("exporter.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.globals.update(words=wording, drawing=drawing)
+    templates.filters["moment"] = _moment
+    return {name: templates.get_template(name) for name in templates.list_templates()}
 
 
 def _bar(view: RoomView) -> ThresholdBar | None:

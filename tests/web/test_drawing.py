@@ -5,6 +5,7 @@ Bars and sparklines.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,7 +70,7 @@ def test_parts_fill_the_bar(amounts: dict[str, int]) -> None:
     assert [name for name, amount in amounts.items() if amount] == [part.name for part in parts]
     if parts:
         assert abs(100 - sum(part.length for part in parts)) < 0.05
-        assert all(abs(a.start + a.length - b.start) < 0.02 for a, b in zip(parts, parts[1:], strict=False))
+        assert all(abs(a.start + a.length - b.start) < 0.02 for a, b in pairwise(parts))
 
 
 def test_percent_is_bounded() -> None:
