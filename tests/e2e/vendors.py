@@ -1,7 +1,8 @@
 """
 The simulator in a process of its own, as far away from the exporter as a vendor is, and the levers to it.
 
-Run as a program, it is that process: `python -m tests.e2e.vendors '{"seed": 1, "rooms": {"zego_rtc": 10}}'`.
+Run as a program, it is that process: `python -m tests.e2e.vendors '{"seed": 1, "rooms": {"zego_rtc": 10}}' 0`, where
+the last number is the port to listen on; 0 takes a free one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Self
 import aiohttp
 import uvloop
 import yaml
+from yarl import URL
 
 from exporter.app import until_signal
 from exporter.simulator import DEFAULT_APPS, Settings, Simulator, World
@@ -60,19 +62,29 @@ class Vendors:
         self._client: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start it and wait until it listens: where it did before, if it was stopped; scripts are forgotten then."""
+        port = str(URL(self.url).port or 0) if self.url else "0"
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.e2e.vendors", json.dumps(self._given), stdout=asyncio.subprocess.PIPE
+            sys.executable, "-m", "tests.e2e.vendors", json.dumps(self._given), port, stdout=asyncio.subprocess.PIPE
         )
         assert self._process.stdout
         self.url = (await self._process.stdout.readline()).decode().strip()
         self._client = aiohttp.ClientSession(self.url)
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def stop(self) -> None:
+        """End its process; its port is closed from then on."""
         assert self._process
         assert self._client
         await self._client.close()
-        self._process.terminate()
+        if self._process.returncode is None:
+            self._process.terminate()
         await self._process.wait()
 
     def config(self, **sources: Mapping[str, object]) -> str:
@@ -125,9 +137,9 @@ class Vendors:
         return {budget["name"]: budget for budget in (await self.get("limits"))["limits"]}
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, port: int) -> None:
     simulator = Simulator(settings)
-    await simulator.start()
+    await simulator.start(port=port)
     sys.stdout.write(f"{simulator.url}\n")
     sys.stdout.flush()
     with until_signal() as stopping:
@@ -136,4 +148,4 @@ async def _serve(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(Settings(**json.loads(sys.argv[1]))))
+    uvloop.run(_serve(Settings(**json.loads(sys.argv[1])), int(sys.argv[2])))

@@ -1,0 +1,87 @@
+"""
+Everything that an operator runs, on this machine: simulated vendors, exporter, Prometheus, Alertmanager.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from exporter.simulator.settings import APIS
+from tests.e2e.monitoring import Alertmanager, Prometheus, settled
+from tests.e2e.process import ExporterProcess
+from tests.e2e.vendors import Vendors
+
+STAGE = "main.stage@7"
+"""A room of every API, whose users the tests order; full of characters that mean something in a regular expression."""
+
+WARNING, CRITICAL = 700, 1000
+"""The stage's thresholds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """
+    The running programs.
+
+    Attributes:
+        config_file: The exporter's: a source per API, named after it, read every second and unknown after three.
+        rooms_file: Holds all rooms of the source `zego_zim` but the stage.
+    """
+
+    vendors: Vendors
+    exporter: ExporterProcess
+    prometheus: Prometheus
+    alertmanager: Alertmanager
+    config_file: Path
+    rooms_file: Path
+
+    def watched(self) -> set[tuple[str, str]]:
+        """Every source and room."""
+        return {(api, room) for api in APIS for room in [STAGE, *self.vendors.world.room_ids(api)]}
+
+    async def put_on_stage(self, users: int) -> None:
+        """Bring so many users into the stage of every API, and wait until Prometheus holds that number for each."""
+        orders = [{"api": api, "room": STAGE, "do": "set", "users": users} for api in APIS]
+        await self.vendors.post("rooms", orders)
+        expected = dict.fromkeys(APIS, users)
+        assert expected == await settled(expected, self._users_on_stage, within=60)
+
+    async def _users_on_stage(self) -> dict[str, int]:
+        samples = await self.prometheus.vector(f'rtc_room_users{{room="{STAGE}"}}')
+        return {labels["source"]: int(users) for labels, users in samples}
+
+
+@asynccontextmanager
+async def running(folder: Path, rooms: Mapping[str, int]) -> AsyncIterator[Stack]:
+    """
+    Start everything, with so many rooms of each API beside the stage, and go on when Prometheus has read them; stop
+    everything at the end.
+    """
+    config_file, rooms_file = folder / "exporter.yml", folder / "rooms.yml"
+    async with Vendors(rooms=rooms, churn=0, refresh={"tencent_im": 0, "tencent_live": 0}) as vendors:
+        listed = [{"targets": vendors.world.room_ids("zego_zim"), "labels": {"event": "launch"}}]
+        rooms_file.write_text(yaml.safe_dump(listed), encoding="utf-8")
+        config_file.write_text(_config(vendors, rooms_file), encoding="utf-8")
+        async with (
+            ExporterProcess(config_file) as exporter,
+            Alertmanager(folder) as alertmanager,
+            Prometheus(folder, exporter.url.removeprefix("http://"), alertmanager.address) as prometheus,
+        ):
+            stack = Stack(vendors, exporter, prometheus, alertmanager, config_file, rooms_file)
+            await stack.put_on_stage(users=60)
+            yield stack
+
+
+def _config(vendors: Vendors, rooms_file: Path) -> str:
+    stage = {"id": STAGE, "thresholds": {"warning": WARNING, "critical": CRITICAL}}
+    pace = {"interval": "1s", "timeout": "1s", "max_staleness": "3s"}
+    sources: dict[str, dict[str, object]] = {
+        api: {**pace, "rooms": [stage, *vendors.world.room_ids(api)]} for api in APIS
+    }
+    sources["zego_zim"] |= {"rooms": [stage], "rooms_files": [rooms_file.name]}
+    return vendors.config(**sources)
