@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
 from apscheduler.executors.asyncio import AsyncIOExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
@@ -49,6 +49,7 @@ class Scheduler:
         self._telemetry = telemetry
         self._log = log
         self._ahead = 0.0
+        self._told: set[tuple[str, str]] = set()
         self._beat: asyncio.TimerHandle | None = None
         self._jobs = AsyncIOScheduler(
             timezone=UTC,
@@ -57,7 +58,6 @@ class Scheduler:
         )
         logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._jobs.add_listener(self._missed, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
-        self._jobs.add_listener(self._raised, EVENT_JOB_ERROR)
 
     @property
     def running(self) -> bool:
@@ -70,8 +70,15 @@ class Scheduler:
 
     def every(self, seconds: float, name: str, body: Body) -> None:
         """Run a body every so many seconds from now on, the first time at once; a job of the same name is replaced."""
+
+        async def run() -> None:
+            try:
+                await body()
+            except Exception as error:  # noqa: BLE001 whatever it is, the job runs again
+                self._raised(name, error)
+
         self._jobs.add_job(
-            body,
+            run,
             _NoMatterHowLate(seconds=seconds, timezone=UTC),
             id=name,
             name=name,
@@ -101,10 +108,14 @@ class Scheduler:
         self._ahead = ahead
         self._beat = asyncio.get_running_loop().call_later(_HEARTBEAT, self._heartbeat)
 
-    def _missed(self, event: JobExecutionEvent) -> None:
+    def _missed(self, event: JobEvent) -> None:
         self._telemetry.missed_runs.inc()
         self._log.debug("a run was missed", job=event.job_id)
 
-    def _raised(self, event: JobExecutionEvent) -> None:
+    def _raised(self, name: str, error: Exception) -> None:
         self._telemetry.unexpected_errors.inc()
-        self._log.error("unexpected error in a job", job=event.job_id, exc_info=event.exception)
+        # A job that always raises does so every second, and one traceback tells as much as a thousand.
+        kind = (name, type(error).__name__)
+        if kind not in self._told:
+            self._told.add(kind)
+            self._log.error("unexpected error in a job", job=name, exc_info=error)
