@@ -188,7 +188,17 @@ def main_options(
 
 def main() -> None:
     """Entry point of ``rtc-room-exporter``."""
+    _hold_standard_streams()
     app()
+
+
+def _hold_standard_streams() -> None:
+    """Keep 0, 1 and 2 from becoming sockets where they were closed: libuv ends a process that closes one of these."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
 
 
 def metrics_table() -> str:

@@ -70,7 +70,8 @@ def _final_processors(form: Format) -> list[structlog.typing.Processor]:
             return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
         case Format.CONSOLE:
             plain = structlog.dev.plain_traceback
-            return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+            colors = sys.stderr is not None and sys.stderr.isatty()
+            return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
         case Format.LOGFMT:
             order = ["ts", "level", "event"]
             return [
@@ -82,17 +83,18 @@ def _final_processors(form: Format) -> list[structlog.typing.Processor]:
 class _Forgiving:
     """A text stream whose lines are lost, rather than the process, when they cannot be written."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream  # None if standard error was closed when Python started
 
     def write(self, text: str) -> int:
         try:
-            return self._stream.write(text)
+            return self._stream.write(text) if self._stream else 0
         except (OSError, ValueError):
             return 0
 
     def flush(self) -> None:
         try:
-            self._stream.flush()
+            if self._stream:
+                self._stream.flush()
         except (OSError, ValueError):
             return

@@ -57,15 +57,30 @@ class ExporterProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = config_file.with_suffix(".log")
         self._env = {**os.environ, **(env or {})}
+        self._foreign = False
         self._process: asyncio.subprocess.Process | None = None
         self._client: aiohttp.ClientSession | None = None
 
+    @classmethod
+    def at(cls, config_file: Path, port: int) -> Self:
+        """One that somebody else starts and stops, to look at."""
+        found = cls(config_file)
+        found.port, found.url, found._foreign = port, f"http://127.0.0.1:{port}", True
+        return found
+
     async def __aenter__(self) -> Self:
-        await self.start()
+        if self._foreign:
+            self._client = aiohttp.ClientSession()
+            await self._until_it_answers()
+        else:
+            await self.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.stop()
+        if not self._foreign:
+            await self.stop()
+        elif self._client:
+            await self._client.close()
 
     @property
     def pid(self) -> int:
@@ -125,9 +140,8 @@ class ExporterProcess:
         return parse_rooms((await self.text("/metrics"))[1])
 
     async def _until_it_answers(self) -> None:
-        assert self._process
         for _ in range(200):
-            if self._process.returncode is not None:
+            if self._process and self._process.returncode is not None:
                 raise AssertionError(f"it ended with {self._process.returncode}: {self.log}")
             try:
                 await self.text("/-/healthy")
