@@ -8,7 +8,7 @@ skipped, and the summary says how many did not run and what brings them. With CI
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import pytest
@@ -18,13 +18,19 @@ OTHER_NAMES = {
     "chromium": ["chromium-browser", "google-chrome", "google-chrome-stable"],
 }
 
-NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
+SCRIPTS = {"axe-core": Path(__file__).parent / "e2e/node_modules/axe-core/axe.min.js"}
+"""What a browser runs, by its npm name."""
+
+MISSING = "missing program"
+"""What a skipped test's report carries, one for each program; reports travel from parallel workers, stashes do not."""
 
 
 def find_program(name: str) -> Path | None:
     """
     Where a program is, under any name that a distribution gives it: beside this Python first, then on the PATH.
     """
+    if (script := SCRIPTS.get(name)) is not None:
+        return script if script.exists() else None
     folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     for known_as in [name, *OTHER_NAMES.get(name, [])]:
         if found := shutil.which(known_as, path=folders):
@@ -32,18 +38,14 @@ def find_program(name: str) -> Path | None:
     return None
 
 
-def paragraph(not_run: dict[str, list[str]]) -> str:
+def paragraph(tests_not_run: int, programs: Collection[str]) -> str:
     """
     What the summary says of the tests that did not run.
-
-    Args:
-        not_run: Names of missing programs by test.
     """
-    programs = sorted({program for missing in not_run.values() for program in missing})
-    tests = "1 test" if len(not_run) == 1 else f"{len(not_run)} tests"
+    tests = "1 test" if tests_not_run == 1 else f"{tests_not_run} tests"
     verb = "is" if len(programs) == 1 else "are"
     return (
-        f"{tests} did not run, because {', '.join(programs)} {verb} not installed here."
+        f"{tests} did not run, because {', '.join(sorted(programs))} {verb} not installed here."
         " `make test-deps` brings every program that the tests use (Debian and Ubuntu; it asks for root)."
     )
 
@@ -63,13 +65,6 @@ def needs_program(request: pytest.FixtureRequest) -> Callable[[str], Path]:
     return path
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """
-    Start an empty list of what did not run.
-    """
-    config.stash[NOT_RUN] = {}
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """
@@ -78,13 +73,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     _require(item, [name for marker in item.iter_markers("needs_program") for name in marker.args])
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """
     Say what did not run, where a reader looks last.
     """
-    if not_run := config.stash[NOT_RUN]:
+    skipped: list[pytest.TestReport] = terminalreporter.stats.get("skipped", [])
+    not_run = [{str(name) for key, name in report.user_properties if key == MISSING} for report in skipped]
+    if programs := {name for names in not_run for name in names}:
         terminalreporter.section("tests that did not run", yellow=True)
-        terminalreporter.write_line(paragraph(not_run))
+        terminalreporter.write_line(paragraph(sum(map(bool, not_run)), programs))
 
 
 def _require(item: pytest.Item, names: Iterable[str]) -> None:
@@ -93,5 +90,5 @@ def _require(item: pytest.Item, names: Iterable[str]) -> None:
         return
     if os.environ.get("CI", "").lower() in {"true", "1"}:
         pytest.fail(f"not installed: {', '.join(missing)}; in CI every test runs. See `make test-deps`.", pytrace=False)
-    item.config.stash[NOT_RUN][item.nodeid] = missing
+    item.user_properties.extend((MISSING, name) for name in missing)
     pytest.skip(f"not installed: {', '.join(missing)}")

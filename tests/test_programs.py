@@ -38,18 +38,17 @@ def test_a_program_that_is_there_lets_the_test_run(project):
     result.stdout.no_fnmatch_line("*did not run*")
 
 
-def test_a_missing_program_skips_and_says_so(project):
+@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "in a worker"])
+def test_a_missing_program_skips_and_says_so(project, workers):
     """
     On a newcomer's machine the test is skipped, and the summary names the program and the command that brings it.
     """
     project.makepyfile(ONE_TEST.format(program="no-such-program"))
 
-    result = project.runpytest_inprocess("-p", "no:asyncio")
+    result = project.runpytest_inprocess("-p", "no:asyncio", *workers)
 
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(
-        ["1 test did not run, because no-such-program is not installed here. `make test-deps`*"]
-    )
+    result.stdout.fnmatch_lines(["1 test did not run, because no-such-program is not installed here. `make *"])
 
 
 def test_a_missing_program_fails_in_ci(project, monkeypatch):
