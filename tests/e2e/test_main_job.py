@@ -40,6 +40,7 @@ async def everything_published(exporter: ExporterProcess, rooms: int, within: fl
     Wait until so many rooms are published; returns the seconds that it took.
     """
     started = time.monotonic()
+    published = 0
     while (took := time.monotonic() - started) < within:
         # Counted, not parsed: whoever keeps a core busy here delays the calls that are being timed.
         published = (await exporter.text("/metrics"))[1].count("\nrtc_room_users{")

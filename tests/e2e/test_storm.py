@@ -201,7 +201,9 @@ async def test_nothing_false_is_published_in_a_storm(tmp_path: Path, edition: Ed
 
     assert [] == watch.wrong
     # A call that was refused for an ordered burst was not too fast; the sliding seconds tell what was.
-    assert {} == {name: (seen["worst"], seen["limit"]) for name, seen in limits.items() if seen["worst"] > seen["limit"]}
+    assert {} == {
+        name: (seen["worst"], seen["limit"]) for name, seen in limits.items() if seen["worst"] > seen["limit"]
+    }
     intervals = {api: 40.0 if api == "tencent_live" else 10.0 for api in edition.rooms}
     interval = {api: float(edition.interval[:-1]) if edition.interval else intervals[api] for api in edition.rooms}
     late = {
