@@ -9,7 +9,7 @@ import gzip
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -49,10 +49,12 @@ class Server:
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End every connection."""
         for writer in self._writers:
-            writer.close()
+            writer.transport.abort()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 @asynccontextmanager
@@ -65,7 +67,7 @@ async def serving(answer: Answering) -> AsyncIterator[tuple[Server, str]]:
         yield server, f"http://127.0.0.1:{port}"
     finally:
         listening.close()
-        server.close()
+        await server.close()
         await listening.wait_closed()
 
 
