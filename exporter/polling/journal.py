@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from exporter.model import Failure, FailureKind
@@ -16,6 +16,8 @@ from exporter.model import Failure, FailureKind
 _OF_THE_SOURCE: Final = frozenset(
     {FailureKind.TRANSIENT, FailureKind.MALFORMED, FailureKind.UNAUTHORIZED, FailureKind.MISCONFIGURED}
 )
+_RELAPSE: Final = 10
+_MOST_PATIENCE: Final = 3600.0
 
 
 class Log(Protocol):
@@ -31,17 +33,26 @@ class Log(Protocol):
 
 @dataclass(slots=True)
 class _Trouble:
-    """``relapse``: it began soon after the last one of its kind was over, so it is over when all has been quiet."""
+    """
+    A kind of failure that is not over yet.
+
+    Args:
+        patience: Seconds without a failure of the kind, while calls succeed, after which it is over.
+        told: States of the source that a line was written of.
+    """
 
     since: float
-    last: float
-    relapse: bool
-    failures: int = 1
+    patience: float
+    failures: int = 0
+    last: float = 0.0
+    told: set[str] = field(default_factory=set)
 
 
 class Journal:
     """
     The failures of one source, by kind. Times are monotonic seconds.
+
+    A trouble that comes back soon after it was over is not over so easily the next time: its patience doubles.
 
     Args:
         log: Bound to the source.
@@ -51,14 +62,17 @@ class Journal:
     def __init__(self, log: Log, quiet: float) -> None:
         self.log = log
         self.quiet = quiet
-        self._troubles: dict[str, _Trouble] = {}
-        self._ended: dict[str, float] = {}
-        self._entered: dict[str, float] = {}
+        self._troubles: dict[FailureKind, _Trouble] = {}
+        self._ended: dict[FailureKind, tuple[float, float]] = {}
+        self._traced: set[tuple[str, str, int | None]] = set()
         self._succeeded = -math.inf
 
     def failed(self, failure: Failure, rooms: tuple[str, ...], now: float) -> None:
         """Note a failure."""
-        if not self._begins(failure.kind, now):
+        trouble = self._troubles.get(failure.kind) or self._begin(failure.kind, now)
+        trouble.failures += 1
+        trouble.last = now
+        if trouble.failures > 1:
             self.log.debug("call failed", reason=str(failure.kind), code=failure.code)
             return
         more = {"more_rooms": len(rooms) - 1} if len(rooms) > 1 else {}
@@ -71,17 +85,20 @@ class Journal:
             **more,
         )
 
-    def raised(self, error: Exception, now: float) -> None:
-        """Note an exception that only a bug explains; each place in the code is logged once, with its traceback."""
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        if self._begins(f"{type(error).__name__} in {place.name}, line {place.lineno}", now):
+    def raised(self, error: Exception) -> None:
+        """Note an exception that only a bug explains; each place in the code is traced once."""
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = (type(error).__name__, where.filename, where.lineno)
+        if place not in self._traced:
+            self._traced.add(place)
             self.log.error("unexpected error in a poll", exc_info=error)
 
-    def entered(self, state: str, code: str, meaning: str, now: float) -> None:
-        """Note that the source as a whole is in trouble."""
-        if now - self._entered.get(state, -math.inf) >= self.quiet:
-            self.log.warning("source is in trouble", state=state, code=code, meaning=meaning)
-        self._entered[state] = now
+    def entered(self, state: str, failure: Failure, now: float) -> None:
+        """Note that because of this failure the source as a whole is in trouble."""
+        trouble = self._troubles.get(failure.kind) or self._begin(failure.kind, now)
+        if state not in trouble.told:
+            trouble.told.add(state)
+            self.log.warning("source is in trouble", state=state, code=failure.code, meaning=failure.words)
 
     def succeeded(self, now: float) -> None:
         """Note a reading: what failed before may be over."""
@@ -90,7 +107,7 @@ class Journal:
     def recovered(self, now: float) -> None:
         """The source as a whole is ok again."""
         for kind in _OF_THE_SOURCE & self._troubles.keys():
-            if not self._troubles[kind].relapse:
+            if self._troubles[kind].patience <= self.quiet:
                 self._end(kind, now)
 
     def sweep(self, now: float, *, refusing: bool) -> None:
@@ -101,23 +118,19 @@ class Journal:
             refusing: Whether a room is still refused; such a room is seldom asked, and silence means nothing.
         """
         for kind, trouble in list(self._troubles.items()):
-            over = now - trouble.last >= self.quiet and self._succeeded > trouble.last
-            if over and not (refusing and kind == FailureKind.REFUSED):
+            over = now - trouble.last >= trouble.patience and self._succeeded > trouble.last
+            if over and not (refusing and kind is FailureKind.REFUSED):
                 self._end(kind, trouble.last)
 
-    def _begins(self, kind: str, now: float) -> bool:
-        trouble = self._troubles.get(kind)
-        if trouble is None:
-            relapse = now - self._ended.get(kind, -math.inf) < self.quiet
-            self._troubles[kind] = _Trouble(now, now, relapse)
-            return True
-        trouble.last = now
-        trouble.failures += 1
-        return False
+    def _begin(self, kind: FailureKind, now: float) -> _Trouble:
+        ended, patience = self._ended.get(kind, (-math.inf, self.quiet))
+        relapse = now - ended < _RELAPSE * patience
+        trouble = self._troubles[kind] = _Trouble(now, min(2 * patience, _MOST_PATIENCE) if relapse else self.quiet)
+        return trouble
 
-    def _end(self, kind: str, now: float) -> None:
+    def _end(self, kind: FailureKind, now: float) -> None:
         trouble = self._troubles.pop(kind)
-        self._ended[kind] = now
+        self._ended[kind] = (now, trouble.patience)
         self.log.info(
             "calls recovered",
             reason=str(kind),

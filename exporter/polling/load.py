@@ -64,12 +64,27 @@ def budget_loads(sources: Iterable[tuple[SourceConfig, int]]) -> tuple[BudgetLoa
 
 def _load(name: str, sharing: list[tuple[SourceConfig, int]]) -> BudgetLoad:
     calls = {config.name: math.ceil(rooms / config.codec.batch_size) for config, rooms in sharing}
-    needed = sum(calls[config.name] / config.interval for config, _ in sharing)
+    demand = [(calls[config.name], config.interval) for config, _ in sharing]
     allowed = sharing[0][0].rate_limit
-    stretch = max(1.0, needed / pace_kept(allowed))
+    late = _lateness(demand, pace_kept(allowed))
     return BudgetLoad(
         name,
-        needed,
+        _calls_per_second(demand),
         allowed,
-        tuple(SourceLoad(config, rooms, calls[config.name], config.interval * stretch) for config, rooms in sharing),
+        tuple(SourceLoad(config, rooms, calls[config.name], config.interval + late) for config, rooms in sharing),
     )
+
+
+def _calls_per_second(demand: list[tuple[int, float]], late: float = 0.0) -> float:
+    return sum(calls / (interval + late) for calls, interval in demand)
+
+
+def _lateness(demand: list[tuple[int, float]], pace: float) -> float:
+    """Seconds by which every room is late in the end, as the longest overdue is always next."""
+    low, high = 0.0, sum(calls for calls, _ in demand) / pace
+    if _calls_per_second(demand) <= pace:
+        return low
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _calls_per_second(demand, middle) > pace else (low, middle)
+    return high

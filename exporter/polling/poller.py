@@ -189,7 +189,7 @@ class Poller:
             outcome = await self._ask(calling)
             self._record(calling, outcome)
         except Exception as error:  # noqa: BLE001 whatever it is, the source goes on
-            self._journal.raised(error, self._clock.monotonic())
+            self._journal.raised(error)
             self._telemetry.unexpected_errors.inc()
             self._failed(calling, _BUG)
         finally:
@@ -330,7 +330,7 @@ class Poller:
         state = self.noted.state = self.health.state
         if state is SourceState.UNAUTHORIZED:
             self._signing.forget()
-        self._journal.entered(state, failure.code, failure.words, now)
+        self._journal.entered(state, failure, now)
 
     def _judge(self) -> None:
         now = self._clock.monotonic()

@@ -1,0 +1,75 @@
+"""
+What is said before any call about how often rooms can be read is what polling then does.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+import pytest
+
+from exporter.polling.load import BudgetLoad, budget_loads
+from tests.polling.house import House, parsed, source
+from tests.polling.virtual_time import in_virtual_time
+
+
+def load_of(*sources: dict[str, Any]) -> BudgetLoad:
+    """The load of the only budget of these sources."""
+    (load,) = budget_loads((config, len(config.rooms)) for config in parsed(*sources))
+    return load
+
+
+@pytest.mark.parametrize(
+    ("api", "rooms", "kept", "fits"),
+    [
+        ("zego_rtc", 950, 10.0, True),
+        ("zego_rtc", 1000, 10.2, True),
+        ("zego_rtc", 1500, 15.3, False),
+        ("zego_zim", 150, 10.0, True),
+        ("tencent_im", 1500, 10.0, True),
+        ("tencent_live", 2000, 40.0, True),
+        ("volcengine_rtc", 350, 10.0, True),
+        ("volcengine_rtc", 500, 12.75, False),
+        ("zego_rtc", 0, 10.0, True),
+    ],
+)
+def test_interval_that_a_budget_can_keep(api: str, rooms: int, kept: float, fits: bool) -> None:
+    """
+    The wanted interval, or the time that it takes to use a slot for every batch.
+    """
+    load = load_of(source(api, rooms))
+
+    assert kept == pytest.approx(load.sources[0].kept_interval, rel=0.005)
+    assert fits == load.fits
+
+
+@pytest.mark.parametrize(
+    ("keys", "kept"),
+    [({}, 45.9), ({"interval": "60s"}, 180.0), ({"interval": "1s", "timeout": "40s", "rate_limit": "100"}, 41.5)],
+)
+def test_staleness_by_default(keys: dict[str, str], kept: float) -> None:
+    """
+    Three times the interval that can be kept, or as much as lets a reading outlive a failed poll.
+    """
+    (member,) = load_of(source("zego_rtc", 1500, **keys)).sources
+
+    assert kept == pytest.approx(member.max_staleness, rel=0.005)
+
+
+@in_virtual_time
+async def test_sources_of_different_intervals() -> None:
+    """
+    The longest overdue room is next, so rooms of all intervals are late by the same time, and that time is foreseen.
+    """
+    often = source("volcengine_rtc", 100, name="often")
+    seldom = source("volcengine_rtc", 1000, name="seldom", interval="20s", app_id="662")
+    load = load_of(often, seldom)
+    async with House(often, seldom) as house:
+        await house.passes(150)
+
+        for member in load.sources:
+            seen = median(house.gaps(member.config.name, since=60))
+            assert member.kept_interval == pytest.approx(seen, rel=0.03)
+        assert not load.fits
+        assert 60.0 == pytest.approx(load.needed)
