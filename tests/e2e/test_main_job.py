@@ -51,7 +51,7 @@ async def everything_published(exporter: ExporterProcess, rooms: int, within: fl
 
 
 @pytest.mark.parametrize(
-    "seconds", [pytest.param(25, id="quick"), pytest.param(120, id="long", marks=pytest.mark.soak)]
+    "seconds", [pytest.param(13, id="quick"), pytest.param(120, id="long", marks=pytest.mark.soak)]
 )
 @pytest.mark.timeout(300)
 async def test_all_five_apis_are_published_in_time_and_in_truth(tmp_path: Path, seconds: int):
@@ -62,7 +62,7 @@ async def test_all_five_apis_are_published_in_time_and_in_truth(tmp_path: Path, 
     async with Vendors(rooms=ROOMS) as vendors:
         config.write_text(vendors.config(**{api: {} for api in ROOMS}))
         async with ExporterProcess(config) as exporter:
-            await everything_published(exporter, sum(ROOMS.values()), within=16)
+            await everything_published(exporter, sum(ROOMS.values()), within=14)
             await vendors.delete("limits")
             gaps = await watch(vendors, exporter, seconds)
             limits = await vendors.limits()
@@ -82,10 +82,10 @@ async def test_a_budget_asked_for_too_much_is_used_to_the_full(tmp_path: Path):
     async with Vendors(rooms={"zego_rtc": 1500}) as vendors:
         config.write_text(vendors.config(zego_rtc={}))
         async with ExporterProcess(config) as exporter:
-            await everything_published(exporter, 1500, within=25)
+            await everything_published(exporter, 1500, within=20)
             await vendors.delete("limits")
             began = time.monotonic()
-            gaps = await watch(vendors, exporter, 32)
+            gaps = await watch(vendors, exporter, 20)
             seen = (await vendors.limits())["zego_rtc"]
             elapsed = time.monotonic() - began
 
@@ -169,8 +169,7 @@ async def test_the_command_ends_in_time_and_in_peace(tmp_path: Path):
     assert not re.search("Traceback|destroyed|Unclosed|never awaited", exporter.log)
 
 
-@pytest.mark.parametrize("flags", [["--log.level=debug", "--log.format=json"], ["--log.level=debug"]])
-async def test_no_secret_leaves_the_process(tmp_path: Path, flags: list[str]):
+async def test_no_secret_leaves_the_process(tmp_path: Path):
     """
     While calls fail in every way, and the vendor echoes what it was sent, no secret or derivative is seen anywhere.
     """
@@ -190,7 +189,7 @@ async def test_no_secret_leaves_the_process(tmp_path: Path, flags: list[str]):
         await vendors.post("faults", {"kind": "echo"})
         for kind in kinds:
             await vendors.post("faults", {"probability": 0.1, **kind})
-        async with ExporterProcess(config, *flags) as exporter:
+        async with ExporterProcess(config, "--log.level=debug") as exporter:
             await asyncio.sleep(8)
             pages = [
                 (await exporter.text(path))[1]
