@@ -12,8 +12,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
+_ROOT = Path(__file__).parents[1]
 _PATIENCE = 60.0
 """Seconds; a slow machine is no failure."""
 
@@ -35,6 +37,7 @@ class Command:
             text=True,
             env={**os.environ, **(env or {})},
             start_new_session=True,
+            cwd=_ROOT,
         )
 
     def until(self, pattern: str) -> re.Match[str]:

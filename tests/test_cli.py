@@ -195,7 +195,7 @@ def test_check_exits_with_3_when_rooms_do_not_fit(config_file):
 
 def test_check_adds_up_the_sources_of_a_budget(config_file):
     """
-    Volcengine counts calls per account, so two apps share 40 a second and are late in the same measure.
+    Volcengine counts calls per account, so two apps share 40 a second, and all their rooms are late by 1.8 s.
     """
     first = source(300, "first", "volcengine_rtc")
     second = source(300, "second", "volcengine_rtc", interval="20s")
@@ -204,8 +204,8 @@ def test_check_adds_up_the_sources_of_a_budget(config_file):
 
     assert (3, "rooms do not fit: volcengine_rtc\n") == (result.exit_code, result.stderr)
     assert "budget volcengine_rtc: DOES NOT FIT; 45.00 calls/s needed, 40 calls/s allowed\n" in result.stdout
-    assert "source first (volcengine_rtc): 300 rooms, 300 calls per interval of 10s, can keep 11.5s" in result.stdout
-    assert "source second (volcengine_rtc): 300 rooms, 300 calls per interval of 20s, can keep 22.9s" in result.stdout
+    assert "source first (volcengine_rtc): 300 rooms, 300 calls per interval of 10s, can keep 11.8s" in result.stdout
+    assert "source second (volcengine_rtc): 300 rooms, 300 calls per interval of 20s, can keep 21.8s" in result.stdout
 
 
 def test_check_exits_with_1_and_every_problem_of_a_bad_config(config_file):

@@ -1,0 +1,192 @@
+"""
+The README's examples work, and what it shows as output is what comes out.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
+
+from exporter.cli import app
+from exporter.config import parse
+from exporter.metrics.catalogue import CATALOGUE
+from exporter.metrics.telemetry import SourceState
+from exporter.model import FailureKind
+from exporter.rooms import read_rooms_file
+from exporter.simulator import DEFAULT_APPS
+from tests.command import command
+from tests.deploy.project import ROOT, document
+from tests.docs.readme import Block, blocks, tables
+from tests.rules.promql import Vocabulary, published
+
+pytestmark = pytest.mark.docs
+
+ENV = {"ZEGO_SERVER_SECRET": DEFAULT_APPS.zego[0].server_secret}
+CONFIGS = [block.text for block in blocks("yaml") if block.text.startswith("sources:")]
+EXPRESSIONS = [line for block in blocks("promql") for line in block.text.splitlines()]
+EXAMPLES = blocks("text")
+
+
+def sessions(name: str) -> list[tuple[Block, str]]:
+    """
+    What the README shows of a command: the block, and what was printed.
+    """
+    found = []
+    for block in blocks("console"):
+        before, prompt, printed = block.text.rpartition(f"$ rtc-room-exporter {name}")
+        if prompt:
+            found.append((Block(block.language, before, block.config), printed.partition("\n")[2]))
+    return found
+
+
+def masked(text: str) -> str:
+    """
+    The text without what differs from one run to the next: numbers, names of days, the versions of libraries.
+    """
+    text = re.sub(r"(?m)^< (date|server): .*", r"< \1: X", text)
+    return re.sub(r"\b[0-9a-f]{16}\b|\d+(\.\d+)?(e[+-]\d+)?", "N", text)
+
+
+def source_of(config: str):
+    """
+    The only source of a config.
+    """
+    (source,) = parse(config, Path("exporter.yml"), ENV).sources
+    return source
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """
+    An empty folder to work in, as a reader would.
+    """
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=range(len(CONFIGS)))
+def test_a_config_is_accepted(config):
+    """
+    Whoever copies it gets no complaint.
+    """
+    read = parse(config, Path("exporter.yml"), ENV)
+
+    assert read.sources
+    assert () == read.warnings
+
+
+@pytest.mark.parametrize(("shown", "printed"), sessions("check"), ids=["first config", "sizing"])
+def test_check_prints_what_is_shown(folder, shown, printed):
+    """
+    The figures under a config are those that `check` prints of it.
+    """
+    (folder / "exporter.yml").write_text(shown.config, encoding="utf-8")
+    for rooms, path in re.findall(r"^(\d+) (\S+\.txt)$", shown.text, re.MULTILINE):
+        (folder / path).parent.mkdir()
+        (folder / path).write_text("".join(f"room-{i}\n" for i in range(int(rooms))), encoding="utf-8")
+
+    result = CliRunner().invoke(app, ["check", "--config.file=exporter.yml"], env=ENV)
+
+    assert printed == result.stdout + result.stderr
+
+
+def test_probe_prints_what_is_shown(folder):
+    """
+    Apart from numbers and dates, the simulator answers today as it did then.
+    """
+    ((shown, printed),) = sessions("probe")
+    with command("simulate", "--web.listen-address=127.0.0.1:0") as simulator:
+        url = simulator.until(r"(http://[^,]+),")[1]
+        text = shown.config.replace("    rooms:", f"    base_url: {url}\n    rooms:")
+        (folder / "exporter.yml").write_text(text, encoding="utf-8")
+        result = CliRunner().invoke(app, ["probe", "--config.file=exporter.yml", "live", "stage"], env=ENV)
+
+    assert masked(printed) == masked(result.stdout + result.stderr)
+
+
+def test_rooms_files_are_read(folder):
+    """
+    Both forms that are described list what they seem to list.
+    """
+    (example,) = [block.text for block in blocks("yaml") if block.text.startswith("- targets:")]
+    source = source_of(CONFIGS[0])
+    (folder / "rooms.yml").write_text(example, encoding="utf-8")
+    (folder / "rooms.txt").write_text("# two\nlobby\nstage\n", encoding="utf-8")
+
+    first, second = (read_rooms_file(folder / name, source) for name in ("rooms.yml", "rooms.txt"))
+
+    assert ["lobby", "stage"] == [room.id for room in first] == [room.id for room in second]
+    assert {(("event", "launch"),)} == {room.labels for room in first}
+
+
+def test_the_scrape_config_is_the_one_in_deploy():
+    """
+    The target and the job that the alerts look for.
+    """
+    (example,) = [yaml.safe_load(block.text) for block in blocks("yaml") if block.text.startswith("scrape_configs:")]
+    deployed = document("deploy/prometheus/prometheus.yml")
+    ((job,), theirs) = example["scrape_configs"], deployed["scrape_configs"]
+
+    assert deployed["global"]["scrape_interval"] == job.pop("scrape_interval")
+    assert job in theirs
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_an_expression_asks_for_what_is_published(expression):
+    """
+    Every PromQL line parses, and names series and labels of the catalogue (and `event`, the label of the example).
+    """
+    info = {"rtc_room_info": published().series["rtc_room_info"] | {"event"}}
+
+    assert Vocabulary({**published().series, **info}).labels(expression) is not None
+
+
+def test_the_policy_is_json():
+    """
+    It can be pasted into a console.
+    """
+    (policy,) = blocks("json")
+
+    assert ["Statement"] == list(json.loads(policy.text))
+
+
+def test_the_metrics_on_the_first_screen_are_ours():
+    """
+    The lines are in the text format, with names and labels of the catalogue.
+    """
+    labels = {metric.name: set(metric.labels) for metric in CATALOGUE}
+    samples = [sample for family in text_string_to_metric_families(EXAMPLES[0].text) for sample in family.samples]
+
+    assert len(samples) == len(EXAMPLES[0].text.splitlines())
+    assert [] == [sample for sample in samples if labels.get(sample.name) != set(sample.labels)]
+
+
+def test_the_rooms_shown_as_json_have_the_keys_of_today():
+    """
+    A script written after the example finds what it looks for.
+    """
+    (shown,) = [block.text for block in blocks("console") if "/api/v1/rooms" in block.text]
+    answer = json.loads(shown.partition("\n")[2])
+    text = (ROOT / "exporter/web/api.py").read_text(encoding="utf-8")
+
+    assert {"rooms", "matching", "next"} == set(answer)
+    assert [] == [key for key in answer["rooms"][0] if f'"{key}"' not in text]
+
+
+def test_log_lines_are_those_that_the_code_writes():
+    """
+    Each line is logfmt with an event of the table, and names reasons and states that there are.
+    """
+    lines = [line for block in EXAMPLES for line in block.text.splitlines() if line.startswith("ts=")]
+    known = {row[0].strip("`"): row[1] for row in tables("What the log says")[0]}
+
+    assert lines
+    for line in lines:
+        pairs = {key: value.strip('"') for key, value in re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)', line)}
+        assert known[pairs["event"]] == pairs["level"]
+        assert pairs.get("reason", "transient") in {*FailureKind}
+        assert pairs.get("state", "ok") in {*SourceState}

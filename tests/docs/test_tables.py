@@ -1,0 +1,215 @@
+"""
+The README's tables say what the code says. Where one does not, the failure shows the table to paste.
+"""
+
+import ast
+import re
+from typing import get_args
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from exporter import cli
+from exporter.app import Exporter, WebOptions
+from exporter.config import RESERVED_LABELS
+from exporter.config.credentials import key_forms
+from exporter.config.keys import DURATION_BOUNDS
+from exporter.config.room_list import _ROOM_KEYS, _THRESHOLD_KEYS
+from exporter.config.sources import ROOM_KEYS, source_keys
+from exporter.logs import Format, Level, configure
+from exporter.metrics.catalogue import CATALOGUE
+from exporter.metrics.table import RoomState
+from exporter.metrics.telemetry import SourceState
+from exporter.model import FailureKind
+from exporter.vendors import APIS
+from exporter.vendors.source import Source, parse_duration
+from exporter.web import api as web_api
+from tests.deploy.project import ROOT
+from tests.docs import expected
+from tests.docs.readme import README, code, section, tables
+
+pytestmark = pytest.mark.docs
+
+MODELS: dict[str, type[BaseModel]] = {api: codec.source_model for api, codec in APIS.items()}
+EVENT_LEVELS = {"info": "info", "warning": "warning", "error": "error", "exception": "error"}
+
+
+def own_keys():
+    """
+    The rows of the table of one vendor's keys, as (key, APIs, default, meaning).
+    """
+    return [(code(key)[0], code(apis), default, meaning) for key, apis, default, meaning in tables("Config keys")[1]]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        expected.command_table,
+        expected.flag_table,
+        expected.api_table,
+        expected.make_table,
+        cli.metrics_table,
+    ],
+    ids=lambda table: table.__name__,
+)
+def test_a_table_is_as_the_code_has_it(table):
+    """
+    Commands, flags, limits, make's targets and metrics: same names, same words, nothing more and nothing less.
+    """
+    assert table() in README
+
+
+def test_the_metrics_are_those_of_the_catalogue():
+    """
+    Name, type, labels and help of every metric, each once and in the catalogue's order.
+    """
+    rows = tables("Metrics")[0]
+
+    assert [
+        [f"`{metric.name}`", metric.type, ", ".join(metric.labels) or "–", metric.help] for metric in CATALOGUE
+    ] == rows
+
+
+def test_the_exit_codes_are_those_of_the_command_line():
+    """
+    0 and 2 are everybody's; 1 and 3 are ours.
+    """
+    assert ["0", str(cli._WRONG), "2", str(cli._DO_NOT_FIT)] == [row[0] for row in tables("Commands")[1]]
+
+
+def test_the_keys_of_every_source_are_those_of_the_model():
+    """
+    What all APIs accept stands in the first table, once, and required is what cannot be left out.
+    """
+    rows = {code(key)[0]: default for key, default, _ in tables("Config keys")[0]}
+
+    assert source_keys(Source) == rows.keys()
+    assert {name for name, field in Source.model_fields.items() if field.is_required()} == {
+        name for name, default in rows.items() if default == "required"
+    }
+    assert Source.model_fields["timeout"].default == parse_duration(rows["timeout"])
+    assert str(Source.model_fields["allow_http"].default).lower() == rows["allow_http"]
+    assert {"none"} == {rows[name] for name in ROOM_KEYS}
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_the_default_intervals_are_those_of_the_apis(api):
+    """
+    10s for most, and what is said of one API holds for it.
+    """
+    (cell,) = [default for key, default, _ in tables("Config keys")[0] if code(key) == ["interval"]]
+    usual, *others = cell.split("; ")
+    intervals = dict.fromkeys(APIS, usual) | {code(other)[0]: other.split()[1] for other in others}
+
+    assert APIS[api].default_interval == parse_duration(intervals[api])
+
+
+def test_the_bounds_of_durations_are_told():
+    """
+    Whoever writes a duration knows how short or long it may be.
+    """
+    rows = {code(key)[0]: meaning for key, _, meaning in tables("Config keys")[0]}
+
+    assert [] == [name for name, (_, _, words) in DURATION_BOUNDS.items() if words not in rows[name]]
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_the_keys_of_one_vendor_are_those_of_its_model(api):
+    """
+    Credentials and regions of each API: the keys, the forms of secrets, what is required and the defaults.
+    """
+    model = APIS[api].source_model
+    told: dict[str, str] = {}
+    for key, apis, default, meaning in own_keys():
+        if api in apis:
+            secret = key in model.secret_fields()
+            assert secret == meaning.startswith("Secret: ")
+            assert not secret or list(key_forms(key)[1:]) == code(meaning)
+            told |= dict.fromkeys(key_forms(key) if secret else [key], default)
+
+    fields = {name: info for name, info in model.model_fields.items() if name not in Source.model_fields}
+    assert source_keys(model) - source_keys(Source) == told.keys()
+    for name, info in fields.items():
+        default = {PydanticUndefined: "required", None: "none"}.get(info.default, str(info.default))
+        assert (default.lower() if info.annotation is bool else default) == told[name]
+
+
+def test_the_regions_are_those_that_the_vendors_have():
+    """
+    Every name that `region` accepts is in the table, and no other.
+    """
+    listed = {api: code(meaning) for key, apis, _, meaning in own_keys() if key == "region" for api in apis}
+
+    for api, regions in listed.items():
+        accepted = get_args(MODELS[api].model_fields["region"].annotation)
+        assert not accepted or [*accepted] == regions
+
+
+def test_the_keys_of_a_room_are_those_of_the_config():
+    """
+    `id`, `labels`, `thresholds`; the labels that a room may not have; the thresholds that there are.
+    """
+    rows = {code(key)[0]: meaning for key, meaning in tables("Config keys")[2]}
+
+    assert _ROOM_KEYS == rows.keys()
+    assert {*RESERVED_LABELS, "rtc_room_info", "__"} == {*code(rows["labels"])}
+    assert all(f"{name}: …" in section("Config keys") for name in _THRESHOLD_KEYS)
+
+
+def test_the_endpoints_are_those_of_the_server():
+    """
+    Every route with its method, those of the page's own pictures and styles left out.
+    """
+    exporter = Exporter(dict, "", WebOptions(), configure(Level.ERROR, Format.LOGFMT))  # type: ignore[arg-type]  # never loads
+    routes = {(route.method, route.resource.canonical) for route in exporter.web._app.router.routes() if route.resource}
+
+    assert {route for route in routes if route[0] != "HEAD" and not route[1].startswith("/static/")} == {
+        (method, code(path)[0]) for method, path, _ in tables("HTTP")[0]
+    }
+
+
+def test_the_parameters_of_the_rooms_are_those_of_the_server():
+    """
+    Filters and paging of /api/v1/rooms.
+    """
+    (answer,) = [answer for _, path, answer in tables("HTTP")[0] if code(path) == ["/api/v1/rooms"]]
+
+    assert [*web_api._PARAMETERS] == code(answer.partition("Parameters: ")[2].partition(". ")[0])
+
+
+def test_states_and_reasons_are_those_of_the_labels():
+    """
+    What a graph's legend shows is explained.
+    """
+    _, states, reasons = tables("Metrics")
+
+    assert [*SourceState] == [code(row[0])[0] for row in states]
+    assert [*FailureKind] == [code(row[0])[0] for row in reasons]
+    assert {*RoomState} == {code(row[-1])[0] for row in tables("What a number means")[0]}
+
+
+def test_what_each_api_counts_is_told():
+    """
+    No API is without a word on how old its counts are.
+    """
+    assert [*APIS] == [code(row[0])[0] for row in tables("What a number means")[1]]
+
+
+def test_the_events_are_those_that_the_code_logs():
+    """
+    Every line above `debug` that the exporter can write is explained, with its level.
+    """
+    logged = set()
+    for path in (ROOT / "exporter").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in EVENT_LEVELS
+                and re.search(r"\blog$|_log$", ast.unparse(node.func.value))
+                and isinstance(node.args[0], ast.Constant)
+            ):
+                logged.add((node.args[0].value, EVENT_LEVELS[node.func.attr]))
+
+    assert logged == {(code(event)[0], level) for event, level, _ in tables("What the log says")[0]}
