@@ -120,11 +120,6 @@ class SourceTable:
     def rooms(self) -> Mapping[str, Room]:
         return self._rooms
 
-    @property
-    def published(self) -> int:
-        """How many rooms have a reading that a scrape shows."""
-        return len(self._arrived)
-
     def watch(self, rooms: Iterable[Room]) -> None:
         """Watch exactly these rooms: new ones are unknown, others keep their reading, the rest leave nothing behind."""
         wanted = {room.id: room for room in rooms}

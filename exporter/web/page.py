@@ -19,10 +19,11 @@ from exporter.metrics.telemetry import Telemetry
 from exporter.model import NO_THRESHOLDS
 from exporter.web import drawing, wording
 from exporter.web.history import History
-from exporter.web.overview import SHOWN_STATES, survey
+from exporter.web.overview import survey
 from exporter.web.parameters import ParameterError, encode_cursor, rooms_query
 from exporter.web.process import Process
 from exporter.web.rooms import Found, Key, Order, Query, Rooms
+from exporter.web.source_view import SHOWN_STATES
 
 _PARAMETERS: Final = ("source", "state", "q", "sort", "after", "before")
 _ROOMS_ON_A_PAGE: Final = 50

@@ -10,7 +10,7 @@ from exporter.model import FailureKind
 
 _NOTABLE_SKEW: Final = 2.0
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
-_ROOMS_NAMED: Final = 3
+_NAMED: Final = 3
 
 STATES: Final = {
     SourceState.OK: "ok",
@@ -79,11 +79,11 @@ def clock(skew: float | None, shift: float) -> str | None:
     return " ".join(sentences) or None
 
 
-def rooms(room_ids: Sequence[str]) -> str:
-    """The rooms of a failed call: the first few by name, the others counted."""
-    named = ", ".join(room_ids[:_ROOMS_NAMED])
-    more = len(room_ids) - _ROOMS_NAMED
-    return f"{named} and {count(more)} more" if more > 0 else named
+def named(names: Sequence[str]) -> str:
+    """The first few by name, the others counted: ``lobby, stage, 7 and 12 more``."""
+    first = ", ".join(names[:_NAMED])
+    more = len(names) - _NAMED
+    return f"{first} and {count(more)} more" if more > 0 else first
 
 
 def _two(whole: int, large: int, large_name: str, small: int, small_name: str) -> str:

@@ -94,6 +94,20 @@ async def test_a_source_that_is_well(site: Site) -> None:
     assert "Everything is as it should be" in html.find("section", id="overview")[0].text
 
 
+async def test_a_shared_budget(site: Site) -> None:
+    """
+    Where several sources draw on one limit, none of them can have it all: each row says so.
+    """
+    for source in ("live", "chat", "alone"):
+        site.watch(source, ["a"])
+    site.telemetry.sources["chat"].budget = "live"
+
+    rows = (await page(site)).rows("sources")
+
+    shared = " limit 10 budget live, shared by 2 sources none"
+    assert [shared, shared, " limit 10 none"] == [row.partition("wanted 10 s")[2] for row in rows]
+
+
 @pytest.mark.parametrize(
     ("state", "words"),
     [
@@ -315,7 +329,7 @@ async def test_it_can_be_read_by_everyone(site: Site) -> None:
     assert len(html.find("table")) == len(html.find("caption")) == 2
     assert all(header.attributes.get("scope") in ("col", "row") for header in html.find("th"))
     fields = [*html.find("input"), *html.find("select")]
-    assert all(any(step.startswith("label") for step in field.path) for field in fields)
+    assert {field.attributes["id"] for field in fields} == {label.attributes["for"] for label in html.find("label")}
     assert ["status"] == [element.attributes["role"] for element in html.find("p", id="announcement")]
 
 

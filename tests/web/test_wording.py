@@ -77,11 +77,11 @@ def test_clocks(skew: float | None, shift: float, words: str | None) -> None:
     assert words == wording.clock(skew, shift)
 
 
-def test_rooms_of_a_failure() -> None:
+def test_names_that_may_be_many() -> None:
     """
     The first three by name, the others counted.
     """
-    assert ["", "a", "a, b, c", "a, b, c and 1 more"] == [wording.rooms("abcd"[:count]) for count in (0, 1, 3, 4)]
+    assert ["", "a", "a, b, c", "a, b, c and 1 more"] == [wording.named("abcd"[:count]) for count in (0, 1, 3, 4)]
 
 
 def test_counts() -> None:

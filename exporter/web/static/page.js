@@ -86,7 +86,9 @@ function schedule() {
 /** Goes to another selection of rooms and says how many there are. */
 async function go(url, remember) {
   history[remember](null, "", url);
-  if (await show(url)) announcement.textContent = document.querySelector(".pager .position, #matching")?.textContent ?? "";
+  if (!(await show(url))) return;
+  const found = document.querySelector(".pager .position") ?? document.getElementById("matching");
+  announcement.textContent = found.textContent;
 }
 
 function searched() {

@@ -1,0 +1,301 @@
+"""
+The status page of the real command in a real browser.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, Route, expect
+
+from tests.e2e.browser import Chromium, accessibility_faults, chromium
+from tests.e2e.process import ExporterProcess
+from tests.e2e.vendors import Vendors
+from tests.programs import find_program
+
+pytestmark = [pytest.mark.needs_program("chromium"), pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(90)]
+
+HOSTILE = [
+    "<script>window.hacked = 1</script>",
+    "'\"><img src=x onerror=alert(1)>",
+    "</bdi></th></tr></table>",
+    "{{ 7 * 7 }}",
+    "\u202egpj.exe",
+    "  two  spaces  ",
+    "直播间 ☃",
+    "x" * 128,
+]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """
+    The real command, the vendors that it polls, and a browser.
+    """
+
+    vendors: Vendors
+    exporter: ExporterProcess
+    browser: Chromium
+
+    async def set_users(self, users: dict[str, int]) -> None:
+        """
+        Give rooms of `zego_rtc` these users from now on.
+        """
+        orders = [{"api": "zego_rtc", "room": room, "do": "set", "users": count} for room, count in users.items()]
+        await self.vendors.post("rooms", orders)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """
+    130 rooms of one API, eight of them with hostile names, and a source whose vendor does not answer.
+    """
+    config = tmp_path_factory.mktemp("page") / "exporter.yml"
+    program = find_program("chromium")
+    assert program
+    async with Vendors(rooms={"zego_rtc": 122, "tencent_im": 20}) as vendors:
+        await vendors.post("faults", {"kind": "status", "apis": ["tencent_im"], "status": 503})
+        rooms = [*HOSTILE, *vendors.world.room_ids("zego_rtc")]
+        thresholds = {"warning": 100, "critical": 200}
+        rtc = {"rooms": rooms, "interval": "3s", "thresholds": thresholds}
+        config.write_text(vendors.config(zego_rtc=rtc, tencent_im={"interval": "3s"}))
+        async with ExporterProcess(config) as exporter, chromium(program) as browser:
+            await published(exporter, len(rooms))
+            yield Stage(vendors, exporter, browser)
+
+
+async def published(exporter: ExporterProcess, rooms: int) -> None:
+    """
+    Wait until so many rooms have a number.
+    """
+    for _ in range(100):
+        if len(await exporter.rooms()) == rooms:
+            return
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"not every room has a number: {exporter.log}")
+
+
+async def refresh(page: Page) -> None:
+    """
+    Let the page's own clock reach its next refresh, and wait for what that brings.
+    """
+    async with page.expect_response(lambda response: response.url == page.url):
+        await page.clock.fast_forward(5_000)
+    await page.evaluate("new Promise(requestAnimationFrame)")
+
+
+async def test_nothing_to_complain_about(stage: Stage):
+    """
+    The page loads and refreshes itself without an error or a warning in the console.
+    """
+    stage.browser.complaints.clear()
+    async with stage.browser.page(stage.exporter.url) as page:
+        for _ in range(3):
+            await refresh(page)
+
+    assert [] == stage.browser.complaints
+
+
+async def test_counts_change_without_reload_and_equal_the_metrics(stage: Stage):
+    """
+    What the vendor says reaches the open page by itself, and it is what /metrics says.
+    """
+    rooms = dict.fromkeys([*HOSTILE, *stage.vendors.world.room_ids("zego_rtc")], 17)
+    async with stage.browser.page(f"{stage.exporter.url}/?q=%E2%98%83") as page:
+        await page.evaluate("window.loadedOnce = true")
+        await stage.set_users({**rooms, HOSTILE[6]: 4_321})
+
+        await expect(page.locator("#room-list td.users data")).to_have_attribute("value", "4321")
+        total = str(17 * (len(rooms) - 1) + 4_321)
+        await expect(page.locator("#users-now")).to_have_attribute("value", total)
+
+        published = await stage.exporter.rooms()
+        assert 4_321 == published["zego_rtc", HOSTILE[6]].users
+        assert int(total) == sum(samples.users for samples in published.values())
+        assert await page.evaluate("window.loadedOnce")
+        await expect(page.locator("#room-list .level-critical")).to_contain_text(["above critical"])
+
+
+async def test_hostile_names_are_text(stage: Stage):
+    """
+    Room ids stand on the page letter by letter, and none of them does anything.
+    """
+    stage.browser.complaints.clear()
+    async with stage.browser.page(f"{stage.exporter.url}/?sort=room") as page:
+        ids = page.locator("#room-list bdi.id")
+        shown = await ids.evaluate_all("all => all.map(id => id.textContent)")
+        while await page.locator("a[rel=next]").count():
+            await turn(page, "Next")
+            shown += await ids.evaluate_all("all => all.map(id => id.textContent)")
+
+        assert sorted(HOSTILE) == sorted(set(HOSTILE) & set(shown))
+        assert 150 == len(shown)
+        assert 0 == await page.locator("main img").count()
+        assert await page.evaluate("window.hacked === undefined")
+
+    assert [] == stage.browser.complaints
+
+
+async def turn(page: Page, link: str) -> None:
+    """
+    Follow a link of the pager and wait until another page of rooms is there.
+    """
+    before = await page.locator(".pager .position").inner_text()
+    await page.get_by_role("link", name=link, exact=True).click()
+    await expect(page.locator(".pager .position")).not_to_have_text(before)
+
+
+async def test_paging(stage: Stage):
+    """
+    Links lead through all rooms and back without a reload; the address and the focus follow.
+    """
+    async with stage.browser.page(f"{stage.exporter.url}/?sort=room") as page:
+        position = page.locator(".pager .position")
+        await page.evaluate("window.loadedOnce = true")
+        await expect(position).to_have_text("1 to 50 of 150 rooms")
+        await turn(page, "Next")
+        await expect(position).to_have_text("51 to 100 of 150 rooms")
+        await expect(page.locator("#announcement")).to_have_text("51 to 100 of 150 rooms")
+        await expect(page.get_by_role("link", name="Next", exact=True)).to_be_focused()
+        await turn(page, "Next")
+        await expect(position).to_have_text("101 to 150 of 150 rooms")
+        await turn(page, "Previous")
+        await expect(position).to_have_text("51 to 100 of 150 rooms")
+        await page.go_back()
+        await expect(position).to_have_text("101 to 150 of 150 rooms")
+        await turn(page, "First")
+        await expect(position).to_have_text("1 to 50 of 150 rooms")
+        assert await page.evaluate("window.loadedOnce")
+
+
+async def test_searching_while_typing(stage: Stage):
+    """
+    Matches come while one types, are announced, can be bookmarked, and stay when the page refreshes itself.
+    """
+    async with stage.browser.page(stage.exporter.url) as page:
+        field = page.get_by_label("Search")
+        await field.press_sequentially("WINDOW.hacked")
+        await expect(page.locator("#room-list bdi.id")).to_have_text([HOSTILE[0]])
+        await expect(page.locator("#announcement")).to_have_text("1 to 1 of 1 room")
+        await expect(page).to_have_url(f"{stage.exporter.url}/?q=WINDOW.hacked&sort=users")
+
+        await refresh(page)
+        await expect(field).to_be_focused()
+        await expect(field).to_have_value("WINDOW.hacked")
+
+        await field.fill("no such room")
+        await expect(page.locator("#matching")).to_have_text("No room matches.")
+        await field.fill("")
+        await page.get_by_label("Source", exact=True).select_option("tencent_im")
+        await expect(page.locator(".pager .position")).to_have_text("1 to 20 of 20 rooms")
+        await page.get_by_label("State", exact=True).select_option("fresh")
+        await expect(page.locator("#matching")).to_have_text("No room matches.")
+
+
+async def test_a_source_in_trouble(stage: Stage):
+    """
+    Why there are no numbers stands at the top and in the table; unfolded details stay open while the page refreshes.
+    """
+    async with stage.browser.page(stage.exporter.url) as page:
+        row = page.locator("table.sources tr", has_text="tencent_im").last
+        await expect(row).to_contain_text("circuit open")
+        await expect(page.locator(".troubles")).to_contain_text("tencent_im")
+        await row.locator("summary").click()
+        await refresh(page)
+        await expect(row.locator("details li").first).to_be_visible()
+
+
+async def test_pausing(stage: Stage):
+    """
+    A reader may stop the figures from moving, and let them go on.
+    """
+    async with stage.browser.page(stage.exporter.url) as page:
+        pause = page.locator("#pause")
+        await pause.click()
+        await expect(pause).to_have_attribute("aria-pressed", "true")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await page.clock.fast_forward(60_000)
+        await page.wait_for_timeout(200)
+        assert [] == asked
+        async with page.expect_response(page.url):
+            await pause.click()
+        await refresh(page)
+
+
+async def test_an_exporter_that_does_not_answer(stage: Stage):
+    """
+    Old figures are called old, and no longer so once the exporter is back.
+    """
+
+    async def lost(route: Route) -> None:
+        await route.abort()
+
+    async with stage.browser.page(stage.exporter.url) as page:
+        silence = page.locator("#silence")
+        await expect(silence).to_be_hidden()
+        await page.route("**/*", lost)
+        await page.clock.fast_forward(5_000)
+        await expect(silence).to_contain_text("The exporter does not answer. These figures are of")
+        await expect(page.locator("#announcement")).to_contain_text("does not answer")
+        await page.unroute_all()
+        await refresh(page)
+        await expect(silence).to_be_hidden()
+
+
+async def test_without_javascript(stage: Stage):
+    """
+    Figures, search and paging are all there without scripts.
+    """
+    async with stage.browser.page(stage.exporter.url, javascript=False) as page:
+        await expect(page.locator("#users-now")).to_be_visible()
+        await expect(page.locator("#pause")).to_be_hidden()
+        await page.get_by_role("link", name="Next", exact=True).click()
+        await expect(page.locator(".pager .position")).to_have_text("51 to 100 of 150 rooms")
+        await page.get_by_label("Search").fill("window.hacked")
+        await page.get_by_role("button", name="Show").click()
+        await expect(page.locator("#room-list bdi.id")).to_have_text([HOSTILE[0]])
+
+
+async def test_by_keyboard(stage: Stage):
+    """
+    The first stop of the Tab key leads past the header; every control can be reached and shows that it has the focus.
+    """
+    async with stage.browser.page(stage.exporter.url) as page:
+        await page.keyboard.press("Tab")
+        skip = page.get_by_role("link", name="Skip to the figures")
+        await expect(skip).to_be_focused()
+        await expect(skip).to_be_in_viewport()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#overview")).to_be_focused()
+        stops = []
+        for _ in range(8):
+            await page.keyboard.press("Tab")
+            stops.append(await page.evaluate("document.activeElement.name || document.activeElement.localName"))
+            assert "none" != await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+
+        assert ["summary", "q", "source", "state", "sort", "button"] == stops[:6]
+
+
+@pytest.mark.needs_program("axe-core")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 375])
+async def test_everyone_can_read_it(
+    stage: Stage, needs_program: Callable[[str], Path], width: int, scheme: Literal["light", "dark"]
+):
+    """
+    axe-core finds no accessibility fault at all, light and dark, on a desk and on a phone; nothing sticks out sideways.
+    """
+    axe = needs_program("axe-core").read_text()
+    async with stage.browser.page(stage.exporter.url, width=width, scheme=scheme) as page:
+        for details in await page.locator("summary").all():
+            await details.click()
+
+        assert [] == await accessibility_faults(page, axe)
+        assert width == await page.evaluate("document.documentElement.scrollWidth")
