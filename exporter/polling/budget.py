@@ -20,6 +20,7 @@ from exporter.polling.clock import Clock
 from exporter.polling.pacer import Pacer
 from exporter.polling.planner import Lane
 
+_LANES: Final = tuple(Lane)
 _SHARES: Final = {Lane.SUSPECT: 0.1, Lane.RETRY: 0.2}
 
 
@@ -47,6 +48,7 @@ class Budget:
         self._bidders: dict[Bidder, asyncio.Future[Lane | None]] = {}
         self._credit = dict.fromkeys(_SHARES, 0.0)
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = math.inf
         self._gate = asyncio.Lock()
         self._at_gate = 0
 
@@ -95,14 +97,17 @@ class Budget:
 
     def arm(self) -> None:
         """Set the timer to the next moment at which a slot can be granted; call it whenever due times come closer."""
+        now = self._clock.monotonic()
+        slot = self.pacer.next_slot(now, self._at_gate)
         if self._timer is not None:
+            if self._armed_for <= max(slot, now):
+                return
             self._timer.cancel()
             self._timer = None
-        due = min((bidder.due(lane) for bidder in self._waiting() for lane in Lane), default=math.inf)
+        due = min((bidder.due(lane) for bidder in self._waiting() for lane in _LANES), default=math.inf)
         if due < math.inf:
-            now = self._clock.monotonic()
-            moment = max(due, self.pacer.next_slot(now, self._at_gate))
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, moment - now), self._grant)
+            self._armed_for = max(due, slot)
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, self._armed_for - now), self._grant)
 
     async def gate(self) -> None:
         """Wait, with a connection in hand, until one more request may be written; then count it as written."""
@@ -138,7 +143,7 @@ class Budget:
     def _choose(self, now: float) -> tuple[Bidder, Lane] | None:
         first: dict[Lane, tuple[float, Bidder]] = {}
         for bidder in self._waiting():
-            for lane in Lane:
+            for lane in _LANES:
                 due = bidder.due(lane)
                 if due <= now and (lane not in first or due < first[lane][0]):
                     first[lane] = (due, bidder)
