@@ -15,7 +15,7 @@ demo: ## Simulator and exporter on this machine, without credentials; open the p
 
 test: ## Run the tests, in under four minutes
 	@.ci/venv dev
-	@.venv/bin/python -m pytest $(ARGS)
+	@.ci/test $(ARGS)
 
 test-deps: ## Install the real programs that tests and checks use (Debian, Ubuntu; needs root or sudo)
 	@.ci/test-deps
