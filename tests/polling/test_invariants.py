@@ -33,7 +33,7 @@ async def test_1_readings_are_one_interval_apart() -> None:
     chance = random.Random(5)
     async with House(*MIX) as house:
         house.vendor.latency = lambda: chance.uniform(0.03, 0.15)
-        await house.passes(95)
+        await house.passes(85)
 
         for name, limit in LIMITS.items():
             interval = 40 if name == "tencent_live" else 10

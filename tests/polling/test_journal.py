@@ -13,7 +13,7 @@ from exporter.metrics.telemetry import SourceState
 from exporter.model import Failure, FailureKind
 from exporter.polling.journal import Journal
 from exporter.vendors import APIS
-from tests.polling.answers import BAD_GATEWAY, MISCONFIGURED, RATE_LIMITED, REFUSED, UNAUTHORIZED, Answer, fails
+from tests.polling.answers import BAD_GATEWAY, MISCONFIGURED, RATE_LIMITED, REFUSED, UNAUTHORIZED, Answer, always, fails
 from tests.polling.house import House, LogLines, named, source
 from tests.polling.vendor import Call
 from tests.polling.virtual_time import in_virtual_time
@@ -158,6 +158,7 @@ async def test_failures_cost_a_handful_of_lines(share: float, which: int) -> Non
         assert HANDFUL >= len(house.log.lines), [(line.event, line.values) for line in house.log.lines][:20]
 
 
+@pytest.mark.soak
 @in_virtual_time
 async def test_ten_thousand_failing_calls() -> None:
     """
@@ -220,7 +221,7 @@ async def test_no_line_tells_a_secret(api: str) -> None:
     """
     async with House(source(api, named(3))) as house:
         for answer in codes(api):
-            house.vendor.answer = lambda call, answer=answer: answer
+            house.vendor.answer = always(answer)
             await house.passes(70)
 
         shown = str(house.log.lines) + str(house.telemetry.sources[api].failures)

@@ -121,12 +121,15 @@ async def test_rate_limited_with_retry_after(asked: str, kept: int) -> None:
         assert kept - 1 <= house.writes(since=since)[0] - since <= kept + 1
 
 
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
+@pytest.mark.parametrize(
+    ("share", "hours"),
+    [(0.5, 0.5), *(pytest.param(share, 3, marks=pytest.mark.soak) for share in (0.1, 0.3, 0.5, 0.7, 0.9))],
+)
 @in_virtual_time
-async def test_rate_limited_by_a_rival(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rate_limited_by_a_rival(share: float, hours: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Somebody else takes part of the quota for an hour: our calls settle near what is left, at least 85 % of it are used,
-    and there are fewer than 30 rejection episodes.
+    Somebody else takes part of the quota for hours: our calls settle near what is left, at least 85 % of it are used,
+    and there are fewer than 30 rejection episodes an hour.
     """
     async with House(source("zego_rtc", 1500)) as house:
         (budget,) = house.budgets.values()
@@ -139,8 +142,8 @@ async def test_rate_limited_by_a_rival(share: float, monkeypatch: pytest.MonkeyP
             return episodes[-1]
 
         monkeypatch.setattr(budget.pacer, "rejected", rejected)
-        await house.passes(3600)
+        await house.passes(3600 * hours)
 
         accepted = sum(call.good for call in house.vendor.calls)
-        assert 0.85 * 3600 * 10 * (1 - share) <= accepted
-        assert 30 > sum(episodes)
+        assert 0.85 * 3600 * hours * 10 * (1 - share) <= accepted
+        assert 30 * hours > sum(episodes)
