@@ -20,7 +20,7 @@ from exporter.rooms import read_rooms_file
 from exporter.simulator import DEFAULT_APPS
 from tests.command import command
 from tests.deploy.project import ROOT, document
-from tests.docs.readme import Block, blocks, tables
+from tests.docs.readme import README, Block, blocks, tables
 from tests.rules.promql import Vocabulary, published
 
 pytestmark = pytest.mark.docs
@@ -92,6 +92,20 @@ def test_check_prints_what_is_shown(folder, shown, printed):
     result = CliRunner().invoke(app, ["check", "--config.file=exporter.yml"], env=ENV)
 
     assert printed == result.stdout + result.stderr
+
+
+def test_the_way_out_that_sizing_names_is_one(folder):
+    """
+    With the interval that the text proposes, the rooms that did not fit do.
+    """
+    interval = re.search(r"With `(interval: \w+)` the same rooms fit", README)
+    assert interval
+    shown, _ = sessions("check")[-1]
+    (folder / "exporter.yml").write_text(f"{shown.config}    {interval[1]}\n", encoding="utf-8")
+    (folder / "rooms").mkdir()
+    (folder / "rooms/live.txt").write_text("".join(f"room-{i}\n" for i in range(1500)), encoding="utf-8")
+
+    assert 0 == CliRunner().invoke(app, ["check", "--config.file=exporter.yml"], env=ENV).exit_code
 
 
 def test_probe_prints_what_is_shown(folder):

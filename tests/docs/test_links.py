@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from tests.deploy.project import ROOT
+from tests.deploy.project import ROOT, VERSION
 from tests.docs.readme import README, anchors, links, prose, section
 from tests.rules.promql import rules
 
@@ -38,6 +38,13 @@ def test_a_path_that_is_named_exists(path):
     Whether linked or not, in text or in a command: no file is named that was moved or renamed.
     """
     assert (ROOT / path).exists()
+
+
+def test_the_image_has_the_version_of_the_package():
+    """
+    What is built, what is run and what is packaged is one version.
+    """
+    assert {VERSION} == set(re.findall(r"rtc-room-exporter:(\d[\d.]*\d)", README))
 
 
 def test_headings_are_not_ambiguous():

@@ -191,9 +191,12 @@ def test_states_and_reasons_are_those_of_the_labels():
 
 def test_what_each_api_counts_is_told():
     """
-    No API is without a word on how old its counts are.
+    No API is without a word on how old its counts are, and which of the vendor's calls they come from.
     """
-    assert [*APIS] == [code(row[0])[0] for row in tables("What a number means")[1]]
+    calls = dict(code(row[0]) for row in tables("What a number means")[1])
+
+    assert [*APIS] == [*calls]
+    assert [] == [api for api, call in calls.items() if call not in (ROOT / f"exporter/vendors/{api}.py").read_text()]
 
 
 def test_the_events_are_those_that_the_code_logs():
