@@ -48,9 +48,11 @@ def share_of(bench: str, what: str, ours: float, unit: str, peer: str, theirs: f
     return Row(bench, what, ours, unit, peer, theirs, ratio, f"≤ {share:g} × theirs", ratio <= share)
 
 
-def at_most(bench: str, what: str, ours: float, unit: str, most: float, peer: str = "") -> Row:
+def at_most(
+    bench: str, what: str, ours: float, unit: str, most: float, peer: str = "", theirs: float | None = None
+) -> Row:
     """Ours has an upper bound."""
-    return Row(bench, what, ours, unit, peer, bar=f"≤ {shown(most, unit)}", passed=ours <= most)
+    return Row(bench, what, ours, unit, peer, theirs, bar=f"≤ {shown(most, unit)}", passed=ours <= most)
 
 
 def at_least(
@@ -58,6 +60,13 @@ def at_least(
 ) -> Row:
     """Ours has a lower bound."""
     return Row(bench, what, ours, unit, peer, theirs, bar=f"≥ {shown(least, unit)}", passed=ours >= least)
+
+
+def growth(bench: str, what: str, rooms: int, ours: float, few: int, theirs: float, times: float) -> Row:
+    """The cost at a larger number of rooms must be at most so many times the one at a smaller number."""
+    ratio = ours / theirs
+    what, peer = f"{rooms:,} rooms: {what}", f"ours, {few:,} rooms"
+    return Row(bench, what, ours, "s", peer, theirs, ratio, f"≤ {times:g} × theirs", ratio <= times)
 
 
 def shown(value: float, unit: str) -> str:

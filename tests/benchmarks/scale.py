@@ -12,11 +12,13 @@ class Scale:
         rooms: How many are served where nothing else is said.
         scrapes: Of a fast server; slower ones are scraped less often.
         seconds: For what is measured over time.
+        churned: Rooms that are created and destroyed.
     """
 
     rooms: int = 100_000
     scrapes: int = 100
     seconds: float = 30.0
+    churned: int = 1_000_000
 
     @property
     def changed(self) -> int:
@@ -25,4 +27,4 @@ class Scale:
 
 
 FULL = Scale()
-QUICK = Scale(rooms=100_000, scrapes=12, seconds=8.0)
+QUICK = Scale(rooms=100_000, scrapes=12, seconds=8.0, churned=100_000)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from tests.benchmarks.benches import loop_gap, memory, scrape
+from tests.benchmarks.benches import call_cpu, first_pass, growth, loop_gap, memory, scrape, slots
 from tests.benchmarks.report import Row
 from tests.benchmarks.scale import Scale
 
@@ -22,5 +22,11 @@ BENCHES: Final[Mapping[str, Bench]] = MappingProxyType(
         "loop-gap": loop_gap.bench,
         "silent-scrapers": memory.silent_scrapers,
         "memory": memory.per_room,
+        "growth": growth.bench,
+        "call-cpu": call_cpu.bench,
+        "slots": slots.bench,
+        "200-budgets": slots.many_budgets,
+        "first-pass": first_pass.bench,
+        "churn": memory.churn,
     }
 )

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from tests.benchmarks.benches.peers import OURS, PROMETHEUS_CLIENT, Server
-from tests.benchmarks.report import Row, share_of
+from tests.benchmarks.report import Row, at_most, share_of
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.scraper import Scraper
 
 _SCRAPERS: Final = 40
+_WARM_UP: Final = 5
 _FEW_ROOMS: Final = 100
 _SETTLED: Final = 3.0
 _SMALL_BUFFER: Final = 4096
@@ -37,10 +38,12 @@ def silent_scrapers(scale: Scale) -> Sequence[Row]:
 
 
 def _silent(encoding: str, scale: Scale) -> Row:
+    body = 0
     with OURS.start(scale.rooms) as program:
         with Scraper(program.port, compressed=encoding == "gzip") as scraper:
-            body = scraper.scrape().length
-            scraper.scrape()
+            for _ in range(_WARM_UP):
+                program.order("change", scale.changed)
+                body = scraper.scrape().length
         before = program.resident()
         program.order("change", scale.changed)
         connections = [_asking(program.port, encoding) for _ in range(_SCRAPERS)]
@@ -58,3 +61,14 @@ def _asking(port: int, encoding: str) -> socket.socket:
     connection.connect(("127.0.0.1", port))
     connection.sendall(f"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: {encoding}\r\n\r\n".encode())
     return connection
+
+
+def churn(scale: Scale) -> Sequence[Row]:
+    """Rooms that come and go leave nothing behind."""
+    with OURS.start(_FEW_ROOMS) as program:
+        program.order("churn", scale.churned / 10)
+        before = program.resident()
+        program.order("churn", scale.churned)
+        grown = program.resident() - before
+    what = f"growth of resident memory over {scale.churned:,} rooms created and destroyed, per room"
+    return [at_most("churn", what, max(0.0, grown / scale.churned), "B", 1.0)]

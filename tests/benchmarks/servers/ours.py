@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import structlog
 import uvloop
@@ -12,12 +15,14 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.table import Arrival, SourceTable, Table
 from exporter.metrics.telemetry import SourceTelemetry, Telemetry
 from exporter.model import Reading, Room
+from exporter.polling.planner import Lane, Planner
 from exporter.web import Process, WebServer
-from tests.benchmarks.servers.orders import obey
+from tests.benchmarks.servers.orders import Order, obey
 from tests.benchmarks.servers.rooms import LABELS, SOURCE, Turn, room_id
 from tests.benchmarks.servers.ticker import Ticker
 
 _NEVER = 1e9
+_GENERATION = 1_000
 
 
 class Rooms:
@@ -36,19 +41,46 @@ class Rooms:
             self.source.record(room_id(number), Reading(users, admin_users), arrival)
         return "changed"
 
+    def churn(self, count: float) -> str:
+        """Watch, read and drop so many rooms, a thousand at a time, beside those that stay."""
+        stay = list(self.source.rooms.values())
+        planner = Planner(batch_size=10, interval=10.0)
+        for first in range(0, int(count), _GENERATION):
+            come = [Room(f"guest-{secrets.token_hex(8)}-{first + number}") for number in range(_GENERATION)]
+            self.source.watch([*stay, *come])
+            planner.watch([room.id for room in come], now=time.monotonic())
+            arrival = Arrival(time.monotonic(), time.time())
+            while batch := planner.take(Lane.REGULAR, arrival.monotonic + 1):
+                for guest in batch:
+                    self.source.record(guest, Reading(len(batch), 0), arrival)
+                planner.read(batch, arrival.monotonic + 2)
+        self.source.watch(stay)
+        return "churned"
 
-async def main(rooms: int, *, ticking: bool) -> None:
-    """Serve until stdin ends."""
-    table, telemetry, rows = Table(), Telemetry(), Rooms(rooms)
-    table.add(LABELS["source"], rows.source)
-    telemetry.add_source(SourceTelemetry(*SOURCE, "zego-main", 10.0, rows.source))
+
+@asynccontextmanager
+async def serving(count: int) -> AsyncIterator[tuple[WebServer, Rooms]]:
+    """A web server with so many rooms."""
+    table, telemetry, rooms = Table(), Telemetry(), Rooms(count)
+    table.add(LABELS["source"], rooms.source)
+    telemetry.add_source(SourceTelemetry(*SOURCE, "zego-main", 10.0, rooms.source))
     exposition = Exposition(table, telemetry, time.monotonic)
     web = WebServer(exposition, table, telemetry, _process(), structlog.get_logger())
     await web.start("127.0.0.1:0")
-    ticker = Ticker() if ticking else None
-    await obey(web.port, {"change": rows.change} | ({"gap": ticker.longest} if ticker else {}))
-    await web.stop()
-    await exposition.aclose()
+    try:
+        yield web, rooms
+    finally:
+        await web.stop()
+        await exposition.aclose()
+
+
+async def main(count: int, *, ticking: bool) -> None:
+    """Serve until stdin ends."""
+    async with serving(count) as (web, rooms):
+        orders: dict[str, Order] = {"change": rooms.change, "churn": rooms.churn}
+        if ticking:
+            orders["gap"] = Ticker().longest
+        await obey(web.port, orders)
 
 
 def _process() -> Process:
