@@ -82,6 +82,9 @@ _VALUES: Final = (
     catalogue.ROOM_EXISTS,
     catalogue.ROOM_READING_TIMESTAMP,
 )
+_DISORDER: Final = 1.0
+"""Seconds by which readings may be recorded in another order than they arrived in."""
+
 _INFO: Final = catalogue.ROOM_METRICS.index(catalogue.ROOM_INFO)
 _THRESHOLD: Final = catalogue.ROOM_METRICS.index(catalogue.ROOM_USERS_THRESHOLD)
 
@@ -185,9 +188,10 @@ class SourceTable:
         oldest_allowed = now - self.max_staleness
         expired = []
         for room_id, arrived in self._arrived.items():
-            if arrived >= oldest_allowed:
+            if arrived >= oldest_allowed + _DISORDER:
                 break
-            expired.append(room_id)
+            if arrived < oldest_allowed:
+                expired.append(room_id)
         for room_id in expired:
             self._withdraw(room_id)
         self.version += bool(expired)

@@ -1,0 +1,314 @@
+"""
+The table of readings, step by step beside a model that could not be plainer.
+"""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.metrics.table import Arrival, RoomState, SourceTable
+from exporter.model import Reading, Room, Thresholds
+
+LABELS = {"vendor": "zego", "api": "zego_rtc", "source": "live"}
+STALENESS = 30.0
+EPOCH = 1_700_000_000.0
+
+Sample = tuple[str, frozenset[tuple[str, str]], float]
+
+
+def samples(table: SourceTable) -> set[Sample]:
+    """What a scrape would say, parsed by prometheus_client."""
+    snapshot = table.snapshot()
+    text = b"".join(line for column in range(7) for page in snapshot for line in page.columns[column]).decode()
+    parsed = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    found = {(sample.name, frozenset(sample.labels.items()), sample.value) for sample in parsed}
+    assert len(found) == len(parsed), "a series is there twice"
+    return found
+
+
+def arrival(monotonic: float) -> Arrival:
+    """A reply's arrival, on a wall clock that goes with the monotonic one."""
+    return Arrival(monotonic, EPOCH + monotonic)
+
+
+def table_of(*rooms: str) -> SourceTable:
+    """A table that watches these rooms."""
+    table = SourceTable(LABELS, STALENESS)
+    table.watch([Room(room) for room in rooms])
+    return table
+
+
+@dataclass
+class Modelled:
+    """All that is to be known of a watched room."""
+
+    room: Room
+    reading: Reading | None = None
+    arrived: float = 0.0
+    failed: bool = False
+    refused: bool = False
+
+    @property
+    def state(self) -> RoomState:
+        """The first that fits."""
+        if self.refused:
+            return RoomState.REFUSED
+        if self.reading and self.reading.missing:
+            return RoomState.MISSING
+        if self.reading and not self.failed:
+            return RoomState.FRESH
+        return RoomState.HELD if self.reading else RoomState.UNKNOWN
+
+    def samples(self) -> set[Sample]:
+        """The samples of this room."""
+        labels = frozenset([*LABELS.items(), ("room", self.room.id)])
+        found: set[Sample] = {("rtc_room_info", labels | set(self.room.labels), 1.0)}
+        for severity in ("warning", "critical"):
+            if (threshold := getattr(self.room.thresholds, severity)) is not None:
+                found.add(("rtc_room_users_threshold", labels | {("severity", severity)}, threshold))
+        if self.reading:
+            values = {
+                "rtc_room_users": self.reading.users,
+                "rtc_room_admin_users": self.reading.admin_users,
+                "rtc_room_invisible_users": self.reading.invisible_users,
+                "rtc_room_exists": self.reading.exists,
+                "rtc_room_reading_timestamp_seconds": round(EPOCH + self.arrived, 3),
+            }
+            found |= {(name, labels, float(value)) for name, value in values.items() if value is not None}
+        return found
+
+
+IDS = ["a", 'q"uote', "back\\slash", "line\nbreak", "a b 12", "房间 🎥", "{} # 1"]
+counts = st.integers(0, 2**53)
+maybe = st.none() | counts
+rooms = st.builds(
+    Room,
+    st.sampled_from(IDS),
+    st.sampled_from([(), (("event", "launch"),), (("event", 'x"\\\n'), ("zone", ""))]),
+    st.builds(Thresholds, maybe, maybe),
+)
+readings = st.builds(Reading, counts, maybe, maybe, st.none() | st.booleans(), st.booleans())
+ids = st.sampled_from([*IDS, "never watched"])
+
+
+class TableBesideModel(RuleBasedStateMachine):
+    """
+    Rooms come, are read, fail, are refused, grow old and go.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = SourceTable(LABELS, STALENESS)
+        self.rooms: dict[str, Modelled] = {}
+        self.now = 100.0
+
+    @rule(wanted=st.lists(rooms, max_size=8, unique_by=lambda room: room.id))
+    def watch(self, wanted: list[Room]) -> None:
+        """Watch exactly these."""
+        self.table.watch(wanted)
+        kept = self.rooms
+        self.rooms = {room.id: kept.get(room.id, Modelled(room)) for room in wanted}
+        for room in wanted:
+            self.rooms[room.id].room = room
+
+    @rule(room=ids, reading=readings, late=st.floats(0, 0.5))
+    def record(self, room: str, reading: Reading, late: float) -> None:
+        """Read a room; replies that arrive together may be recorded in another order."""
+        arrived = self.now - late
+        gap = self.table.record(room, reading, arrival(arrived))
+        before = self.rooms.get(room)
+        if before is None:
+            assert gap is None
+            return
+        assert (arrived - before.arrived if before.reading else None) == gap
+        self.rooms[room] = Modelled(before.room, reading, arrived)
+
+    @rule(room=ids)
+    def fail(self, room: str) -> None:
+        """Fail to read it."""
+        self.table.fail(room)
+        if room in self.rooms:
+            self.rooms[room].failed = True
+
+    @rule(room=ids)
+    def refuse(self, room: str) -> None:
+        """Have it refused."""
+        self.table.refuse(room)
+        if room in self.rooms:
+            self.rooms[room].failed = self.rooms[room].refused = True
+
+    @rule()
+    def forgive(self) -> None:
+        """Forgive them all."""
+        self.table.forgive()
+        for room in self.rooms.values():
+            room.refused = False
+
+    @rule(seconds=st.floats(0, 40))
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and sweep."""
+        self.now += seconds
+        self.table.expire(self.now)
+        for room in self.rooms.values():
+            if room.reading and self.now - room.arrived > STALENESS:
+                room.reading = None
+
+    @invariant()
+    def they_agree(self) -> None:
+        """The table says what the model says, everywhere that it says it."""
+        table, modelled = self.table, self.rooms
+        read = [room for room in modelled.values() if room.reading]
+        assert {sample for room in modelled.values() for sample in room.samples()} == samples(table)
+        assert {state: sum(r.state is state for r in modelled.values()) for state in RoomState} == table.states
+        assert sum(room.reading.users for room in read if room.reading) == table.users
+        assert list(modelled) == list(table.rooms)
+        assert len(modelled) == len(table) == sum(table.states.values())
+        assert [room.state for room in modelled.values()] == table.states_of(modelled)
+        expected = [room.reading.users if room.reading else None for room in modelled.values()]
+        assert expected == table.users_of(modelled)
+        for room_id, room in modelled.items():
+            view = table.view(room_id, self.now)
+            age = self.now - room.arrived if room.reading else None
+            assert (room.room, room.state, age) == (view.room, view.state, view.age)
+        assert bool(read) == (table.oldest_reading() is not None)
+
+
+TestTableBesideModel = TableBesideModel.TestCase
+TestTableBesideModel.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_states_in_their_order() -> None:
+    """
+    Refused before missing, missing before fresh and held, unknown when nothing is published.
+    """
+    table = table_of("a")
+    seen = [table.state("a")]
+    table.record("a", Reading(3), arrival(0))
+    seen.append(table.state("a"))
+    table.fail("a")
+    seen.append(table.state("a"))
+    table.record("a", Reading(0, exists=False, missing=True), arrival(1))
+    table.fail("a")
+    seen.append(table.state("a"))
+    table.refuse("a")
+    seen.append(table.state("a"))
+    table.record("a", Reading(3), arrival(2))
+    seen.append(table.state("a"))
+
+    assert ["unknown", "fresh", "held", "missing", "refused", "fresh"] == seen
+
+
+@pytest.mark.parametrize(("age", "shown"), [(30.0, True), (30.001, False)])
+def test_reading_is_published_until_it_is_too_old(age: float, shown: bool) -> None:
+    """
+    Up to ``max_staleness`` and not a moment longer; the room itself stays.
+    """
+    table = table_of("a")
+    table.record("a", Reading(3, 1, 2, exists=True), arrival(100))
+    table.expire(100 + age)
+
+    assert shown == ("rtc_room_users" in {name for name, _, _ in samples(table)})
+    assert "rtc_room_info" in {name for name, _, _ in samples(table)}
+    assert (RoomState.FRESH if shown else RoomState.UNKNOWN) == table.state("a")
+    assert (3 if shown else 0) == table.users
+
+
+def test_wall_clock_does_not_age_a_reading() -> None:
+    """
+    Ages are monotonic; only what is published of the moment is the wall clock's.
+    """
+    table = table_of("a", "b")
+    table.record("a", Reading(1), Arrival(100.0, EPOCH))
+    table.record("b", Reading(1), Arrival(110.0, EPOCH - 7200))
+    table.expire(135.0)
+
+    assert [RoomState.UNKNOWN, RoomState.FRESH] == table.states_of(["a", "b"])
+    assert EPOCH - 7200 == table.oldest_reading()
+
+
+def test_what_a_reading_no_longer_says_is_gone() -> None:
+    """
+    A value that was known and is not any more leaves no series behind.
+    """
+    table = table_of("a")
+    table.record("a", Reading(5, admin_users=1, invisible_users=2, exists=True), arrival(0))
+    table.record("a", Reading(5), arrival(1))
+
+    names = {name for name, _, _ in samples(table)}
+    assert {"rtc_room_users", "rtc_room_reading_timestamp_seconds", "rtc_room_info"} == names
+
+
+def test_version_differs_whenever_a_line_does() -> None:
+    """
+    Otherwise a scrape would be served what was compressed before.
+    """
+    table = table_of("a")
+    seen = [table.version]
+    for step in (
+        lambda: table.record("a", Reading(5), arrival(0)),
+        lambda: table.record("a", Reading(5), arrival(1)),
+        lambda: table.expire(1000.0),
+        lambda: table.watch([Room("a", (("event", "x"),))]),
+        lambda: table.watch([]),
+    ):
+        step()
+        seen.append(table.version)
+
+    assert len(seen) == len(set(seen))
+    table.expire(2000.0)
+    assert seen[-1] == table.version
+
+
+def test_readings_recorded_out_of_order_expire_in_time() -> None:
+    """
+    Of replies that arrive together the later one may be recorded first; neither is shown a moment too long.
+    """
+    table = table_of("a", "b")
+    table.record("b", Reading(1), arrival(100.2))
+    table.record("a", Reading(1), arrival(100.0))
+    table.expire(130.1)
+
+    assert [RoomState.UNKNOWN, RoomState.FRESH] == table.states_of(["a", "b"])
+
+
+@pytest.mark.parametrize("turns", [500, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_rooms_that_went_away_leave_nothing_behind(turns: int) -> None:
+    """
+    Tens of thousands of rooms created, read and destroyed, a hundred at a time: the table is as small as at first.
+    """
+    table = SourceTable(LABELS, STALENESS)
+
+    def turn(number: int) -> None:
+        ids = [f"room-{number:06}-{place:02}" for place in range(100)]
+        table.watch([Room(room, (("event", room),), Thresholds(1, 2)) for room in ids])
+        for room in ids[:90]:
+            table.record(room, Reading(3, 1, 1, exists=True), arrival(number))
+        table.refuse(ids[95])
+        table.expire(number)
+        if number % 7 == 0:
+            table.snapshot()
+
+    for number in range(20):
+        turn(number)
+    bytes_before = sum(sum(page.lengths) for page in table.snapshot())
+    objects_before = len(gc.get_objects())
+    for number in range(20, turns):
+        turn(number)
+
+    assert abs(sum(sum(page.lengths) for page in table.snapshot()) - bytes_before) < 1_000
+    assert len(gc.get_objects()) - objects_before < 1_000
+    assert 100 == len(table) == len(table._rows)
+    assert 90 == len(table._arrived)
+    assert 200 >= len(table._flags)
+
+    table.watch([])
+    assert dict.fromkeys(RoomState, 0) == table.states
+    assert (0, None, set()) == (table.users, table.oldest_reading(), samples(table))
+    assert len(table._flags) == len(table._free)
