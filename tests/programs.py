@@ -18,9 +18,6 @@ OTHER_NAMES = {
     "chromium": ["chromium-browser", "google-chrome", "google-chrome-stable"],
 }
 
-SCRIPTS = {"axe-core": Path(__file__).parent / "e2e/node_modules/axe-core/axe.min.js"}
-"""What a browser runs, by its npm name."""
-
 MISSING = "missing program"
 """What a skipped test's report carries, one for each program; reports travel from parallel workers, stashes do not."""
 
@@ -29,8 +26,6 @@ def find_program(name: str) -> Path | None:
     """
     Where a program is, under any name that a distribution gives it: beside this Python first, then on the PATH.
     """
-    if (script := SCRIPTS.get(name)) is not None:
-        return script if script.exists() else None
     folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     for known_as in [name, *OTHER_NAMES.get(name, [])]:
         if found := shutil.which(known_as, path=folders):

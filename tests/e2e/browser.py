@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,10 +83,11 @@ async def chromium(program: Path) -> AsyncIterator[Chromium]:
         await browser.close()
 
 
-async def accessibility_faults(page: Page, axe: str) -> list[dict[str, Any]]:
+async def accessibility_faults(page: Page) -> list[dict[str, Any]]:
     """
-    What axe-core, given as its source, finds: each rule that is broken, of any impact, and the elements that break it.
+    What axe-core finds: each rule that is broken, of any impact, and the elements that break it.
     """
+    axe = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     # Evaluated over the debugging protocol: a script element would be refused by the page's policy.
     await page.evaluate(axe)
     found = await page.evaluate("axe.run().then(({violations}) => violations)")
