@@ -1,0 +1,265 @@
+"""
+The exporter's own metrics: all of them there, none too many, and true.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.metrics.catalogue import CATALOGUE, ROOM_METRICS
+from exporter.metrics.table import Arrival, SourceTable
+from exporter.metrics.telemetry import FailureNote, SourceState, SourceTelemetry, Telemetry
+from exporter.model import Failure, FailureKind, Reading, Room
+
+EPOCH = 1_700_000_000.0
+PUBLISHED = """
+rtc_room_users gauge
+rtc_room_admin_users gauge
+rtc_room_invisible_users gauge
+rtc_room_exists gauge
+rtc_room_reading_timestamp_seconds gauge
+rtc_room_info gauge
+rtc_room_users_threshold gauge severity
+rtc_source_up gauge
+rtc_source_state gauge state
+rtc_source_rooms gauge state
+rtc_source_users gauge
+rtc_source_interval_seconds gauge
+rtc_source_achieved_interval_seconds gauge
+rtc_source_oldest_reading_timestamp_seconds gauge
+rtc_source_last_success_timestamp_seconds gauge
+rtc_source_clock_skew_seconds gauge
+rtc_source_calls_total counter
+rtc_source_failed_calls_total counter reason
+rtc_source_unrequested_rooms_total counter
+rtc_source_call_duration_seconds histogram
+rtc_budget_limit_calls_per_second gauge budget
+rtc_budget_pace_calls_per_second gauge budget
+rtc_budget_calls_total counter budget
+rtc_rooms_file_last_reload_successful gauge file
+rtc_exporter_build_info gauge version python
+rtc_exporter_config_last_reload_successful gauge
+rtc_exporter_config_last_reload_success_timestamp_seconds gauge
+rtc_exporter_scheduler_missed_runs_total counter
+rtc_exporter_unexpected_errors_total counter
+rtc_exporter_scrape_duration_seconds histogram
+"""
+
+
+class Figures:
+    """A budget as telemetry sees it."""
+
+    limit = 10.0
+    pace = 5.0
+    calls = 42
+
+
+class Observed:
+    """One source in a telemetry, all of it known."""
+
+    def __init__(self) -> None:
+        self.telemetry = Telemetry()
+        self.table = SourceTable({"vendor": "zego", "api": "zego_rtc", "source": "live"}, 30.0)
+        self.table.watch([Room(room) for room in "abc"])
+        self.source = SourceTelemetry("zego", "zego_rtc", "live", "budget", 10.0, self.table)
+        self.telemetry.add_source(self.source)
+
+    def samples(self, now: float = 100.0) -> dict[tuple[str, str], float]:
+        """What is published, by name and the last of the labels that are the sample's own."""
+        self.telemetry.freeze(now)
+        text = generate_latest(self.telemetry.registry).decode()
+        return {
+            (sample.name, sample.labels.get("state") or sample.labels.get("reason") or ""): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+
+def test_catalogue_is_complete() -> None:
+    """
+    Names, types and labels are those that dashboards and alerts are built on.
+    """
+    expected = {}
+    for line in PUBLISHED.strip().splitlines():
+        name, kind, *own = line.split()
+        shared = {"rtc_room": ("vendor", "api", "source", "room"), "rtc_sour": ("vendor", "api", "source")}
+        expected[name] = (kind, (*shared.get(name[:8], ()), *own) if name[:10] != "rtc_rooms_" else tuple(own))
+
+    assert expected == {metric.name: (metric.type, metric.labels) for metric in CATALOGUE}
+
+
+def test_catalogue_reads_well() -> None:
+    """
+    Each help text is a sentence of its own, and room values say that they are cached.
+    """
+    helps = [metric.help for metric in CATALOGUE]
+
+    assert len(helps) == len(set(helps))
+    assert all(text.endswith(".") and "\n" not in text for text in helps)
+    values = [metric for metric in ROOM_METRICS if metric.name.endswith(("users", "exists"))]
+    assert all("cached from the last poll" in metric.help for metric in values)
+
+
+def test_every_metric_of_the_catalogue_is_published() -> None:
+    """
+    With the type, the help and the labels that the catalogue promises; nothing else of ours is.
+    """
+    observed = Observed()
+    observed.telemetry.budgets["budget"] = Figures()
+    observed.telemetry.rooms_files["rooms.yml"] = True
+    observed.table.record("a", Reading(3), Arrival(99.0, EPOCH))
+    observed.source.succeeded(99.0, EPOCH)
+    observed.source.gap(10.0)
+    observed.source.clock_skew = 0.4
+    observed.samples()
+
+    families = {
+        family.name: family
+        for family in text_string_to_metric_families(generate_latest(observed.telemetry.registry).decode())
+        if family.name.startswith("rtc_")
+    }
+    own = {metric.name.removesuffix("_total"): metric for metric in CATALOGUE if metric not in ROOM_METRICS}
+    assert own.keys() == families.keys()
+    for name, metric in own.items():
+        family = families[name]
+        assert (metric.type, metric.help) == (family.type, family.documentation)
+        assert {frozenset(metric.labels)} == {frozenset(sample.labels) - {"le"} for sample in family.samples}
+
+
+def test_what_is_not_known_is_absent() -> None:
+    """
+    A source that has heard nothing yet shows no count, no time and no skew, rather than 0; its counters begin at 0.
+    """
+    samples = Observed().samples()
+
+    assert not {name for name, _ in samples} & {
+        "rtc_source_users",
+        "rtc_source_achieved_interval_seconds",
+        "rtc_source_oldest_reading_timestamp_seconds",
+        "rtc_source_last_success_timestamp_seconds",
+        "rtc_source_clock_skew_seconds",
+    }
+    assert 0 == samples["rtc_source_calls_total", ""] == samples["rtc_source_unrequested_rooms_total", ""]
+    assert [0] * 6 == [samples["rtc_source_failed_calls_total", kind] for kind in FailureKind]
+    assert 0 == samples["rtc_source_call_duration_seconds_count", ""]
+
+
+def test_source_with_empty_rooms_has_zero_users() -> None:
+    """
+    Zero users that the vendor told of are a number like any other.
+    """
+    observed = Observed()
+    observed.table.record("a", Reading(0), Arrival(99.0, EPOCH))
+
+    assert 0 == observed.samples()["rtc_source_users", ""]
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "up"),
+    [
+        (SourceState.OK, 0.0, 1),
+        (SourceState.OK, 20.0, 1),
+        (SourceState.OK, 20.1, 0),
+        (SourceState.OK, None, 0),
+        (SourceState.UNAUTHORIZED, 1.0, 0),
+        (SourceState.CIRCUIT_OPEN, 1.0, 0),
+        (SourceState.MISCONFIGURED, 1.0, 0),
+    ],
+)
+def test_source_is_up(state: SourceState, age: float | None, up: int) -> None:
+    """
+    While its state is ok and a call succeeded within the last two intervals.
+    """
+    observed = Observed()
+    observed.source.state = state
+    if age is not None:
+        observed.source.succeeded(100.0 - age, EPOCH)
+    samples = observed.samples()
+
+    assert up == samples["rtc_source_up", ""]
+    assert {other: int(other is state) for other in SourceState} == {
+        other: samples["rtc_source_state", other] for other in SourceState
+    }
+
+
+def test_numbers_of_a_source() -> None:
+    """
+    Rooms by state, users, times, the median gap and failures by reason are those that were noted.
+    """
+    observed = Observed()
+    observed.table.record("a", Reading(3), Arrival(90.0, EPOCH))
+    observed.table.record("b", Reading(4), Arrival(95.0, EPOCH + 5))
+    observed.table.fail("b")
+    observed.table.refuse("c")
+    observed.source.succeeded(95.0, EPOCH + 5)
+    observed.source.calls = 7
+    observed.source.strangers = 2
+    observed.source.clock_skew = -1.5
+    for gap in (9.0, 10.0, 30.0):
+        observed.source.gap(gap)
+    failure = Failure(FailureKind.MALFORMED, "x", "x")
+    observed.source.failed(FailureNote(EPOCH, failure, ("a",)))
+
+    expected = {
+        ("rtc_source_rooms", "fresh"): 1,
+        ("rtc_source_rooms", "held"): 1,
+        ("rtc_source_rooms", "missing"): 0,
+        ("rtc_source_rooms", "unknown"): 0,
+        ("rtc_source_rooms", "refused"): 1,
+        ("rtc_source_users", ""): 7,
+        ("rtc_source_interval_seconds", ""): 10,
+        ("rtc_source_achieved_interval_seconds", ""): 10,
+        ("rtc_source_oldest_reading_timestamp_seconds", ""): EPOCH,
+        ("rtc_source_last_success_timestamp_seconds", ""): EPOCH + 5,
+        ("rtc_source_clock_skew_seconds", ""): -1.5,
+        ("rtc_source_calls_total", ""): 7,
+        ("rtc_source_unrequested_rooms_total", ""): 2,
+        ("rtc_source_failed_calls_total", "malformed"): 1,
+        ("rtc_source_failed_calls_total", "transient"): 0,
+    }
+    assert expected.items() <= observed.samples().items()
+
+
+def test_numbers_are_those_of_the_moment_that_was_frozen() -> None:
+    """
+    A collection that comes late tells what was known when its snapshot was taken.
+    """
+    observed = Observed()
+    observed.table.record("a", Reading(3), Arrival(90.0, EPOCH))
+    observed.telemetry.freeze(100.0)
+    observed.table.record("b", Reading(4), Arrival(100.0, EPOCH))
+
+    text = generate_latest(observed.telemetry.registry).decode()
+    assert 'rtc_source_users{api="zego_rtc",source="live",vendor="zego"} 3.0' in text
+
+
+def test_source_that_comes_back_begins_anew() -> None:
+    """
+    A source that was taken away leaves no series, and its histogram does not go on where it stopped.
+    """
+    observed = Observed()
+    observed.telemetry.call_durations.labels(*observed.source.labels).observe(1.0)
+    observed.telemetry.remove_source("live")
+    assert not [name for name, _ in observed.samples() if name.startswith("rtc_source")]
+
+    observed.telemetry.add_source(observed.source)
+    assert 0 == observed.samples()["rtc_source_call_duration_seconds_count", ""]
+
+
+def test_last_failures_are_few() -> None:
+    """
+    The status page shows the last ones; the others are only counted.
+    """
+    observed = Observed()
+    for number in range(1_000):
+        failure = Failure(FailureKind.TRANSIENT, str(number), "x")
+        observed.source.failed(FailureNote(EPOCH + number, failure, ()))
+        observed.source.gap(math.pi)
+
+    assert "999" == observed.source.failures[-1].failure.code
+    assert 20 == len(observed.source.failures)
+    assert 256 >= len(observed.source.figures(0.0).gaps)
