@@ -1,0 +1,191 @@
+"""
+A source's life: rooms come and go, configs are reloaded, clocks jump, and it ends in good order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from exporter.metrics.telemetry import SourceState
+from tests.polling.answers import BAD_GATEWAY, HANGS, always, refuses
+from tests.polling.house import House, named, source
+from tests.polling.virtual_time import in_virtual_time, until
+
+
+@in_virtual_time
+async def test_reload_of_the_same_config_costs_no_call() -> None:
+    """
+    Readings, due times and states stay: nobody can tell from the calls that somebody reloaded.
+    """
+    config = source("zego_rtc", 500)
+    async with House(config) as house:
+        await house.passes(60)
+        for _ in range(20):
+            house.load(config)
+            assert {"fresh": 500} == house.states("zego_rtc")
+            await house.passes(1.3)
+
+        assert 10.5 >= max(house.gaps("zego_rtc", since=20))
+        assert 9.9 <= min(house.gaps("zego_rtc", since=20))
+
+
+@in_virtual_time
+async def test_reload_keeps_an_open_circuit() -> None:
+    """
+    A reload earns a source in trouble one trial, not a fresh start.
+    """
+    config = source("zego_rtc", 500)
+    async with House(config) as house:
+        house.vendor.answer = always(BAD_GATEWAY)
+        await house.passes(60)
+        assert SourceState.CIRCUIT_OPEN == house.state("zego_rtc")
+        since = house.now
+        house.load(config)
+        await house.passes(4)
+
+        assert 1 == len(house.writes(since=since))
+        assert SourceState.CIRCUIT_OPEN == house.state("zego_rtc")
+
+
+@in_virtual_time
+async def test_shorter_interval_takes_effect_at_once() -> None:
+    """
+    After a reload no room waits for its old due time.
+    """
+    async with House(source("zego_rtc", 100, interval="60s")) as house:
+        await house.passes(90)
+        house.load(source("zego_rtc", 100, interval="5s"))
+        since = house.now
+        await house.passes(30)
+
+        assert 5.3 >= max(house.gaps("zego_rtc", since=since))
+        assert all(arrivals[-1] - house.began >= since + 24 for arrivals in house.tables["zego_rtc"].arrivals.values())
+
+
+@in_virtual_time
+async def test_removed_room_is_gone_though_its_call_is_under_way() -> None:
+    """
+    A reading that arrives for a room no longer watched is published by nobody, and its batchmates' is.
+    """
+    async with House(source("zego_rtc", 10)) as house:
+        house.vendor.latency = lambda: 2.0
+        await house.passes(2)
+        house.watch("zego_rtc", named(10)[1:])
+        await house.passes(2)
+
+        assert {"fresh": 9} == house.states("zego_rtc")
+        assert named(10)[0] not in house.tables["zego_rtc"]
+
+
+@pytest.mark.parametrize("jump", [-7200.0, -30.0, 30.0, 7200.0, 86_400.0 * 400])
+@in_virtual_time
+async def test_wall_clock_may_jump(jump: float) -> None:
+    """
+    Polling, ages and states go by the monotonic clock; only what is stamped follows the wall clock.
+    """
+    apis = ("zego_rtc", "tencent_im", "volcengine_rtc")
+    async with House(*(source(api, 50) for api in apis)) as house:
+        await house.passes(30)
+        house.wall_ahead += jump
+        await house.passes(30)
+        house.wall_ahead -= jump
+        await house.passes(30)
+
+        for api in apis:
+            assert 10.6 >= max(house.gaps(api))
+            assert {"fresh": 50} == house.states(api)
+            assert not house.failed(api)
+
+
+@in_virtual_time
+async def test_source_that_ends_lets_its_calls_end() -> None:
+    """
+    No call begins any more, those under way are recorded, the connections are closed, and its app forgets it.
+    """
+    async with House(source("zego_rtc", 500)) as house:
+        house.vendor.latency = lambda: 1.5
+        await house.passes(3.2)
+        poller = house.pollers["zego_rtc"]
+        calls = len(house.vendor.calls)
+        await poller.drain(within=3.5)
+        assert calls == len(house.vendor.calls)
+        assert 10 * calls == house.states("zego_rtc")["fresh"]
+        await house.passes(5)
+        assert calls == len(house.vendor.calls)
+        assert not poller._app.healths
+        assert vars(poller._caller)["closed"]
+
+
+@in_virtual_time
+async def test_source_that_ends_waits_for_no_hanging_call() -> None:
+    """
+    After so many seconds running calls are ended.
+    """
+    async with House(source("zego_rtc", 500, timeout="20s")) as house:
+        house.vendor.answer = always(HANGS)
+        await house.passes(3)
+        begin = house.now
+        await house.pollers["zego_rtc"].drain(within=3.5)
+
+        assert 3.5 == pytest.approx(house.now - begin, abs=0.1)
+        assert not house.pollers["zego_rtc"]._calls
+
+
+@in_virtual_time
+async def test_first_call_has_ended_however_it_did() -> None:
+    """
+    Readiness waits for an answer, not for a good one.
+    """
+    async with House(source("zego_rtc", 500, timeout="2s")) as house:
+        house.vendor.answer = always(HANGS)
+        poller = house.pollers["zego_rtc"]
+        await house.passes(2.5)
+        assert not poller.first_call_ended
+        await until(lambda: poller.first_call_ended, within=1)
+
+
+@in_virtual_time
+async def test_calls_are_counted_as_they_were_written() -> None:
+    """
+    The source's and the budget's counters say what the vendor saw, retries included.
+    """
+    chance = random.Random(2)
+    async with House(source("zego_zim", 60, name="a"), source("zego_zim", 30, name="b")) as house:
+        house.vendor.answer = lambda call: BAD_GATEWAY if chance.random() < 0.2 else None
+        await house.passes(60.5)
+        house.vendor.answer = lambda call: None
+        await asyncio.gather(*(poller.drain(within=5) for poller in house.pollers.values()))
+
+        (budget,) = house.budgets.values()
+        seen = {name: len(house.vendor.of(name)) for name in "ab"}
+        assert seen == {name: house.telemetry.sources[name].calls for name in "ab"}
+        assert sum(seen.values()) == budget.calls
+        failed = sum(not call.good for call in house.vendor.calls)
+        assert failed == sum(sum(house.failed(name).values()) for name in "ab")
+
+
+@in_virtual_time
+async def test_rooms_that_come_and_go_leave_nothing_behind() -> None:
+    """
+    Two hundred generations of fifty rooms, many of them failing or refused: the source remembers those of today.
+    """
+    chance = random.Random(2)
+    async with House(source("volcengine_rtc", 50)) as house:
+        poller = house.pollers["volcengine_rtc"]
+        house.vendor.latency = lambda: 0.8
+        for generation in range(200):
+            rooms = named(50, prefix=f"generation-{generation}")
+            house.watch("volcengine_rtc", rooms)
+            refuse = refuses(set(rooms[:10]))
+            house.vendor.answer = lambda call, refuse=refuse: BAD_GATEWAY if chance.random() < 0.3 else refuse(call)  # type: ignore[misc]  # bound now
+            await house.passes(2.1)
+        await house.passes(1)
+
+        assert 50 >= len(poller._attempts)
+        assert 10 >= len(poller._refusals)
+        assert 50 == len(poller.planner) == len(poller.table)
+        assert 5_000 > sum(map(len, poller.planner._lanes))
+        assert set(poller._attempts) | set(poller._refusals) <= set(poller.table.rooms)
