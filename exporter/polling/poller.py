@@ -34,6 +34,9 @@ WINDOW: Final = 1.0
 _FIRST_BACKOFF: Final = 0.5
 _FIRST_REFUSED: Final = 10
 _LONGEST_REFUSED: Final = 360
+_ROOMS_ENOUGH: Final = 3
+"""Fewer refused rooms than these put no source in doubt: somebody may well have misspelt two."""
+
 _ALL_REFUSED: Final = Failure(
     FailureKind.MISCONFIGURED,
     "all_refused",
@@ -335,6 +338,8 @@ class Poller:
     def _judge(self) -> None:
         now = self._clock.monotonic()
         self._journal.sweep(now, refusing=bool(self._refusals))
+        if len(self._refusals) < _ROOMS_ENOUGH:
+            return
         if self.health.doubts_source(min(self.config.codec.batch_size, len(self.planner)), now):
             self.planner.trust(now)
             self.table.forgive()

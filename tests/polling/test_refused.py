@@ -133,6 +133,26 @@ async def test_refused_rooms_all_of_them_put_the_source_in_doubt(api: str, rooms
         assert {"fresh": rooms} == house.states(api)
 
 
+@pytest.mark.parametrize("api", ["zego_rtc", "volcengine_rtc"])
+@in_virtual_time
+async def test_refused_rooms_that_are_few_put_no_source_in_doubt(api: str) -> None:
+    """
+    Two misspelt rooms are all there is: they are refused, however long it goes on, and a right one is then read
+    within a second.
+    """
+    async with House(source(api, ["b@d", "w0rse"])) as house:
+        house.vendor.answer = refuses({"b@d", "w0rse"})
+        await house.passes(1200)
+        assert SourceState.OK == house.state(api)
+        assert {"refused": 2} == house.states(api)
+
+        house.watch(api, [])
+        await house.passes(60)
+        house.watch(api, ["right"])
+        await house.passes(1)
+        assert {"fresh": 1} == house.states(api)
+
+
 @in_virtual_time
 async def test_refused_by_an_app_that_has_a_few_good_rooms() -> None:
     """
