@@ -54,6 +54,8 @@ def plain_errors(paths: tuple[str, ...], telemetry: Telemetry, log: Log) -> Midd
         except Exception:  # a bug in one answer must not end the process, nor be shown to a client
             telemetry.unexpected_errors.inc()
             log.exception("unexpected error in an answer", method=request.method, path=request.path)
+            if request.writer.output_size > 0:
+                raise ConnectionError("a part of the answer is on its way; nothing can be said but goodbye") from None
             return web.Response(status=500, text="An unexpected error; the exporter's log has the details.\n")
 
     return answer

@@ -14,8 +14,8 @@ from exporter.web.negotiation import accepts_gzip, content_type
 
 MAX_SCRAPES: Final = 40
 """Scrapes answered at once; the next one is told to come back."""
-MAX_BODIES: Final = 8
-"""Different bodies kept for scrapers that have not read theirs yet; one more, and those of the oldest are cut."""
+MAX_UNREAD: Final = 256 * 1024 * 1024
+"""Bytes of different bodies kept for scrapers that have not read theirs yet; beyond it the oldest are given up."""
 
 _VIEW: Final = 256 * 1024
 _RETRY_AFTER: Final = "5"
@@ -27,7 +27,7 @@ class Scrape:
     def __init__(self, exposition: Exposition) -> None:
         self._exposition = exposition
         self._running = 0
-        self._sending: dict[Body, list[web.Request]] = {}
+        self._sending: dict[Body, list[asyncio.Transport | None]] = {}
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         if self._running >= MAX_SCRAPES:
@@ -55,25 +55,32 @@ class Scrape:
         response.content_length = body.length
         await response.prepare(request)
         if request.method != "HEAD":
-            with self._kept(body, request):
+            with self._kept(body, request.transport):
                 await _send(body, response)
         return response
 
     @contextmanager
-    def _kept(self, body: Body, request: web.Request) -> Iterator[None]:
+    def _kept(self, body: Body, reader: asyncio.Transport | None) -> Iterator[None]:
         """Bound the memory that slow scrapers hold: each may be fetching a body of its own."""
-        self._sending.setdefault(body, []).append(request)
-        if len(self._sending) > MAX_BODIES:
-            for slow in next(iter(self._sending.values())):
-                if slow.transport is not None:
-                    slow.transport.abort()
+        readers = self._sending.setdefault(body, [])
+        readers.append(reader)
+        self._give_up_oldest()
         try:
             yield
         finally:
-            requests = self._sending[body]
-            requests.remove(request)
-            if not requests:
+            readers.remove(reader)
+            if not readers:
                 del self._sending[body]
+
+    def _give_up_oldest(self) -> None:
+        unread = sum(body.length for body in self._sending)
+        for body, readers in list(self._sending.items())[:-1]:
+            if unread <= MAX_UNREAD:
+                break
+            unread -= body.length
+            for reader in readers:
+                if reader is not None:
+                    reader.abort()
 
 
 async def _send(body: Body, response: web.StreamResponse) -> None:

@@ -138,8 +138,9 @@ def _sampled(source: SourceTelemetry, now: float) -> SourceSample:
 
 
 def _is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
-    """Log filter: bytes that are not HTTP are answered with 400, and are no news."""
-    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+    """Log filter: bytes that are not HTTP, and clients that go away in the middle of an answer, are no news."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | ConnectionError)
 
 
 def _check_path(path: str) -> None:

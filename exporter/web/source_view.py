@@ -18,6 +18,7 @@ from exporter.web.history import History
 _POINTS: Final = 60
 _FAILURES_SHOWN: Final = 8
 _LATE: Final = 1.1
+_SLOWED: Final = 0.85
 SHOWN_STATES: Final = (
     RoomState.FRESH,
     RoomState.HELD,
@@ -46,6 +47,7 @@ class BudgetView:
         lately: Calls per second of the last half minute; ``None`` before there are two samples.
         used: That as percent of the limit.
         pace_at: The pace as percent of the limit while it is below the limit.
+        slowed: It is noticeably below; the last tenth comes back by itself and without haste.
         sources: How many sources draw on it.
     """
 
@@ -55,6 +57,7 @@ class BudgetView:
     used: float
     pace: float
     pace_at: float | None
+    slowed: bool
     sources: int
 
 
@@ -153,7 +156,7 @@ def _standing(source: SourceTelemetry, figures: SourceFigures, now: float) -> tu
 
 def _troubles(source: SourceTelemetry, figures: SourceFigures, budget: BudgetView | None) -> Iterator[tuple[str, str]]:
     """What is less than well while calls succeed: in a word or two, and in a sentence."""
-    if budget is not None and budget.pace_at is not None:
+    if budget is not None and budget.slowed:
         pace = wording.decimal(budget.pace)
         yield "slowed down", f"Slowed down to {pace} calls per second, since the vendor said that it was too fast."
     if figures.achieved_interval is not None and _late(figures):
@@ -179,6 +182,7 @@ def _budget(source: SourceTelemetry, scene: Scene) -> BudgetView | None:
         used=percent(lately or 0.0, budget.limit),
         pace=budget.pace,
         pace_at=percent(budget.pace, budget.limit) if budget.pace < budget.limit else None,
+        slowed=budget.pace < _SLOWED * budget.limit,
         sources=scene.sharing[source.budget],
     )
 

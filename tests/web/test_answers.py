@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import aiohttp
 import pytest
 
 from exporter.metrics.exposition import Body, Wanted
@@ -73,6 +74,28 @@ async def test_a_bug_is_hidden_logged_and_counted(site: Site, monkeypatch: pytes
     assert ["unexpected error in an answer"] == [call.args[0] for call in site.log.calls]
     assert 200 == after.status
     assert b"rtc_exporter_unexpected_errors_total 1.0\n" in metrics
+
+
+async def test_a_bug_in_the_middle_of_an_answer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    When the head is sent already, the connection ends, so that no client takes half a body for a whole one.
+    """
+
+    class Broken:
+        length = 1_000
+
+        @property
+        def parts(self) -> list[bytes]:
+            raise RuntimeError("hunter2")
+
+    async def body(_wanted: Wanted) -> Broken:
+        return Broken()
+
+    monkeypatch.setattr(site.exposition, "body", body)
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await site.get("/metrics")
+
+    assert ["unexpected error in an answer"] == [call.args[0] for call in site.log.calls]
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,22 @@ async def test_everything_else_that_may_be_wrong(site: Site) -> None:
     ) == trouble
 
 
+async def test_the_last_tenth_of_a_budget_is_no_news(site: Site) -> None:
+    """
+    After a rejection the pace stays at nine tenths for a while: shown, but nothing to look at.
+    """
+    site.watch("live", ["a"])
+    site.read("live", {"a": 1})
+    budget = site.telemetry.budgets["live"]
+    assert isinstance(budget, Budget)
+    budget.pace = 9.0
+
+    html = await page(site)
+
+    assert ["live zego_rtc ok 1 1 fresh wanted 10 s limit 10, allowed now 9 none"] == html.rows("sources")
+    assert "Everything is as it should be" in html.find("section", id="overview")[0].text
+
+
 async def test_a_source_without_success(site: Site) -> None:
     """
     A source that is ok by its state but has not answered for two intervals does not count as ok.

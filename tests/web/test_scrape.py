@@ -13,7 +13,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.metrics.exposition import Body, Wanted
-from exporter.web.scrape import MAX_BODIES, MAX_SCRAPES
+from exporter.web import scrape
+from exporter.web.scrape import MAX_SCRAPES
 from tests.web.site import Site
 
 OPENMETRICS = {"Accept": "application/openmetrics-text;version=1.0.0"}
@@ -199,14 +200,16 @@ async def test_a_scraper_that_reads_nothing_is_cut(site: Site) -> None:
     assert 0 == len(site.server._connections)
 
 
-async def test_slow_scrapers_hold_few_bodies(site: Site) -> None:
+async def test_slow_scrapers_hold_little_memory(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Scrapers that each hang on a body of their own may not fill the memory: beyond eight bodies the oldest is given up.
+    Scrapers that each hang on a body of their own may not fill the memory: beyond a limit the oldest are given up.
     """
     site.watch("live", ROOMY)
     site.read("live", dict.fromkeys(ROOMY, 7))
+    length = (await site.exposition.body(Wanted())).length
+    monkeypatch.setattr(scrape, "MAX_UNREAD", int(2.5 * length))
     scrapers = []
-    for users in range(MAX_BODIES + 1):
+    for users in range(3):
         site.read("live", {ROOMY[0]: users})
         scrapers.append(await _stuck_scraper(site))
 
@@ -215,3 +218,18 @@ async def test_slow_scrapers_hold_few_bodies(site: Site) -> None:
     for scraper in scrapers:
         scraper.close()
     assert [True, False] == cut
+
+
+async def test_scrapers_that_go_away_are_no_news(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """
+    A scraper that closes in the middle of its body leaves no line in the log and no error in the metrics.
+    """
+    site.watch("live", ROOMY)
+    site.read("live", dict.fromkeys(ROOMY, 7))
+    for _ in range(3):
+        (await _stuck_scraper(site)).close()
+    text = await site.text("/metrics")
+
+    assert "rtc_exporter_unexpected_errors_total 0.0\n" in text
+    assert [] == caplog.records
+    assert [] == site.log.calls
