@@ -7,7 +7,7 @@ The state of a source as a whole, and when it may call. Pure: the caller brings 
     ok ── signature refused ──▶ unauthorized: once afresh, then ────────┼─ trial calls, one at a time ─ success ─▶ ok
     ok ── app or service wrong, or every room refused ▶ misconfigured ──┘
 
-Trials are 5 s apart at first and 60 s at last while a circuit is open, and a minute apart otherwise, unless one ends
+Trials leave 5 s apart at first and 60 s at last while a circuit is open, a minute apart otherwise, unless one ends
 in a time-out or the like and tells nothing. Calls that were under way when a state began neither prolong nor end it,
 except that any reading closes a circuit. A source that worked a moment ago and now seems misconfigured is tried once
 more at once, with another room: where that succeeds it was the room.
@@ -100,7 +100,7 @@ class Health:
                 return self._enter(SourceState.MISCONFIGURED, now, trial_in=0.0 if self.worked_lately(now) else _TRIAL)
         if self.state is not SourceState.OK:
             self._on_trial = False
-            self._trial_at = now + self._next_gap(failure)
+            self._trial_at = max(now, sent + self._next_gap(failure))
         elif failure.kind in (FailureKind.TRANSIENT, FailureKind.MALFORMED):
             self._in_a_row += 1
             if self._in_a_row >= _FAILURES_IN_A_ROW and now - self._last_success >= _WITHOUT_SUCCESS:

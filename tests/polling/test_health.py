@@ -5,6 +5,7 @@ The states of a source: what begins each, how often it is tried, and what ends i
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -88,20 +89,20 @@ def test_other_failures_open_no_circuit(kind: FailureKind) -> None:
 
 def test_trials_are_one_at_a_time_and_ever_more_seldom() -> None:
     """
-    The next trial is set when the last one has ended: after 5, 10, 20, 40, 60, 60 s.
+    They leave 5, 10, 20, 40, 60, 60 s apart, and never before the last one has ended.
     """
     health = opened()
-    now = NOW
-    waits = []
+    sent = [NOW]
     for _ in range(6):
-        waits.append(health.may_call() - now)
-        now = health.may_call()
+        sent.append(health.may_call())
         health.calling()
         assert math.inf == health.may_call()
-        now += 1
-        assert not health.failed(TRANSIENT, now - 1, now)
+        assert not health.failed(TRANSIENT, sent[-1], sent[-1] + 1)
 
-    assert [5, 10, 20, 40, 60, 60] == waits
+    assert [5, 10, 20, 40, 60, 60] == [later - earlier for earlier, later in pairwise(sent)]
+    health.calling()
+    health.failed(TRANSIENT, sent[-1], sent[-1] + 70)
+    assert sent[-1] + 70 == health.may_call()
 
 
 @pytest.mark.parametrize("sent", [NOW - 1, NOW + 5])
@@ -140,10 +141,10 @@ def test_unauthorized_is_tried_at_once_and_then_once_a_minute() -> None:
     assert health.failed(refused, NOW, NOW)
     assert NOW == health.may_call()
     assert not health.failed(refused, NOW, NOW + 1)
-    assert NOW + 61 == health.may_call()
-    assert not health.failed(refused, NOW + 61, NOW + 62)
-    assert NOW + 122 == health.may_call()
-    assert health.succeeded(NOW + 122, NOW + 123)
+    assert NOW + 60 == health.may_call()
+    assert not health.failed(refused, NOW + 60, NOW + 61)
+    assert NOW + 120 == health.may_call()
+    assert health.succeeded(NOW + 120, NOW + 121)
 
 
 def test_trial_that_ended_by_chance_is_soon_repeated() -> None:
@@ -154,7 +155,7 @@ def test_trial_that_ended_by_chance_is_soon_repeated() -> None:
     health.failed(failure(FailureKind.UNAUTHORIZED), NOW, NOW)
     health.failed(TRANSIENT, NOW, NOW + 1)
 
-    assert NOW + 6 == health.may_call()
+    assert NOW + 5 == health.may_call()
 
 
 def test_misconfigured_waits_a_minute() -> None:
