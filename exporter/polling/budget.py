@@ -107,7 +107,8 @@ class Budget:
         due = min((bidder.due(lane) for bidder in self._waiting() for lane in _LANES), default=math.inf)
         if due < math.inf:
             self._armed_for = max(due, slot)
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, self._armed_for - now), self._grant)
+            delay = _in_whole_milliseconds(self._armed_for - now)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._grant)
 
     async def gate(self) -> None:
         """Wait, with a connection in hand, until one more request may be written; then count it as written."""
@@ -116,7 +117,7 @@ class Budget:
             async with self._gate:
                 wait = self.pacer.next_write() - self._clock.monotonic()
                 while wait > 0:  # a timer may fire a little early
-                    await asyncio.sleep(wait)
+                    await asyncio.sleep(_in_whole_milliseconds(wait))
                     wait = self.pacer.next_write() - self._clock.monotonic()
                 write = self.pacer.write(self._clock.monotonic())
         finally:
@@ -165,3 +166,8 @@ class Budget:
 def _give_up(granted: asyncio.Future[Lane | None]) -> None:
     if not granted.done():
         granted.set_result(None)
+
+
+def _in_whole_milliseconds(delay: float) -> float:
+    """Seconds, rounded up as uvloop's timers would round them down, only to ring too early and be set again."""
+    return max(0.0, math.ceil(delay * 1000) / 1000)
