@@ -332,6 +332,7 @@ def escape_label(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
+@lru_cache(maxsize=4096)
 def _count(value: int | None) -> bytes | None:
     """What stands behind the labels: a space, the number and the end of the line."""
     return None if value is None else b" %d\n" % value
