@@ -12,7 +12,7 @@ import json
 import re
 import time
 from dataclasses import asdict
-from typing import Final
+from typing import Final, cast
 from urllib.parse import unquote
 
 import uvloop
@@ -36,8 +36,7 @@ class Answering(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep what answers go to."""
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.WriteTransport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Count a request when it is complete, and answer it."""
