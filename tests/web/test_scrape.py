@@ -13,7 +13,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.metrics.exposition import Body, Wanted
-from exporter.web import scrape
 from exporter.web.scrape import MAX_SCRAPES
 from tests.web.site import Site
 
@@ -198,26 +197,6 @@ async def test_a_scraper_that_reads_nothing_is_cut(site: Site) -> None:
         assert 1 == patient
         assert await _is_cut(scraper)
     assert 0 == len(site.server._connections)
-
-
-async def test_slow_scrapers_hold_little_memory(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Scrapers that each hang on a body of their own may not fill the memory: beyond a limit the oldest are given up.
-    """
-    site.watch("live", ROOMY)
-    site.read("live", dict.fromkeys(ROOMY, 7))
-    length = (await site.exposition.body(Wanted())).length
-    monkeypatch.setattr(scrape, "MAX_UNREAD", int(2.5 * length))
-    scrapers = []
-    for users in range(3):
-        site.read("live", {ROOMY[0]: users})
-        scrapers.append(await _stuck_scraper(site))
-
-    cut = [await _is_cut(scraper) for scraper in scrapers[:2]]
-
-    for scraper in scrapers:
-        scraper.close()
-    assert [True, False] == cut
 
 
 async def test_scrapers_that_go_away_are_no_news(site: Site, caplog: pytest.LogCaptureFixture) -> None:
