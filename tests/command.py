@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -74,9 +74,10 @@ class Command:
 
     def kill(self) -> None:
         """
-        End it without asking, if it still runs.
+        End it without asking, and whatever it started, if any of them still runs.
         """
-        self._process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()
