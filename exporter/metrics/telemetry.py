@@ -98,6 +98,11 @@ class SourceFigures:
         return self.vendor, self.api, self.source
 
     @property
+    def published_users(self) -> int | None:
+        """Users of the published rooms; unknown while none is published."""
+        return None if self.oldest_reading is None else self.users
+
+    @property
     def achieved_interval(self) -> float | None:
         """Median of the last gaps between two readings of a room."""
         return median(self.gaps) if self.gaps else None
@@ -254,7 +259,7 @@ class _SourcesAndBudgets(Collector):
                 add(catalogue.SOURCE_STATE, (*labels, state), state is figures.state)
             for room_state, rooms in figures.rooms.items():
                 add(catalogue.SOURCE_ROOMS, (*labels, room_state), rooms)
-            add(catalogue.SOURCE_USERS, labels, figures.users if figures.oldest_reading is not None else None)
+            add(catalogue.SOURCE_USERS, labels, figures.published_users)
             add(catalogue.SOURCE_INTERVAL, labels, figures.interval)
             add(catalogue.SOURCE_ACHIEVED_INTERVAL, labels, figures.achieved_interval)
             add(catalogue.SOURCE_OLDEST_READING, labels, figures.oldest_reading)

@@ -82,7 +82,7 @@ class Api:
             "api": source.api,
             "state": figures.state,
             "up": figures.up,
-            "users": figures.users if figures.oldest_reading is not None else None,
+            "users": figures.published_users,
             "rooms": figures.rooms,
             "interval_seconds": figures.interval,
             "achieved_interval_seconds": figures.achieved_interval,

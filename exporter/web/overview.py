@@ -68,9 +68,9 @@ async def survey(telemetry: Telemetry, history: History, monotonic: float, unix:
         if index % _SOURCES_AT_ONCE == 0:
             await asyncio.sleep(0)
     states = {state: sum(source.figures.rooms[state] for source in sources) for state in SHOWN_STATES}
-    known = [source.users for source in sources if source.users is not None]
-    users = history.users.points(_POINTS)
-    seen = [of for of in users if of is not None]
+    known = [source.figures.published_users for source in sources if source.figures.published_users is not None]
+    samples = history.users.points(_POINTS)
+    seen = [sample for sample in samples if sample is not None]
     low, high = min(seen, default=0.0), max(seen, default=0.0)
     margin = max(0.15 * (high - low), 0.02 * high, 1.0)
     return Overview(
@@ -79,7 +79,7 @@ async def survey(telemetry: Telemetry, history: History, monotonic: float, unix:
         rooms=sum(states.values()),
         states=states,
         parts=stacked((state, states[state]) for state in SHOWN_STATES),
-        trend=sparkline(users, low - margin, high + margin),
+        trend=sparkline(samples, low - margin, high + margin),
         low=low,
         high=high,
         span=history.span(),

@@ -12,7 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.table import Table
-from exporter.metrics.telemetry import SourceTelemetry, Telemetry
+from exporter.metrics.telemetry import Telemetry
 from exporter.web.address import Address
 from exporter.web.answers import add_security_headers, plain_errors
 from exporter.web.api import Api
@@ -119,7 +119,11 @@ class WebServer:
     async def sample(self) -> None:
         """Note the figures that the status page shows over time; to be called every few seconds."""
         now = self._monotonic()
-        sources = {name: _sampled(source, now) for name, source in self._telemetry.sources.items()}
+        sources = {}
+        for name, source in list(self._telemetry.sources.items()):
+            figures = source.figures(now)
+            sources[name] = SourceSample(figures.published_users, figures.achieved_interval)
+            await asyncio.sleep(0)
         self._history.add(now, sources, {name: budget.calls for name, budget in self._telemetry.budgets.items()})
 
     async def stop(self) -> None:
@@ -130,11 +134,6 @@ class WebServer:
         await self._runner.cleanup()
         self._connections.stop()
         self._server = self._runner = None
-
-
-def _sampled(source: SourceTelemetry, now: float) -> SourceSample:
-    figures = source.figures(now)
-    return SourceSample(figures.users if figures.oldest_reading is not None else None, figures.achieved_interval)
 
 
 def _is_no_fault_of_a_client(record: logging.LogRecord) -> bool:

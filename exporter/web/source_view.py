@@ -94,10 +94,6 @@ class SourceView:
     failures: tuple[FailureView, ...]
 
     @property
-    def users(self) -> int | None:
-        return self.figures.users if self.figures.oldest_reading is not None else None
-
-    @property
     def states(self) -> list[tuple[RoomState, int]]:
         return [(state, self.figures.rooms[state]) for state in SHOWN_STATES]
 
