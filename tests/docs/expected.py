@@ -12,8 +12,6 @@ from typing import Any
 import typer
 
 from exporter import cli, logs
-from exporter.polling.load import TOLERANCE
-from exporter.polling.pacer import pace_kept
 from exporter.vendors import APIS
 from exporter.vendors.codec import Codec
 from tests.deploy.project import ROOT
@@ -109,14 +107,13 @@ def _api_row(api: str, codec: Codec, *, test: bool) -> list[str]:
         is_test = test
 
     limit = codec.default_limit(Defaults)
-    calls = int(TOLERANCE * codec.default_interval * pace_kept(limit))
     told = [words for name, words in _TELLS.items() if getattr(codec, name)]
     return [
         f"`{api}`{' with `is_test`' if test else ''}",
         str(codec.batch_size),
         f"{limit:g}",
         f"{codec.default_interval:g}s",
-        f"{calls * codec.batch_size:,}",
+        f"{limit * codec.default_interval * codec.batch_size:,.0f}",
         f"{codec.room_ids.max_bytes} bytes",
         ", ".join(told),
     ]

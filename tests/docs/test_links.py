@@ -65,6 +65,16 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert():
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_a_runbook_knows_its_alert(rule):
+    """
+    How urgent it is and how long it waits stand in the runbook as in the rule.
+    """
+    severity = re.sub(r".*\$labels\.severity.*", "warning` or `critical", rule["labels"]["severity"])
+
+    assert f"Severity `{severity}`, after `{rule['for']}`." in section(f"Runbook: {rule['alert']}")
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
 def test_an_alert_leads_to_its_runbook(rule):
     """
     The address in the alert is a heading here, and what stands there says what it means and what to do.

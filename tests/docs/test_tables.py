@@ -22,6 +22,8 @@ from exporter.metrics.catalogue import CATALOGUE
 from exporter.metrics.table import RoomState
 from exporter.metrics.telemetry import SourceState
 from exporter.model import FailureKind
+from exporter.polling.load import TOLERANCE
+from exporter.polling.pacer import pace_kept
 from exporter.vendors import APIS
 from exporter.vendors.source import Source, parse_duration
 from exporter.web import api as web_api
@@ -58,6 +60,16 @@ def test_a_table_is_as_the_code_has_it(table):
     Commands, flags, limits, make's targets and metrics: same names, same words, nothing more and nothing less.
     """
     assert table() in README
+
+
+def test_as_many_rooms_fit_as_is_said():
+    """
+    The round numbers of the table are within what `check` lets pass, and a tenth more is not.
+    """
+    for _, batch, limit, interval, rooms, *_ in tables("Sizing")[0]:
+        calls = int(rooms.replace(",", "")) / int(batch)
+        late = calls / pace_kept(float(limit)) / parse_duration(interval)
+        assert late <= TOLERANCE < 1.1 * late
 
 
 def test_the_metrics_are_those_of_the_catalogue():
