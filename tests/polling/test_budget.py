@@ -17,14 +17,24 @@ from tests.polling.virtual_time import in_virtual_time
 
 
 class Wanting:
-    """A bidder that wants a slot in some lanes from some moments on."""
+    """A bidder that wants slots in some lanes from some moments on, so many at most, and keeps what it was granted."""
 
-    def __init__(self, **lanes: float) -> None:
+    def __init__(self, most: float = math.inf, **lanes: float) -> None:
+        self.most = most
         self.dues = {Lane[name.upper()]: due for name, due in lanes.items()}
+        self.granted: list[tuple[float, Lane]] = []
 
     def due(self, lane: Lane) -> float:
         """When it wants one."""
-        return self.dues.get(lane, math.inf)
+        return self.dues.get(lane, math.inf) if len(self.granted) < self.most else math.inf
+
+    def leave(self, lane: Lane) -> None:
+        """Take a slot."""
+        self.granted.append((asyncio.get_running_loop().time(), lane))
+
+    def lanes(self) -> Counter[Lane]:
+        """How many slots it was granted in each lane."""
+        return Counter(lane for _, lane in self.granted)
 
 
 def budget_of(limit: float) -> Budget:
@@ -33,26 +43,20 @@ def budget_of(limit: float) -> Budget:
     return Budget("budget", limit, Clock(loop.time), since=loop.time() - 60)
 
 
-async def granted(budget: Budget, bidder: Wanting, slots: int) -> list[Lane]:
-    """The lanes of so many slots."""
-    until = asyncio.get_running_loop().time() + 10_000
-    lanes = [await budget.slot(bidder, until) for _ in range(slots)]
-    return [lane for lane in lanes if lane is not None]
-
-
 @in_virtual_time
 async def test_slot_is_granted_when_a_room_is_due() -> None:
     """
-    Not before, and not after its time is up.
+    Not before, and to nobody who does not bid.
     """
-    loop = asyncio.get_running_loop()
-    budget, begin = budget_of(10), loop.time()
-    bidder = Wanting(regular=begin + 3)
+    budget, begin = budget_of(10), asyncio.get_running_loop().time()
+    bidder, silent = Wanting(most=1, regular=begin + 3), Wanting(regular=begin)
+    budget.bid(bidder)
+    await asyncio.sleep(5)
 
-    assert await budget.slot(bidder, begin + 2) is None
-    assert begin + 2 == pytest.approx(loop.time(), abs=0.001)
-    assert Lane.REGULAR is await budget.slot(bidder, begin + 99)
-    assert begin + 3 == pytest.approx(loop.time(), abs=0.001)
+    ((at, lane),) = bidder.granted
+    assert begin + 3 == pytest.approx(at, abs=0.002)
+    assert Lane.REGULAR is lane
+    assert not silent.granted
 
 
 @in_virtual_time
@@ -62,14 +66,14 @@ async def test_room_that_becomes_due_sooner_wakes_the_budget() -> None:
     """
     loop = asyncio.get_running_loop()
     budget = budget_of(10)
-    bidder = Wanting(regular=loop.time() + 3600)
-    waiting = asyncio.create_task(budget.slot(bidder, loop.time() + 9999))
+    bidder = Wanting(most=1, regular=loop.time() + 3600)
+    budget.bid(bidder)
     await asyncio.sleep(1)
     bidder.dues[Lane.REGULAR] = now = loop.time()
     budget.arm()
+    await asyncio.sleep(1)
 
-    assert Lane.REGULAR is await waiting
-    assert now == pytest.approx(loop.time(), abs=0.001)
+    assert [now] == pytest.approx([at for at, _ in bidder.granted], abs=0.002)
 
 
 @in_virtual_time
@@ -77,34 +81,32 @@ async def test_longest_overdue_bidder_is_first() -> None:
     """
     Sources of one budget take turns by need, not by name or age.
     """
-    loop = asyncio.get_running_loop()
-    budget, begin = budget_of(10), loop.time()
-    order: list[str] = []
-    bidders = {name: Wanting(regular=begin - late) for name, late in (("a", 1), ("b", 3), ("c", 2))}
+    budget, begin = budget_of(10), asyncio.get_running_loop().time()
+    bidders = {name: Wanting(most=1, regular=begin - late) for name, late in (("a", 1), ("b", 3), ("c", 2))}
+    for bidder in bidders.values():
+        budget.bid(bidder)
+    await asyncio.sleep(1)
 
-    async def bid(name: str) -> None:
-        await budget.slot(bidders[name], begin + 99)
-        order.append(name)
-
-    await asyncio.gather(*map(bid, bidders))
-
-    assert ["b", "c", "a"] == order
+    assert ["b", "c", "a"] == sorted(bidders, key=lambda name: bidders[name].granted)
 
 
 @in_virtual_time
 async def test_shares_of_the_lanes() -> None:
     """
-    While regular polls are due retries get a fifth of the slots and suspects a tenth, and whatever they leave is the
-    regular ones'.
+    While regular polls are due retries get a fifth of the slots and suspects less than a tenth; whatever they leave is
+    the regular ones'.
     """
     past = asyncio.get_running_loop().time() - 1
-    all_lanes = Counter(await granted(budget_of(100), Wanting(regular=past, retry=past, suspect=past), 1000))
-    retries = Counter(await granted(budget_of(100), Wanting(regular=past, retry=past), 1000))
+    everything = Wanting(most=1000, regular=past, retry=past, suspect=past)
+    retries = Wanting(most=1000, regular=past, retry=past)
+    for bidder in (everything, retries):
+        budget_of(100).bid(bidder)
+    await asyncio.sleep(15)
 
-    assert 80 <= all_lanes[Lane.SUSPECT] <= 100
-    assert 180 <= all_lanes[Lane.RETRY] <= 200
-    assert 180 <= retries[Lane.RETRY] <= 200
-    assert 800 <= retries[Lane.REGULAR]
+    assert 70 <= everything.lanes()[Lane.SUSPECT] <= 100
+    assert 180 <= everything.lanes()[Lane.RETRY] <= 200
+    assert 180 <= retries.lanes()[Lane.RETRY] <= 200
+    assert 800 <= retries.lanes()[Lane.REGULAR]
 
 
 @in_virtual_time
@@ -113,34 +115,34 @@ async def test_idle_slots_are_for_whoever_wants_them() -> None:
     Where no regular poll is due the other lanes are not held back.
     """
     loop = asyncio.get_running_loop()
-    past = loop.time() - 1
-    budget = budget_of(100)
     begin = loop.time()
-    lanes = Counter(await granted(budget, Wanting(retry=past, suspect=past - 1), 500))
+    bidder = Wanting(most=500, retry=begin - 1, suspect=begin - 2)
+    budget_of(100).bid(bidder)
+    await asyncio.sleep(10)
 
-    assert {Lane.SUSPECT: 500} == lanes
-    assert 5.2 >= loop.time() - begin
+    assert {Lane.SUSPECT: 500} == bidder.lanes()
+    assert 5.2 >= bidder.granted[-1][0] - begin
 
 
 @in_virtual_time
 async def test_bidder_that_withdraws() -> None:
     """
-    A source that ends waits for no slot, and leaves none unused.
+    A source that ends is granted no slot any more, and its slots are the others'.
     """
-    loop = asyncio.get_running_loop()
-    budget = budget_of(1)
-    gone, kept = Wanting(regular=loop.time() - 2), Wanting(regular=loop.time() - 1)
-    await granted(budget, kept, 1)
-    waiting = asyncio.create_task(budget.slot(gone, loop.time() + 99))
-    after = asyncio.create_task(budget.slot(kept, loop.time() + 99))
-    await asyncio.sleep(0)
-    begin = loop.time()
+    begin = asyncio.get_running_loop().time()
+    budget = budget_of(10)
+    gone, kept = Wanting(regular=begin - 2), Wanting(regular=begin - 1)
+    budget.bid(gone)
+    budget.bid(kept)
+    await asyncio.sleep(1)
+    assert (11, 0) == pytest.approx((len(gone.granted), len(kept.granted)), abs=1)
+    slots = len(gone.granted)
     budget.withdraw(gone)
-    budget.withdraw(Wanting())
+    budget.withdraw(gone)
+    await asyncio.sleep(1)
 
-    assert await waiting is None
-    assert Lane.REGULAR is await after
-    assert 1.1 >= loop.time() - begin
+    assert slots == len(gone.granted)
+    assert 10 == pytest.approx(len(kept.granted), abs=1)
 
 
 @in_virtual_time

@@ -33,7 +33,7 @@ async def test_1_readings_are_one_interval_apart() -> None:
     chance = random.Random(5)
     async with House(*MIX) as house:
         house.vendor.latency = lambda: chance.uniform(0.03, 0.15)
-        await house.passes(85)
+        await house.passes(62)
 
         for name, limit in LIMITS.items():
             interval = 40 if name == "tencent_live" else 10
@@ -41,7 +41,7 @@ async def test_1_readings_are_one_interval_apart() -> None:
             assert all(arrivals[0] - house.began <= interval + 1.5 for arrivals in table.arrivals.values())
             assert {"fresh": len(table)} == house.states(name)
             assert 1.1 * interval >= max(house.gaps(name))
-            steady = house.gaps(name, since=30)
+            steady = house.gaps(name, since=0 if interval == 40 else 20)
             assert 0.95 * interval <= min(steady)
             assert max(steady) <= 1.05 * interval
             assert limit >= worst_window(house.writes(name))
@@ -56,9 +56,9 @@ async def test_1_slow_replies_do_not_stretch_the_interval(jitter: float) -> None
     chance = random.Random(5)
     async with House(source("zego_rtc", 700)) as house:
         house.vendor.latency = lambda: 0.05 + chance.uniform(0, jitter)
-        await house.passes(400)
+        await house.passes(250)
 
-        gaps = sorted(house.gaps("zego_rtc", since=200))
+        gaps = sorted(house.gaps("zego_rtc", since=150))
         assert 10.0 == pytest.approx(gaps[len(gaps) // 2], rel=0.005)
         assert max(gaps) <= 10.5 + jitter
 
@@ -267,12 +267,11 @@ async def test_6_source_in_trouble_costs_the_others_nothing() -> None:
     async with House(
         *MIX[:2], *MIX[4:], source("zego_zim", 50, name="other", app_id=7), source("tencent_im", 40)
     ) as house:
-        await house.passes(30)
+        await house.passes(20)
         answers = {"zego_rtc": BAD_GATEWAY, "zego_zim": fails("zego_zim", 660300005)}
         house.vendor.answer = lambda call: answers.get(call.source)
-        house.vendor.connecting = lambda: 0.0
         since = house.now
-        await house.passes(90)
+        await house.passes(40)
 
         for name in ("volcengine_rtc", "other", "tencent_im"):
             assert not house.failed(name)
@@ -284,13 +283,13 @@ async def test_7_calls_leave_at_a_steady_rate_after_the_first_pass() -> None:
     """
     The first pass goes as fast as the budget allows; a few minutes later every second sees about as many calls.
     """
-    async with House(source("volcengine_rtc", 200)) as house:
-        await until(lambda: house.states("volcengine_rtc") == {"fresh": 200}, within=7)
+    async with House(source("volcengine_rtc", 100)) as house:
+        await until(lambda: house.states("volcengine_rtc") == {"fresh": 100}, within=4)
         await house.passes(300)
         since = house.now
         await house.passes(60)
 
         writes = house.writes(since=since)
         seconds = [sum(second <= at - since < second + 1 for at in writes) for second in range(60)]
-        assert 15 <= min(seconds)
-        assert max(seconds) <= 23
+        assert 7 <= min(seconds)
+        assert max(seconds) <= 12

@@ -109,9 +109,10 @@ async def test_source_that_ends_lets_its_calls_end() -> None:
         house.vendor.latency = lambda: 1.5
         await house.passes(3.2)
         poller = house.pollers["zego_rtc"]
-        calls = len(house.vendor.calls)
+        begin = house.now
         await poller.drain(within=3.5)
-        assert calls == len(house.vendor.calls)
+        calls = len(house.vendor.calls)
+        assert 1.5 >= house.now - begin
         assert 10 * calls == house.states("zego_rtc")["fresh"]
         await house.passes(5)
         assert calls == len(house.vendor.calls)
@@ -170,13 +171,13 @@ async def test_calls_are_counted_as_they_were_written() -> None:
 @in_virtual_time
 async def test_rooms_that_come_and_go_leave_nothing_behind() -> None:
     """
-    Two hundred generations of fifty rooms, many of them failing or refused: the source remembers those of today.
+    Sixty generations of fifty rooms, many of them failing or refused: the source remembers those of today.
     """
     chance = random.Random(2)
     async with House(source("volcengine_rtc", 50)) as house:
         poller = house.pollers["volcengine_rtc"]
         house.vendor.latency = lambda: 0.8
-        for generation in range(200):
+        for generation in range(60):
             rooms = named(50, prefix=f"generation-{generation}")
             house.watch("volcengine_rtc", rooms)
             refuse = refuses(set(rooms[:10]))

@@ -96,7 +96,7 @@ async def test_refused_rooms_leave_the_healthy_ones_nine_tenths_of_the_slots() -
     bad = set(rooms[::2])
     async with House(source("zego_rtc", rooms)) as house:
         house.vendor.answer = refuses(bad)
-        await house.passes(900)
+        await house.passes(800)
         assert {"fresh": 1000, "refused": 1000} == house.states("zego_rtc")
         assert SourceState.OK == house.state("zego_rtc")
 
