@@ -8,9 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-from tests.e2e.process import ExporterProcess, free_port, parse_rooms, sample
-from tests.e2e.vendors import Vendors
+import pytest
 
+from tests.e2e.process import ExporterProcess, free_port, parse_rooms, sample
+from tests.e2e.vendors import LENIENT, Vendors
+
+pytestmark = pytest.mark.alone
 ZEGO_CALLS = 'rtc_source_calls_total{api="zego_rtc",source="zego_rtc",vendor="zego"}'
 ZIM_CALLS = 'rtc_source_calls_total{api="zego_zim",source="zego_zim",vendor="zego"}'
 
@@ -39,7 +42,7 @@ async def test_a_reload_restarts_what_changed_and_nothing_else(tmp_path: Path):
     Other credentials restart one source; the other keeps readings and counters; a removed one leaves nothing behind.
     """
     config = tmp_path / "exporter.yml"
-    async with Vendors(rooms={"zego_rtc": 100, "zego_zim": 20}) as vendors:
+    async with Vendors(rooms={"zego_rtc": 100, "zego_zim": 20}, limits=LENIENT) as vendors:
         config.write_text(vendors.config(zego_rtc={}, zego_zim={}))
         async with ExporterProcess(config, "--web.enable-lifecycle") as exporter:
             await until_published(exporter, 120, within=10)
@@ -53,7 +56,7 @@ async def test_a_reload_restarts_what_changed_and_nothing_else(tmp_path: Path):
             kept = parse_rooms(before).keys() & parse_rooms(after).keys()
             assert 120 == len(kept)
             assert (sample(after, ZEGO_CALLS) or 0) >= (sample(before, ZEGO_CALLS) or 0)
-            assert (sample(after, ZIM_CALLS) or 0) <= 3
+            assert (sample(after, ZIM_CALLS) or 0) <= 6
             unauthorized = 'rtc_source_state{api="zego_zim",source="zego_zim",state="unauthorized",vendor="zego"}'
             assert 1 == sample(after, unauthorized)
 
@@ -61,9 +64,9 @@ async def test_a_reload_restarts_what_changed_and_nothing_else(tmp_path: Path):
             assert 200 == (await exporter.text("/-/reload", method="POST"))[0]
             assert "zego_zim" not in await metrics(exporter)
             assert "zego_zim" not in (await exporter.text("/api/v1/sources"))[1]
-            limits = await vendors.limits()
+            broken = await vendors.broken_limits()
 
-    assert {} == {name: seen["worst"] for name, seen in limits.items() if seen["worst"] > seen["limit"]}
+    assert {} == broken
 
 
 async def test_reloads_keep_readings_pace_and_limit(tmp_path: Path):
@@ -71,7 +74,7 @@ async def test_reloads_keep_readings_pace_and_limit(tmp_path: Path):
     Ten reloads in a few seconds: no reading is ever gone, and no sliding second holds a call too many.
     """
     config = tmp_path / "exporter.yml"
-    async with Vendors(rooms={"zego_rtc": 400}) as vendors:
+    async with Vendors(rooms={"zego_rtc": 400}, limits=LENIENT) as vendors:
         config.write_text(vendors.config(zego_rtc={"interval": "4s"}))
         async with ExporterProcess(config) as exporter:
             await until_published(exporter, 400, within=10)
@@ -80,9 +83,10 @@ async def test_reloads_keep_readings_pace_and_limit(tmp_path: Path):
                 exporter.signal(signal.SIGHUP)
                 await asyncio.sleep(0.4)
                 assert 400 == (await metrics(exporter)).count("\nrtc_room_users{")
-            limit = (await vendors.limits())["zego_rtc"]
+            rejected = (await vendors.limits())["zego_rtc"]["rejected"]
+            broken = await vendors.broken_limits()
 
-    assert (0, True) == (limit["rejected"], limit["worst"] <= 10)
+    assert (0, {}) == (rejected, broken)
 
 
 async def test_a_reload_over_http_needs_the_flag_and_says_what_is_wrong(tmp_path: Path):
@@ -110,7 +114,7 @@ async def test_killed_in_the_middle_it_comes_back_within_one_interval_and_a_seco
     After kill -9 and a restart every room is published again in time, and the two lives together keep the limit.
     """
     config = tmp_path / "exporter.yml"
-    async with Vendors(rooms={"zego_rtc": 600, "zego_zim": 100}) as vendors:
+    async with Vendors(rooms={"zego_rtc": 600, "zego_zim": 100}, limits=LENIENT) as vendors:
         config.write_text(vendors.config(zego_rtc={}, zego_zim={}))
         async with ExporterProcess(config) as exporter:
             await asyncio.sleep(3)
@@ -119,10 +123,10 @@ async def test_killed_in_the_middle_it_comes_back_within_one_interval_and_a_seco
         async with ExporterProcess(config) as exporter:
             await until_published(exporter, 700, within=12)
             took = time.monotonic() - restarted
-            limits = await vendors.limits()
+            broken = await vendors.broken_limits()
 
     assert took <= 11
-    assert {} == {name: seen["worst"] for name, seen in limits.items() if seen["worst"] > seen["limit"]}
+    assert {} == broken
 
 
 async def test_polling_goes_on_when_nobody_takes_the_log(tmp_path: Path):

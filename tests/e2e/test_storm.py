@@ -19,7 +19,9 @@ import pytest
 
 from tests.e2e.oracle import Oracle
 from tests.e2e.process import ExporterProcess, parse_rooms, sample
-from tests.e2e.vendors import Vendors
+from tests.e2e.vendors import LENIENT, Vendors
+
+pytestmark = pytest.mark.alone
 
 VENDOR = {
     "zego_rtc": "zego",
@@ -43,6 +45,7 @@ class Edition:
     scale: float
     calm: float
     recovery: float
+    limits: Mapping[str, int]
 
 
 QUICK = Edition(
@@ -53,6 +56,7 @@ QUICK = Edition(
     scale=7.0,
     calm=4.0,
     recovery=16.0,
+    limits=LENIENT,
 )
 LONG = Edition(
     rooms={"zego_rtc": 900, "zego_zim": 150, "tencent_im": 1500, "tencent_live": 2100, "volcengine_rtc": 350},
@@ -62,6 +66,7 @@ LONG = Edition(
     scale=60.0,
     calm=60.0,
     recovery=60.0,
+    limits={},
 )
 
 WEATHER: list[dict[str, object]] = [
@@ -182,7 +187,7 @@ async def test_nothing_false_is_published_in_a_storm(tmp_path: Path, edition: Ed
     settings: dict[str, object] = {"timeout": edition.timeout}
     if edition.interval:
         settings |= {"interval": edition.interval, "max_staleness": f"{edition.max_staleness:g}s"}
-    async with Vendors(seed=seed, rooms=edition.rooms, churn=0.3) as vendors:
+    async with Vendors(seed=seed, rooms=edition.rooms, churn=0.3, limits=edition.limits) as vendors:
         config.write_text(vendors.config(**dict.fromkeys(edition.rooms, settings)))
         async with ExporterProcess(config) as exporter:
             watch = Watch(vendors, exporter, edition)
@@ -196,20 +201,19 @@ async def test_nothing_false_is_published_in_a_storm(tmp_path: Path, edition: Ed
             await asyncio.gather(watching, return_exceptions=True)
             assert watching.cancelled(), watching.exception()
             after = sample((await exporter.text("/metrics"))[1], "process_resident_memory_bytes") or 0
-            limits = await vendors.limits()
+            broken = await vendors.broken_limits()
             code = await exporter.stop()
 
     assert [] == watch.wrong
     # A call that was refused for an ordered burst was not too fast; the sliding seconds tell what was.
-    assert {} == {
-        name: (seen["worst"], seen["limit"]) for name, seen in limits.items() if seen["worst"] > seen["limit"]
-    }
+    assert {} == broken
     intervals = {api: 40.0 if api == "tencent_live" else 10.0 for api in edition.rooms}
     interval = {api: float(edition.interval[:-1]) if edition.interval else intervals[api] for api in edition.rooms}
     late = {
         api: found for api, found in back.items() if found[0] > edition.recovery or found[1] > 2 * interval[api] + 1
     }
     assert {} == late
-    assert after <= 1.1 * memory + 8e6
+    # The quick edition has warmed up for a few seconds only.
+    assert after <= 1.1 * memory + (8e6 if edition is QUICK else 0)
     assert 0 == code
     assert not any(word in exporter.log for word in ("Traceback", "destroyed", "Unclosed", "never awaited"))
