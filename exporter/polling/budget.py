@@ -1,9 +1,9 @@
 """
 A budget at work: its slots go to whichever room of whichever source is due first.
 
-Sources *bid* by waiting for a slot. One timer is set to the moment at which both a slot is free and a bidder has a room
-due; it grants that slot and is set anew. The granted source binds its rooms only then. Later, with a connection in
-hand, the call passes the *gate*, which holds the limit on what is really written to the wire.
+Sources *bid* for slots. One timer is set to the moment at which both a slot is free and a bidder has a room due; it
+grants that slot and is set anew. The granted source binds its rooms only then. Later, with a connection in hand, the
+call passes the *gate*, which holds the limit on what is really written to the wire.
 
 While regular polls are due, retries take at most a fifth of the slots and suspect rooms at most a tenth: each slot
 granted then earns the lane that share of one slot.
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
 from typing import Final, Protocol
 
 from exporter.polling.clock import Clock
@@ -21,7 +20,7 @@ from exporter.polling.pacer import Pacer
 from exporter.polling.planner import Lane
 
 _LANES: Final = tuple(Lane)
-_SHARES: Final = {Lane.SUSPECT: 0.1, Lane.RETRY: 0.2}
+_SHARES: Final = {Lane.SUSPECT: 0.08, Lane.RETRY: 0.2}
 
 
 class Bidder(Protocol):
@@ -29,6 +28,9 @@ class Bidder(Protocol):
 
     def due(self, lane: Lane) -> float:
         """Monotonic time at which a call of this lane may leave; infinity if none waits."""
+
+    def leave(self, lane: Lane) -> None:
+        """Take the slot that was just granted: bind rooms of this lane and let their call leave."""
 
 
 class Budget:
@@ -45,7 +47,7 @@ class Budget:
         self.name = name
         self.pacer = Pacer(limit, clock.monotonic() if since is None else since)
         self._clock = clock
-        self._bidders: dict[Bidder, asyncio.Future[Lane | None]] = {}
+        self._bidders: set[Bidder] = set()
         self._credit = dict.fromkeys(_SHARES, 0.0)
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = math.inf
@@ -64,31 +66,14 @@ class Budget:
     def calls(self) -> int:
         return self.pacer.calls
 
-    async def slot(self, bidder: Bidder, until: float) -> Lane | None:
-        """
-        Wait until this bidder is granted a slot, and take it.
-
-        Args:
-            until: Monotonic time at which to give up.
-
-        Returns:
-            The lane that the slot is for, or ``None`` when the time is up.
-        """
-        loop = asyncio.get_running_loop()
-        granted: asyncio.Future[Lane | None] = loop.create_future()
-        self._bidders[bidder] = granted
+    def bid(self, bidder: Bidder) -> None:
+        """Grant slots to this bidder from now on."""
+        self._bidders.add(bidder)
         self.arm()
-        expiry = loop.call_later(max(0.0, until - self._clock.monotonic()), _give_up, granted)
-        try:
-            return await granted
-        finally:
-            expiry.cancel()
-            self._bidders.pop(bidder, None)
 
     def withdraw(self, bidder: Bidder) -> None:
-        """Let this bidder's wait for a slot end without one."""
-        if granted := self._bidders.get(bidder):
-            _give_up(granted)
+        """Grant this bidder no more slots."""
+        self._bidders.discard(bidder)
 
     def change_limit(self, limit: float) -> None:
         """Keep to another limit from now on, without forgetting what was called under the old one."""
@@ -104,7 +89,7 @@ class Budget:
                 return
             self._timer.cancel()
             self._timer = None
-        due = min((bidder.due(lane) for bidder in self._waiting() for lane in _LANES), default=math.inf)
+        due = min((bidder.due(lane) for bidder in self._bidders for lane in _LANES), default=math.inf)
         if due < math.inf:
             self._armed_for = max(due, slot)
             delay = _in_whole_milliseconds(self._armed_for - now)
@@ -129,21 +114,20 @@ class Budget:
         # A request with a body is written by a task of aiohttp's, in the loop's next turn.
         asyncio.get_running_loop().call_soon(correct)
 
-    def _waiting(self) -> Iterable[Bidder]:
-        return [bidder for bidder, granted in self._bidders.items() if not granted.done()]
-
     def _grant(self) -> None:
         self._timer = None
         now = self._clock.monotonic()
-        if self.pacer.next_slot(now, self._at_gate) <= now and (choice := self._choose(now)):
-            bidder, lane = choice
-            self.pacer.take_slot(now)
-            self._bidders[bidder].set_result(lane)
-        self.arm()
+        try:
+            if self.pacer.next_slot(now, self._at_gate) <= now and (choice := self._choose(now)):
+                bidder, lane = choice
+                self.pacer.take_slot(now)
+                bidder.leave(lane)
+        finally:
+            self.arm()
 
     def _choose(self, now: float) -> tuple[Bidder, Lane] | None:
         first: dict[Lane, tuple[float, Bidder]] = {}
-        for bidder in self._waiting():
+        for bidder in self._bidders:
             for lane in _LANES:
                 due = bidder.due(lane)
                 if due <= now and (lane not in first or due < first[lane][0]):
@@ -161,11 +145,6 @@ class Budget:
                 self._credit[lane] -= 1.0
                 return lane
         return Lane.REGULAR
-
-
-def _give_up(granted: asyncio.Future[Lane | None]) -> None:
-    if not granted.done():
-        granted.set_result(None)
 
 
 def _in_whole_milliseconds(delay: float) -> float:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -113,7 +114,7 @@ class Poller:
         self._refusals: dict[str, int] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
-        self._closing = False
+        self._closing = asyncio.Event()
         self.first_call_ended = False
         app.join(self.health)
 
@@ -148,18 +149,21 @@ class Poller:
         return max(self.planner.due(self._trial_lane()), may_call)
 
     async def window(self) -> None:
-        """Hand out slots for one second; the body of this source's recurring job."""
+        """Bid for slots for one second; the body of this source's recurring job."""
         until = self._clock.monotonic() + WINDOW
         async with self._turn:
             self._judge()
-            while not self._closing and self._clock.monotonic() < until:
-                lane = await self.budget.slot(self, until)
-                if lane is not None and not self._closing:
-                    self._leave(lane)
+            self.budget.bid(self)
+            try:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(until - self._clock.monotonic()):
+                        await self._closing.wait()
+            finally:
+                self.budget.withdraw(self)
 
     async def drain(self, within: float) -> None:
         """Begin no call, let running ones end for so many seconds, then end them, and close the connections."""
-        self._closing = True
+        self._closing.set()
         self.budget.withdraw(self)
         if self._calls:
             await asyncio.wait(self._calls, timeout=within)
@@ -169,10 +173,9 @@ class Poller:
         self._app.healths.discard(self.health)
         await self._caller.aclose()
 
-    def _leave(self, lane: Lane) -> None:
+    def leave(self, lane: Lane) -> None:
+        """Take the slot that was just granted."""
         now = self._clock.monotonic()
-        if self.health.may_call() > now:
-            return  # a call that ended after the slot was granted changed the source's state
         if self.health.state is not SourceState.OK:
             lane = self._trial_lane()
         rooms = self.planner.take(lane, now)
