@@ -121,12 +121,16 @@ class Api:
             "thresholds": {"warning": thresholds.warning, "critical": thresholds.critical},
             "state": view.state,
             "users": view.users,
-            "admin_users": values.get(catalogue.ROOM_ADMIN_USERS),
-            "invisible_users": values.get(catalogue.ROOM_INVISIBLE_USERS),
+            "admin_users": _whole(values.get(catalogue.ROOM_ADMIN_USERS)),
+            "invisible_users": _whole(values.get(catalogue.ROOM_INVISIBLE_USERS)),
             "exists": None if exists is None else bool(exists),
             "reading_timestamp_seconds": values.get(catalogue.ROOM_READING_TIMESTAMP),
             "age_seconds": view.age,
         }
+
+
+def _whole(count: float | None) -> int | None:
+    return None if count is None else int(count)
 
 
 def _failure(note: FailureNote, unix: float) -> Json:

@@ -159,6 +159,21 @@ async def test_every_figure_of_a_room(site: Site) -> None:
     } == await fetch(site, "/api/v1/rooms")
 
 
+async def test_counts_are_whole_numbers(site: Site) -> None:
+    """
+    A client that types its numbers reads every count as an integer.
+    """
+    site.watch("live", ["a"])
+    site.watch("volc", ["a"], api="volcengine_rtc")
+    site.read("live", {"a": Reading(7, admin_users=2)})
+    site.read("volc", {"a": Reading(7, invisible_users=0)})
+
+    text = await site.text("/api/v1/rooms")
+
+    assert '"users":7,"admin_users":2,' in text
+    assert '"users":7,"admin_users":null,"invisible_users":0,' in text
+
+
 async def test_what_is_too_old_is_gone(site: Site) -> None:
     """
     A reading older than max_staleness is shown by no endpoint, whether a sweep ran or not.
