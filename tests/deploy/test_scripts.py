@@ -12,6 +12,7 @@ from tests.deploy.project import ROOT
 
 SHELL_TOOLS = ["bash", "cat", "cksum", "dirname", "mktemp", "rm", "sed"]
 CHECKERS = ["ruff", "mypy", "lint-imports", "python", "hadolint", "kubernetes-validate"]
+TEST_PROGRAMS = ["chromium", "kill"]
 DEBIAN_CHECKERS = ["shellcheck", "docker-compose", "systemd-analyze", "promtool", "amtool"]
 
 
@@ -142,6 +143,31 @@ def test_a_moved_checkout_gets_a_new_environment(machine, installs):
     machine.run("venv")
 
     assert "-m venv --clear .venv" in (machine.checkout / "log").read_text(encoding="utf-8")
+
+
+def test_programs_that_are_there_are_not_installed_again(checkable):
+    """
+    With everything in place `make test-deps` touches nothing and needs neither root nor a network.
+    """
+    for name in TEST_PROGRAMS:
+        checkable.has(name)
+    checkable.has("apt-get", "echo it was run; exit 1")
+
+    result = checkable.run("test-deps")
+
+    assert (0, "Every program that the tests use is here.\n") == (result.returncode, result.stdout)
+
+
+def test_elsewhere_than_on_debian_the_missing_programs_are_named(checkable):
+    """
+    Without apt-get nothing is installed, and the list tells what to look for.
+    """
+    (checkable.programs / "promtool").unlink()
+
+    result = checkable.run("test-deps")
+
+    assert 1 == result.returncode
+    assert "chromium procps prometheus\n" in result.stderr
 
 
 def test_all_checks_pass(checkable):
