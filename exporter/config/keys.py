@@ -154,7 +154,7 @@ def _read_text(value: Any) -> str:
         raise ValueError("text")
     if has_control_character(value):
         raise ValueError("text without control characters")
-    return value
+    return str(value)  # plain, as not every library takes what only looks like text
 
 
 def _read_boolean(text: str) -> bool:

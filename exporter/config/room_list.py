@@ -92,7 +92,7 @@ def read_rooms(place: Place, ids: RoomIds, default: Thresholds, problems: Proble
             if fault := ids.fault(value, item.line):
                 problems.add(item, *fault)
             else:
-                rooms.append(Room(value, (), default))
+                rooms.append(Room(str(value), (), default))
         elif isinstance(value, Map):
             if room := _read_room(item, value, ids, default, problems, shared):
                 rooms.append(room)
@@ -118,7 +118,7 @@ def _read_room(
     if fault := ids.fault(room_id, place.line):
         problems.add(place.key("id"), *fault)
         return None
-    return Room(room_id, shared.setdefault(labels, labels), shared.setdefault(thresholds, thresholds))
+    return Room(str(room_id), shared.setdefault(labels, labels), shared.setdefault(thresholds, thresholds))
 
 
 def read_labels(place: Place, problems: Problems) -> Labels:
@@ -134,7 +134,7 @@ def read_labels(place: Place, problems: Problems) -> Labels:
         elif not isinstance(text, str):
             problems.add(place.key(name), describe(text), "text")
         else:
-            labels.append((name, text))
+            labels.append((name, str(text)))
     return tuple(sorted(labels))
 
 

@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
-_SPEAKABLE_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}", re.ASCII)
+_SPEAKABLE_KEY: Final = re.compile(r"[A-Za-z_][a-z_]{0,30}", re.ASCII)
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 

@@ -148,5 +148,5 @@ def _read_group(place: Place, config: SourceConfig, ids: RoomIds, problems: Prob
         elif fault := ids.fault(room_id, target.line):
             problems.add(target, *fault)
         else:
-            rooms.append(Room(room_id, labels, config.thresholds))
+            rooms.append(Room(str(room_id), labels, config.thresholds))
     return rooms
