@@ -43,7 +43,7 @@ def calls(planner: Planner, begin: float, seconds: float, slot: float = 0.0) -> 
         now += slot
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(rooms=st.integers(1, 300), batch_size=st.integers(1, 50), slot=st.floats(0, 0.02))
 def test_batches_are_full(rooms: int, batch_size: int, slot: float) -> None:
     """
@@ -60,7 +60,7 @@ def test_batches_are_full(rooms: int, batch_size: int, slot: float) -> None:
     assert 96 * once - 1 <= later <= 100 * once + 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(rooms=st.integers(1, 120), batch_size=st.integers(1, 12), seed=st.integers(0, 9))
 def test_never_closer_than_an_interval(rooms: int, batch_size: int, seed: int) -> None:
     """
@@ -312,4 +312,4 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -171,13 +171,13 @@ async def test_calls_are_counted_as_they_were_written() -> None:
 @in_virtual_time
 async def test_rooms_that_come_and_go_leave_nothing_behind() -> None:
     """
-    Sixty generations of fifty rooms, many of them failing or refused: the source remembers those of today.
+    Thirty generations of fifty rooms, many of them failing or refused: the source remembers those of today.
     """
     chance = random.Random(2)
     async with House(source("volcengine_rtc", 50)) as house:
         poller = house.pollers["volcengine_rtc"]
         house.vendor.latency = lambda: 0.8
-        for generation in range(60):
+        for generation in range(30):
             rooms = named(50, prefix=f"generation-{generation}")
             house.watch("volcengine_rtc", rooms)
             refuse = refuses(set(rooms[:10]))

@@ -26,8 +26,8 @@ async def test_rate_limited_halves_the_pace_until_it_has_climbed_back(api: str) 
     """
     One rejection halves the budget's pace, and its rooms are asked again soon; ten minutes later all is as before.
     """
-    rooms = 2000 if api == "zego_rtc" else 200
-    async with House(source(api, rooms, rate_limit=10, interval="10s", max_staleness="1m")) as house:
+    rooms = 600 if api == "zego_rtc" else 60
+    async with House(source(api, rooms, rate_limit=4, interval="10s", max_staleness="1m")) as house:
         (budget,) = house.budgets.values()
         await house.passes(20)
         house.vendor.answer = always(fails(api, RATE_LIMITED[api]))

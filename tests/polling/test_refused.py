@@ -101,10 +101,10 @@ async def test_refused_rooms_leave_the_healthy_ones_nine_tenths_of_the_slots() -
         assert SourceState.OK == house.state("zego_rtc")
 
         since = house.now
-        await house.passes(200)
+        await house.passes(100)
         calls = house.vendor.of("zego_rtc", house.began + since)
         healthy = [call for call in calls if not bad.intersection(call.rooms)]
-        assert 0.97 * 10 * 200 <= len(calls)
+        assert 0.97 * 10 * 100 <= len(calls)
         assert 0.9 * len(calls) <= len(healthy)
         assert {"fresh": 1000, "refused": 1000} == house.states("zego_rtc")
         assert 12 >= max(house.gaps("zego_rtc", since=since))
@@ -162,6 +162,6 @@ async def test_refused_by_an_app_that_has_a_few_good_rooms() -> None:
     bad = set(rooms[3:])
     async with House(source("zego_rtc", rooms)) as house:
         house.vendor.answer = refuses(bad)
-        await house.passes(3 * 3600)
+        await house.passes(2 * 3600)
 
         assert {"fresh": 3, "refused": 297} == house.states("zego_rtc")
