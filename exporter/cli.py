@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
@@ -78,6 +79,8 @@ def run_command(
 
         await run(exporter, started)
         log.info("stopped")
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # the end is near, and not to be told a second time
 
     _run(main())
 
@@ -187,7 +190,7 @@ def main_options(
 
 
 def main() -> None:
-    """Entry point of ``rtc-room-exporter``."""
+    """The program, its modules loaded."""
     _hold_standard_streams()
     app()
 

@@ -283,15 +283,22 @@ class Poller:
             return
         for room in calling.rooms:
             self.table.fail(room)
+        self._due_again(calling, failure, now, was_ok=was_ok)
+
+    def _due_again(self, calling: Calling, failure: Failure, now: float, *, was_ok: bool) -> None:
+        """When the rooms of a failed call are asked again depends on whose fault it was."""
         source_at_fault = not was_ok or self.health.state is not SourceState.OK
         if not was_ok and failure.kind is FailureKind.MISCONFIGURED:
             self._accused = ()
         if was_ok and self.health.state is SourceState.MISCONFIGURED and self.health.worked_lately(now):
             self._accused = calling.rooms
             self.planner.again(calling.rooms, now + self.config.interval)
-        elif source_at_fault or (failure.kind is FailureKind.RATE_LIMITED and not failure.one_room):
+        elif source_at_fault:
             # Tried rooms go behind the others, so that no trial hangs on one of them.
-            self.planner.again(calling.rooms, now if source_at_fault else calling.slot)
+            self.planner.again(calling.rooms, now)
+        elif failure.kind is FailureKind.RATE_LIMITED and not failure.one_room:
+            # The pace takes care of the vendor; a room that alone is due must not take every slot of it.
+            self.planner.again(calling.rooms, now + self._backoff(calling.rooms))
         else:
             self.planner.retry(calling.rooms, calling.phase, self._backoff(calling.rooms), now)
 

@@ -3,8 +3,8 @@ How a source signs its calls, and what it tries when a signature is refused.
 
 What a signature is made with is derived once and kept. When the vendor refuses it, the one explanation is a secret that
 was changed and the other a clock that is wrong, so before every trial the files of the secrets are read again and the
-vendor's clock, as the Date header of its replies tells it, is compared with ours. Once per episode a signature is made
-anew even if neither explains anything.
+vendor's clock, as the Date header of its replies tells it, is compared with ours. Every trial is signed anew even if
+neither explains anything, and never with the very signature that was refused.
 """
 
 from __future__ import annotations
@@ -38,25 +38,35 @@ class Signing:
         self._clock = clock
         self._log = log
         self._auth: Auth | None = None
+        self._refused: Auth | None = None
         self._unreadable: str | None = None
 
     def request(self, config: SourceConfig, rooms: Sequence[str]) -> Request:
         """The request that asks for these rooms, stamped and signed now."""
         stamp = Stamp(self._clock.unix() - self._noted.clock_shift, self._clock.nonce())
         if self._auth is None or not self._auth.covers(stamp.time):
-            self._auth = config.codec.authorize(config.source, stamp.time)
+            self._auth = self._derived(config, stamp.time)
         return config.codec.request(config.source, self._auth, rooms, stamp)
 
     def forget(self) -> None:
         """Sign the next request with nothing that was derived before."""
-        self._auth = None
+        if self._auth is not None:
+            self._refused, self._auth = self._auth, None
+
+    def _derived(self, config: SourceConfig, time: float) -> Auth:
+        auth = config.codec.authorize(config.source, time)
+        if self._refused is not None and auth.token == self._refused.token:
+            # Made in the same second, they are the same; one of a second ago is as good and another.
+            earlier = config.codec.authorize(config.source, time - 1)
+            return earlier if earlier.covers(time) else auth
+        return auth
 
     async def mended(self, config: SourceConfig) -> SourceConfig:
         """The config with its secrets as the files hold them now; from now on stamps follow the vendor's clock."""
+        self.forget()
         shift = self._wanted_shift()
         if self.skew_unheeded():
             self._noted.clock_shift = shift
-            self.forget()
             self._tell_shift(shift)
         try:
             mended = await asyncio.to_thread(reread_secrets, config)
@@ -66,10 +76,7 @@ class Signing:
             self._unreadable = str(error)
             return config
         self._unreadable = None
-        if mended.source == config.source:
-            return config
-        self.forget()
-        return mended
+        return config if mended.source == config.source else mended
 
     def skew_unheeded(self) -> bool:
         """Whether stamps are more than a minute off the vendor's clock, as far as that is known."""
