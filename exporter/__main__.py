@@ -10,16 +10,24 @@ from __future__ import annotations
 import signal
 import sys
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
 
 def main() -> None:
     """Entry point of the program."""
     if "run" in sys.argv[1:2]:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: sys.exit(0))
+        for number in _ENDING:
+            signal.signal(number, _leave)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from exporter import cli  # noqa: PLC0415  # it takes most of a second, and signals do not wait
 
     cli.main()
+
+
+def _leave(*_: object) -> None:
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)  # the end is near, and not to be told a second time
+    sys.exit(0)
 
 
 if __name__ == "__main__":
