@@ -175,25 +175,26 @@ class _RoomLines:
     def __init__(self, snapshot: Sequence[Page], names: frozenset[str]) -> None:
         self._snapshot = snapshot
         self._families = [
-            (column, _header(metric))
-            for column, metric in enumerate(ROOM_METRICS)
-            if (not names or metric.name in names) and any(page.lengths[column] for page in snapshot)
+            (column, _header(metric)) for column, metric in enumerate(ROOM_METRICS) if not names or metric.name in names
         ]
 
     def length(self) -> int:
-        return sum(
-            len(header) + sum(page.lengths[column] for page in self._snapshot) for column, header in self._families
-        )
+        lengths = [
+            (len(header), sum(page.length(column) for page in self._snapshot)) for column, header in self._families
+        ]
+        return sum(header + lines for header, lines in lengths if lines)
 
     def parts(self) -> Iterator[bytes]:
         """The lines, a page at a time; small pages are put together."""
         part: list[bytes] = []
         size = 0
         for column, header in self._families:
-            part.append(header)
+            due = header
             for page in self._snapshot:
-                part += page.columns[column]
-                size += page.lengths[column]
+                if lines := b"".join(page.columns[column]):
+                    part += (due, lines) if due else (lines,)
+                    due = b""
+                    size += len(lines)
                 if size >= _PART:
                     yield b"".join(part)
                     part, size = [], 0

@@ -18,27 +18,23 @@ ABSENT: Final = b""
 
 
 class Page:
-    """
-    Some rows of every column.
+    """Some rows of every column."""
 
-    Args:
-        lengths: Bytes of each column's lines together.
-    """
+    __slots__ = ("_lengths", "columns")
 
-    __slots__ = ("columns", "lengths")
-
-    def __init__(self, columns: tuple[list[bytes], ...], lengths: list[int]) -> None:
+    def __init__(self, columns: tuple[list[bytes], ...]) -> None:
         self.columns = columns
-        self.lengths = lengths
+        self._lengths: dict[int, int] = {}
 
-    def put(self, column: int, place: int, line: bytes) -> None:
-        """Replace one line, or take it away with ``ABSENT``."""
-        lines = self.columns[column]
-        self.lengths[column] += len(line) - len(lines[place])
-        lines[place] = line
+    def length(self, column: int) -> int:
+        """Bytes of a column's lines together; only a snapshot may ask, since nobody writes to its pages any more."""
+        length = self._lengths.get(column)
+        if length is None:
+            length = self._lengths[column] = sum(map(len, self.columns[column]))
+        return length
 
     def copy(self) -> Page:
-        return Page(tuple([lines.copy() for lines in self.columns]), self.lengths.copy())
+        return Page(tuple([lines.copy() for lines in self.columns]))
 
 
 class Pages:
@@ -53,7 +49,7 @@ class Pages:
         """Make room for a row, the next one."""
         if row % ROWS == 0:
             self._unshared.add(len(self._pages))
-            self._pages.append(Page(tuple([] for _ in range(self._columns)), [0] * self._columns))
+            self._pages.append(Page(tuple([] for _ in range(self._columns))))
         for lines in self.page(row).columns:
             lines.append(ABSENT)
 
@@ -61,7 +57,7 @@ class Pages:
         return self._pages[row // ROWS].columns[column][row % ROWS]
 
     def put(self, row: int, column: int, line: bytes) -> None:
-        self.page(row).put(column, row % ROWS, line)
+        self.page(row).columns[column][row % ROWS] = line
 
     def page(self, row: int) -> Page:
         """The page of a row, to be written to at ``row % ROWS``; no snapshot sees it."""

@@ -111,6 +111,7 @@ class SourceTable:
         self._flags = bytearray()
         self._users = array("q")
         self._unix = array("d")
+        self._label_lengths = array("I")
         self._arrived: dict[str, float] = {}
 
     def __len__(self) -> int:
@@ -153,16 +154,15 @@ class SourceTable:
             _count(reading.exists),
             _timestamp(arrival.unix),
         )
-        page, place = self._pages.page(row), row % ROWS
-        for column, value in enumerate(values):
-            line = page.columns[column][place]
+        place, labels = row % ROWS, self._label_lengths[row]
+        for metric, lines, value in zip(_VALUES, self._pages.page(row).columns, values, strict=False):
+            line = lines[place]
             if value is None:
-                if line:
-                    page.put(column, place, ABSENT)
-            elif not line:
-                page.put(column, place, self._line(_VALUES[column], room_id, value))
-            elif not line.endswith(value):
-                page.put(column, place, line[: line.rindex(b" ")] + value)
+                lines[place] = ABSENT
+            elif line:
+                lines[place] = line[: len(metric.name) + labels] + value
+            else:
+                lines[place] = self._line(metric, room_id, value)
         self.users += reading.users - self._users[row]
         self._users[row] = reading.users
         self._unix[row] = arrival.unix
@@ -236,6 +236,7 @@ class SourceTable:
         row = self._rows.get(room.id)
         if row is None:
             row = self._rows[room.id] = self._free.pop() if self._free else self._grow()
+            self._label_lengths[row] = len(self._line_labels(room.id).encode())
             self.states[RoomState.UNKNOWN] += 1
         own = "".join(f',{name}="{escape_label(value)}"' for name, value in room.labels)
         self._pages.put(row, _INFO, self._line(catalogue.ROOM_INFO, room.id, b" 1\n", own))
@@ -253,6 +254,7 @@ class SourceTable:
         self._flags.append(0)
         self._users.append(0)
         self._unix.append(0.0)
+        self._label_lengths.append(0)
         return row
 
     def _remove(self, room_id: str) -> None:
@@ -286,7 +288,10 @@ class SourceTable:
             self._flags[row] = flags
 
     def _line(self, metric: Metric, room_id: str, value: bytes, more: str = "") -> bytes:
-        return f'{metric.name}{{{self._labels},room="{escape_label(room_id)}"{more}}}'.encode() + value
+        return f"{metric.name}{self._line_labels(room_id, more)}".encode() + value
+
+    def _line_labels(self, room_id: str, more: str = "") -> str:
+        return f'{{{self._labels},room="{escape_label(room_id)}"{more}}}'
 
 
 class Table:

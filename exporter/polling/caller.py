@@ -147,6 +147,8 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     length = response.content_length
     if length is not None and length > MAX_REPLY:
         raise _TooLargeError
+    if length is not None and "Content-Encoding" not in response.headers:
+        return await response.read()
     chunks = []
     size = 0
     async for chunk in response.content.iter_chunked(_CHUNK):

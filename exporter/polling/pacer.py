@@ -8,8 +8,8 @@ which requests reach the vendor. Slots are 2 ms slower than the ring allows: a r
 its slot than the N-th last one did finds the ring open, and need not be woken twice.
 
 A new pacer is silent for 1.02 s, since another process may have called in that second, and gives every other slot for
-the 0.3 s after: connections are being made and caches filled then, and a request that is held up on the way is counted
-by the vendor in the second after its own.
+0.3 s from its first one on, catching nothing up: connections are being made and caches filled then, and a request that
+is held up on the way is counted by the vendor in the second after its own.
 
 When the vendor says that it was too fast, the pace is halved and climbs back::
 
@@ -68,7 +68,7 @@ class Pacer:
     def __init__(self, limit: float, now: float) -> None:
         self.calls = 0
         self._silent_until = now + 1 + _JITTER
-        self._warm_at = self._silent_until + _COLD
+        self._warm_at = math.inf
         self._writes: deque[Write] = deque()
         self._slot = 0.0
         self._rejected_pace: float | None = None
@@ -101,9 +101,12 @@ class Pacer:
 
     def take_slot(self, now: float) -> None:
         """Use the slot that ``next_slot`` told."""
-        pace = self.pace if now >= self._warm_at else self.pace / 2
-        spacing = (self._window + _SPARE) / self._burst
-        self._slot = max(self._slot, now - _CATCH_UP) + spacing * self._limit / pace
+        spacing = (self._window + _SPARE) / self._burst * self._limit / self.pace
+        if now < self._warm_at:
+            self._warm_at = min(self._warm_at, now + _COLD)
+            self._slot = now + 2 * spacing
+        else:
+            self._slot = max(self._slot, now - _CATCH_UP) + spacing
 
     def next_write(self) -> float:
         """Monotonic time from which one more request may be written to the wire."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from tests.benchmarks import setting
 from tests.benchmarks.benches import BENCHES
-from tests.benchmarks.report import Row, markdown, missed
+from tests.benchmarks.report import Row, broken, markdown, missed, raw
 from tests.benchmarks.scale import FULL, QUICK, Scale
 
 RESULTS: Final = Path(__file__).parent / "RESULTS.md"
@@ -26,7 +27,7 @@ def main() -> int:
     table = f"{_heading(scale)}\n\n{markdown(rows)}\n"
     print(table)
     if not options.quick and not options.only:
-        RESULTS.write_text(f"# Benchmarks: the last full run\n\n{table}")
+        RESULTS.write_text(f"# Benchmarks: the last full run\n\n{table}\n```\n{raw(rows)}\n```\n")
     for row in missed(rows):
         print(f"missed: {row.bench}: {row.what}", file=sys.stderr)
     return bool(missed(rows))
@@ -44,7 +45,11 @@ def _run(names: list[str], scale: Scale) -> list[Row]:
     for name in names:
         print(f"{name} ...", file=sys.stderr, flush=True)
         started = time.monotonic()
-        rows.extend(BENCHES[name](scale))
+        try:
+            rows.extend(BENCHES[name](scale))
+        except Exception as error:  # noqa: BLE001  # the other benches still have something to say
+            traceback.print_exc()
+            rows.append(broken(name, error))
         print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     return rows
 

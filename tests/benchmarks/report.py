@@ -62,6 +62,11 @@ def at_least(
     return Row(bench, what, ours, unit, peer, theirs, bar=f"≥ {shown(least, unit)}", passed=ours >= least)
 
 
+def broken(bench: str, error: Exception) -> Row:
+    """A bench that did not come to its end."""
+    return Row(bench, f"ended early: {error!r}".replace("|", "/").replace("\n", " ")[:200], math.nan, "", passed=False)
+
+
 def growth(bench: str, what: str, rooms: int, ours: float, few: int, theirs: float, times: float) -> Row:
     """The cost at a larger number of rooms must be at most so many times the one at a smaller number."""
     ratio = ours / theirs
@@ -86,6 +91,8 @@ def shown(value: float, unit: str) -> str:
 
 
 def _digits(value: float) -> str:
+    if math.isnan(value):
+        return "–"
     if abs(value) >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.3g}"
@@ -110,6 +117,11 @@ def markdown(rows: Iterable[Row]) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def raw(rows: Iterable[Row]) -> str:
+    """Every figure as it was measured, in seconds, bytes or the unit of the table, a line each."""
+    return "\n".join(f"{row.bench}\t{row.what}\t{row.peer}\t{row.ours!r}\t{row.theirs!r}" for row in rows)
 
 
 def missed(rows: Iterable[Row]) -> Sequence[Row]:

@@ -2,6 +2,7 @@
 Where the README leads, there is something; and what leads to the README finds it.
 """
 
+import json
 import re
 import struct
 
@@ -45,6 +46,18 @@ def test_the_image_has_the_version_of_the_package():
     What is built, what is run and what is packaged is one version.
     """
     assert {VERSION} == set(re.findall(r"rtc-room-exporter:(\d[\d.]*\d)", README))
+
+
+def test_every_dashboard_is_named():
+    """
+    Whoever looks for a dashboard in Grafana knows its title.
+    """
+    files = (ROOT / "grafana/dashboards").glob("*.json")
+    (named,) = re.findall(r"dashboards in \[.*?\]\(.*?\) \((.*?)\)", README)
+
+    assert {json.loads(file.read_text(encoding="utf-8"))["title"].removeprefix("Live rooms / ") for file in files} == {
+        *named.split(", ")
+    }
 
 
 def test_headings_are_not_ambiguous():

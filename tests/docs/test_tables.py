@@ -21,7 +21,7 @@ from exporter.logs import Format, Level, configure
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.metrics.table import RoomState
 from exporter.metrics.telemetry import SourceState
-from exporter.model import FailureKind
+from exporter.model import Failure, FailureKind
 from exporter.polling.load import TOLERANCE
 from exporter.polling.pacer import pace_kept
 from exporter.vendors import APIS
@@ -42,6 +42,15 @@ def own_keys():
     The rows of the table of one vendor's keys, as (key, APIs, default, meaning).
     """
     return [(code(key)[0], code(apis), default, meaning) for key, apis, default, meaning in tables("Config keys")[1]]
+
+
+def troubles():
+    """
+    Every vendor's code in the table of troubles, with the reason beside it.
+    """
+    cells = [row[0] for row in tables("Troubleshooting")[0]]
+    named = [(found[1], code(cell)) for cell in cells if (found := re.search(r"reason=(\w+) code=", cell))]
+    return [(reason, text.rpartition("=")[2]) for reason, texts in named for text in texts]
 
 
 @pytest.mark.parametrize(
@@ -209,6 +218,22 @@ def test_what_each_api_counts_is_told():
 
     assert [*APIS] == [*calls]
     assert [] == [api for api, call in calls.items() if call not in (ROOT / f"exporter/vendors/{api}.py").read_text()]
+
+
+@pytest.mark.parametrize(("reason", "code_"), troubles(), ids=lambda name: name)
+def test_a_code_in_troubleshooting_has_that_reason(reason, code_):
+    """
+    Whoever searches the page for a code from the log finds it beside the reason that the log gave it.
+    """
+    number = code_ if code_.isdecimal() else "0"
+    bodies = (
+        f'{{"Code": {number}, "ActionStatus": "FAIL", "ErrorCode": {number}}}',
+        f'{{"ResponseMetadata": {{"Error": {{"Code": "{code_}"}}}}}}',
+    )
+    outcomes = [codec.reply(("r",), 200, {}, body.encode()) for codec in APIS.values() for body in bodies]
+
+    known = [outcome for outcome in outcomes if isinstance(outcome, Failure) and outcome.code == code_]
+    assert reason in {failure.kind for failure in known if "does not list" not in failure.words}
 
 
 def test_the_events_are_those_that_the_code_logs():

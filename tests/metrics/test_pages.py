@@ -43,7 +43,7 @@ def test_snapshot_stays_as_it_was(steps: list[tuple[int, int, bytes] | str]) -> 
     for snapshot, expected in taken:
         assert expected == lines(snapshot)
         for page in snapshot:
-            assert [sum(map(len, column)) for column in page.columns] == page.lengths
+            assert [len(b"".join(column)) for column in page.columns] == [page.length(at) for at in range(COLUMNS)]
 
 
 def test_snapshot_shares_the_pages_that_are_not_written_to() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import random
 import sys
 from bisect import bisect_left
@@ -14,8 +15,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, cast
-
-import yaml
 
 from exporter.config import SourceConfig, parse
 from exporter.metrics.table import Arrival, RoomState, SourceTable
@@ -53,7 +52,7 @@ def source(api: str, rooms: int | Sequence[str] = 1, **keys: object) -> dict[str
 
 def parsed(*sources: dict[str, Any], folder: Path = Path("/nowhere")) -> tuple[SourceConfig, ...]:
     """What the exporter makes of these sources."""
-    text = yaml.safe_dump({"sources": list(sources)}, allow_unicode=True)
+    text = json.dumps({"sources": list(sources)}, ensure_ascii=False)
     return parse(text, folder / "exporter.yml", {}).sources
 
 

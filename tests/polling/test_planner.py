@@ -301,6 +301,7 @@ class AnyOrder(RuleBasedStateMachine):
         if not hasattr(self, "planner"):
             return
         assert len(self.watched) == len(self.planner)
+        assert self.suspects == self.planner._suspects
         standing = {
             room
             for lane, heap in zip(Lane, self.planner._lanes, strict=True)
