@@ -14,6 +14,8 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import quote, quote_plus
 
+import msgspec
+
 REDACTED: Final = "<redacted>"
 
 
@@ -42,8 +44,7 @@ class Room:
     thresholds: Thresholds = NO_THRESHOLDS
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """
     What one call said of one room. ``None`` is unknown, never 0.
 

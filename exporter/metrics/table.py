@@ -82,6 +82,7 @@ _VALUES: Final = (
     catalogue.ROOM_EXISTS,
     catalogue.ROOM_READING_TIMESTAMP,
 )
+_LENGTHS: Final = tuple(len(metric.name) for metric in _VALUES)
 _DISORDER: Final = 1.0
 """Seconds by which readings may be recorded in another order than they arrived in."""
 
@@ -155,12 +156,11 @@ class SourceTable:
             _timestamp(arrival.unix),
         )
         place, labels = row % ROWS, self._label_lengths[row]
-        for metric, lines, value in zip(_VALUES, self._pages.page(row).columns, values, strict=False):
-            line = lines[place]
+        for lines, metric, length, value in zip(self._pages.page(row).columns, _VALUES, _LENGTHS, values):  # noqa: B905
             if value is None:
                 lines[place] = ABSENT
-            elif line:
-                lines[place] = line[: len(metric.name) + labels] + value
+            elif line := lines[place]:
+                lines[place] = line[: length + labels] + value
             else:
                 lines[place] = self._line(metric, room_id, value)
         self.users += reading.users - self._users[row]

@@ -97,22 +97,29 @@ class Budget:
 
     async def gate(self) -> None:
         """Wait, with a connection in hand, until one more request may be written; then count it as written."""
-        self._at_gate += 1
-        try:
-            async with self._gate:
-                wait = self.pacer.next_write() - self._clock.monotonic()
-                while wait > 0:  # a timer may fire a little early
-                    await asyncio.sleep(_in_whole_milliseconds(wait))
-                    wait = self.pacer.next_write() - self._clock.monotonic()
-                write = self.pacer.write(self._clock.monotonic())
-        finally:
-            self._at_gate -= 1
+        now = self._clock.monotonic()
+        if self._at_gate or self.pacer.next_write() > now:
+            now = await self._queue()
+        write = self.pacer.write(now)
 
         def correct() -> None:
             write.at = self._clock.monotonic()
 
         # A request with a body is written by a task of aiohttp's, in the loop's next turn.
         asyncio.get_running_loop().call_soon(correct)
+
+    async def _queue(self) -> float:
+        """Wait behind those who came before; returns the monotonic time at which the gate is open."""
+        self._at_gate += 1
+        try:
+            async with self._gate:
+                now = self._clock.monotonic()
+                while (wait := self.pacer.next_write() - now) > 0:  # a timer may fire a little early
+                    await asyncio.sleep(_in_whole_milliseconds(wait))
+                    now = self._clock.monotonic()
+                return now
+        finally:
+            self._at_gate -= 1
 
     def _grant(self) -> None:
         self._timer = None

@@ -27,7 +27,6 @@ from exporter.polling.resolver import Resolver
 
 MAX_REPLY: Final = 8 * 1024 * 1024
 _CHUNK: Final = 256 * 1024
-_SKIP: Final = ("Content-Type",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Exchange:
     A reply as it came.
 
     Args:
-        headers: Names in lower case.
+        headers: Found by their names in any case.
     """
 
     status: int
@@ -116,7 +115,6 @@ class Caller:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=timeout),
             headers={"User-Agent": f"rtc-room-exporter/{__version__}"},
-            skip_auto_headers=_SKIP,
             trust_env=False,
         )
 
@@ -133,8 +131,7 @@ class Caller:
             ) as response:
                 body = await _read(response)
                 arrival = Arrival(self._clock.monotonic(), round(self._clock.unix(), 3))
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                return Exchange(response.status, headers, body, arrival)
+                return Exchange(response.status, response.headers, body, arrival)
         except (aiohttp.ClientError, _DisconnectedError, _TooLargeError, TimeoutError, OSError, ValueError) as error:
             return _in_our_words(error)
 

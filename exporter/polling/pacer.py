@@ -104,7 +104,7 @@ class Pacer:
         spacing = (self._window + _SPARE) / self._burst * self._limit / self.pace
         if now < self._warm_at:
             self._warm_at = min(self._warm_at, now + _COLD)
-            self._slot = now + 2 * spacing
+            self._slot = now + spacing + min(spacing, _CATCH_UP)
         else:
             self._slot = max(self._slot, now - _CATCH_UP) + spacing
 

@@ -244,9 +244,10 @@ class Poller:
             # Vendors that say so refuse whole batches for a missing room's sake.
             missing = [room for room, reading in read.items() if reading.missing]
             self.planner.suspect(missing, calling.phase + self.config.interval)
-        for room in read:
-            self._attempts.pop(room, None)
-            self._refusals.pop(room, None)
+        for failed in (self._attempts, self._refusals):
+            if failed:
+                for room in read:
+                    failed.pop(room, None)
         if self.health.succeeded(calling.slot, now):
             self._journal.recovered(now)
             self.noted.state = self.health.state

@@ -7,6 +7,7 @@ Source: ZEGOCLOUD Server APIs v2, "Accessing Server APIs" and "Return codes".
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Final, Literal, cast
 from urllib.parse import quote
@@ -16,6 +17,8 @@ from exporter.vendors.replies import code_table
 from exporter.vendors.source import AppNumber, Secret, Source
 
 Region = Literal["unified", "sha", "hkg", "fra", "lax", "bom", "sgp"]
+
+_UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
 
 
 class ZegoSource(Source):
@@ -71,7 +74,7 @@ def get(source: ZegoSource, default_base_url: str, auth: Auth, action: str, para
 
 def encoded(room: str) -> str:
     """A room id for the query: RFC 3986, so a space is ``%20``."""
-    return quote(room, safe="")
+    return room if _UNRESERVED(room) else quote(room, safe="")
 
 
 GATEWAY_CODES: Final[Mapping[int | str, Failure]] = {

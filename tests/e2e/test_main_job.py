@@ -15,7 +15,7 @@ from tests.e2e.oracle import Gaps, Oracle
 from tests.e2e.process import ExporterProcess, parse_rooms, sample
 from tests.e2e.vendors import CREDENTIALS, LENIENT, Vendors
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.timed
 
 ROOMS = {"zego_rtc": 950, "zego_zim": 150, "tencent_im": 1500, "tencent_live": 2000, "volcengine_rtc": 350}
 INTERVALS = {"zego_rtc": 10.0, "zego_zim": 10.0, "tencent_im": 10.0, "tencent_live": 40.0, "volcengine_rtc": 10.0}

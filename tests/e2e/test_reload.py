@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.process import ExporterProcess, free_port, parse_rooms, sample
 from tests.e2e.vendors import LENIENT, Vendors
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.timed
 ZEGO_CALLS = 'rtc_source_calls_total{api="zego_rtc",source="zego_rtc",vendor="zego"}'
 ZIM_CALLS = 'rtc_source_calls_total{api="zego_zim",source="zego_zim",vendor="zego"}'
 

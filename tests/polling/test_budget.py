@@ -38,9 +38,11 @@ class Wanting:
 
 
 def budget_of(limit: float) -> Budget:
-    """A budget whose silent first second is long over."""
+    """A budget whose silent second and slow beginning are long over."""
     loop = asyncio.get_running_loop()
-    return Budget("budget", limit, Clock(loop.time), since=loop.time() - 60)
+    budget = Budget("budget", limit, Clock(loop.time), since=loop.time() - 60)
+    budget.pacer.take_slot(loop.time() - 30)
+    return budget
 
 
 @in_virtual_time

@@ -19,8 +19,10 @@ NOW = 500.0
 
 
 def settled(limit: float) -> Pacer:
-    """A pacer whose first two seconds, one silent and one slow, are over at ``NOW``."""
-    return Pacer(limit, NOW - 3)
+    """A pacer whose silent second and slow beginning are over at ``NOW``."""
+    pacer = Pacer(limit, NOW - 3)
+    pacer.take_slot(NOW - 1.9)
+    return pacer
 
 
 def run(pacer: Pacer, seconds: float, stall: float = 0.0, begin: float = NOW) -> list[float]:
@@ -146,6 +148,17 @@ def test_new_process_is_silent_for_its_first_second() -> None:
     pacer = Pacer(10.0, NOW)
 
     assert NOW + WINDOW == pytest.approx(pacer.next_slot(NOW))
+
+
+@pytest.mark.parametrize("idle", [1.1, 5.0])
+def test_new_budget_begins_slowly(idle: float) -> None:
+    """
+    For 0.3 s from the first slot, whenever that is, every other slot is given and none is caught up.
+    """
+    writes = run(Pacer(200.0, NOW), 1.0, begin=NOW + idle)
+
+    assert 30 == pytest.approx(sum(at < NOW + idle + 0.3 for at in writes), abs=1)
+    assert 30 + 137 == pytest.approx(len(writes), abs=2)
 
 
 def test_requests_that_wait_for_a_connection_cost_no_slot() -> None:
