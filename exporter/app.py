@@ -20,7 +20,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -52,6 +52,7 @@ class Running:
 
     poller: Poller
     files: RoomsFiles
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def config(self) -> SourceConfig:
@@ -192,7 +193,7 @@ class Exporter:
                 running.poller.retune(config)
             else:
                 running = self._start_source(config, files, budget)
-            running.poller.watch(files.rooms)
+            await self._watch(running, files)
         self._apps = {key: app for key, app in self._apps.items() if app.healths}
         self._rooms_changed()
         # What was just built lives long. A look through a hundred thousand rooms for garbage would hold up every call.
@@ -253,8 +254,15 @@ class Exporter:
         # A reload may have put other files in place meanwhile.
         if await asyncio.to_thread(scan) and self.sources.get(name) is running and running.files is files:
             self._report_files(name, before, files.files)
-            running.poller.watch(files.rooms)
+            await self._watch(running, files)
             self._rooms_changed()
+
+    async def _watch(self, running: Running, files: RoomsFiles) -> None:
+        """Go over to the rooms of these files while calls go on, unless other files have come in their place."""
+        async with running.turn:
+            if running.files is files:
+                for _ in running.poller.watching(files.rooms):
+                    await asyncio.sleep(0)
 
     def _report_files(self, source: str, before: Mapping[str, FileState], now: Mapping[str, FileState]) -> None:
         for path, state in now.items():

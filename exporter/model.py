@@ -18,6 +18,9 @@ import msgspec
 
 REDACTED: Final = "<redacted>"
 
+ROOMS_AT_A_TIME: Final = 500
+"""Whoever goes through all rooms on the event loop lets others run after so many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:

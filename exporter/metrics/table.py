@@ -16,6 +16,7 @@ are kept in order of arrival, so that the expired ones stand in front, and every
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,7 +26,7 @@ from typing import Final
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
 from exporter.metrics.pages import ABSENT, ROWS, Page, Pages
-from exporter.model import Reading, Room
+from exporter.model import ROOMS_AT_A_TIME, Reading, Room
 
 
 class RoomState(StrEnum):
@@ -127,14 +128,25 @@ class SourceTable:
 
     def watch(self, rooms: Iterable[Room]) -> None:
         """Watch exactly these rooms: new ones are unknown, others keep their reading, the rest leave nothing behind."""
-        wanted = {room.id: room for room in rooms}
-        for room_id in [room_id for room_id in self._rooms if room_id not in wanted]:
-            self._remove(room_id)
-        for room_id, room in wanted.items():
-            if self._rooms.get(room_id) != room:
+        deque(self.watching(rooms), maxlen=0)
+
+    def watching(self, rooms: Iterable[Room]) -> Iterator[None]:
+        """The same step by step: whoever has many rooms lets others run in between. One change at a time."""
+        wanted: dict[str, Room] = {}
+        for number, room in enumerate(rooms, start=1):
+            wanted[room.id] = room
+            if self._rooms.get(room.id) != room:
                 self._put(room)
-        self._rooms = wanted
-        self.version += 1
+                self.version += 1
+            if number % ROOMS_AT_A_TIME == 0:
+                yield
+        before, self._rooms = self._rooms, wanted
+        for number, room_id in enumerate(before, start=1):
+            if room_id not in wanted:
+                self._remove(room_id)
+                self.version += 1
+            if number % ROOMS_AT_A_TIME == 0:
+                yield
 
     def record(self, room_id: str, reading: Reading, arrival: Arrival) -> float | None:
         """

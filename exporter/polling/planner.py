@@ -15,9 +15,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import Final
+
+from exporter.model import ROOMS_AT_A_TIME
 
 _PUSH: Final = 0.03
 _SLACK: Final = 0.02
@@ -60,13 +63,23 @@ class Planner:
 
     def watch(self, rooms: Iterable[str], now: float) -> None:
         """Plan exactly these rooms: new ones are due now, the rest keep their due times."""
-        wanted = dict.fromkeys(rooms)
-        for room in [room for room in self._tickets if room not in wanted]:
-            del self._tickets[room]
-            self._suspects.discard(room)
-        for room in wanted:
+        deque(self.watching(rooms, now), maxlen=0)
+
+    def watching(self, rooms: Iterable[str], now: float) -> Iterator[None]:
+        """The same step by step: whoever has many rooms lets others run in between. One change at a time."""
+        wanted: set[str] = set()
+        for number, room in enumerate(rooms, start=1):
+            wanted.add(room)
             if room not in self._tickets:
                 self._put(Lane.REGULAR, room, now, self._ticket(room))
+            if number % ROOMS_AT_A_TIME == 0:
+                yield
+        for number, room in enumerate(tuple(self._tickets), start=1):
+            if room not in wanted:
+                del self._tickets[room]
+                self._suspects.discard(room)
+            if number % ROOMS_AT_A_TIME == 0:
+                yield
         self._compact()
 
     def due(self, lane: Lane) -> float:
@@ -149,9 +162,10 @@ class Planner:
         heapq.heapify(regular)
 
     def _compact(self) -> None:
+        tickets = self._tickets
         for heap in self._lanes:
-            if len(heap) > 2 * len(self._tickets) + _STALE_KEPT:
-                heap[:] = filter(self._counts, heap)
+            if len(heap) > 2 * len(tickets) + _STALE_KEPT:
+                heap[:] = [entry for entry in heap if tickets.get(entry[2]) == entry[1]]
                 heapq.heapify(heap)
 
     def _counts(self, entry: Entry) -> bool:

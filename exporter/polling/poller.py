@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -118,11 +118,11 @@ class Poller:
         self.first_call_ended = False
         app.join(self.health)
 
-    def watch(self, rooms: Iterable[Room]) -> None:
-        """Watch exactly these rooms; new ones are due at once."""
+    def watching(self, rooms: Iterable[Room]) -> Iterator[None]:
+        """Watch exactly these rooms, step by step; new ones are due at once. One change at a time."""
         rooms = tuple(rooms)
-        self.table.watch(rooms)
-        self.planner.watch([room.id for room in rooms], self._clock.monotonic())
+        yield from self.table.watching(rooms)
+        yield from self.planner.watching((room.id for room in rooms), self._clock.monotonic())
         for failures in (self._attempts, self._refusals):
             for room_id in [room_id for room_id in failures if room_id not in self.table]:
                 del failures[room_id]

@@ -315,3 +315,20 @@ def test_rooms_that_went_away_leave_nothing_behind(turns: int) -> None:
     assert dict.fromkeys(RoomState, 0) == table.states
     assert (0, None, set()) == (table.users, table.oldest_reading(), samples(table))
     assert len(table._flags) == len(table._free)
+
+
+def test_many_rooms_are_taken_over_step_by_step() -> None:
+    """
+    Others run between the steps, and find a state and a value for every room that is watched then.
+    """
+    old, new = [f"old-{number}" for number in range(3_000)], [f"new-{number}" for number in range(3_000)]
+    table = table_of(*old)
+    steps = table.watching([*map(Room, old[:100]), *map(Room, new)])
+    watched = []
+    for _ in steps:
+        assert len(table) == len(table.states_of(table.rooms)) == len(table.users_of(table.rooms))
+        watched.append(len(table))
+
+    assert {3_000, 3_100} == set(watched)
+    assert 10 < len(watched)
+    assert 3_100 == len(table) == sum(table.states.values()) == len(table._rows)

@@ -10,7 +10,7 @@ import json
 import random
 import sys
 from bisect import bisect_left
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,14 +174,14 @@ class House:
                 self.pollers[config.name].retune(config)
             else:
                 self._start(config, budget)
-            self.pollers[config.name].watch(config.rooms)
+            deque(self.pollers[config.name].watching(config.rooms), maxlen=0)
         for load in budget_loads((config, len(config.rooms)) for config in configs):
             for member in load.sources:
                 self.tables[member.config.name].max_staleness = member.max_staleness
 
     def watch(self, name: str, rooms: Iterable[str]) -> None:
         """Let a source watch exactly these rooms, as a rooms file does."""
-        self.pollers[name].watch([Room(room) for room in rooms])
+        deque(self.pollers[name].watching([Room(room) for room in rooms]), maxlen=0)
 
     def states(self, name: str) -> dict[str, int]:
         """The source's rooms by state, those that there are."""
