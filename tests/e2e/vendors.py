@@ -88,6 +88,7 @@ class Vendors:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+        self._stall_file.close()
 
     async def start(self) -> None:
         """Start it and wait until it listens: where it did before, if it was stopped; scripts are forgotten then."""
