@@ -6,8 +6,8 @@ where the number is the port to listen on (0 takes a free one) and the last word
 
 A busy machine may hold this process up. Calls that arrive meanwhile are counted late, with those of the second after,
 which says nothing of the moments at which they were written. So the process watches its own loop, and `broken_limits`
-allows for the longest stall of a second. Short editions, which may run beside anything, also have the simulator refuse
-calls only far beyond the documented limit (`LENIENT`); the long ones are as strict as the vendors.
+allows for the stalls of a second. Where a refused call would change what is looked at, the simulator refuses calls only
+far beyond the documented limit (`LENIENT`).
 """
 
 from __future__ import annotations
