@@ -39,6 +39,7 @@ OPENMETRICS_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=
 
 _generate_openmetrics: Callable[..., bytes] = openmetrics.generate_latest
 _PART: Final = 64 * 1024
+_SUFFIXES: Final = ("", "_total", "_bucket", "_count", "_sum")
 _SWITCH: Final = 0.0005
 _LEVEL: Final = 1
 _RAW_DEFLATE: Final = -15
@@ -51,7 +52,7 @@ class Wanted:
     What a scraper asked for.
 
     Args:
-        names: Sample names of ``name[]``; empty: everything.
+        names: Of samples or of whole families, from ``name[]``; empty: everything.
     """
 
     openmetrics: bool = False
@@ -156,7 +157,8 @@ class Exposition:
     def _own_metrics(self, wanted: Wanted) -> bytes:
         registry: Collector = self._telemetry.registry
         if wanted.names:
-            registry = self._telemetry.registry.restricted_registry(wanted.names)
+            samples = {name + suffix for name in wanted.names for suffix in _SUFFIXES}
+            registry = self._telemetry.registry.restricted_registry(samples)
         text: bytes = (_generate_openmetrics if wanted.openmetrics else generate_latest)(registry)
         return text
 

@@ -56,7 +56,7 @@ def content_type(accept: str) -> str:
     weights = {version: _weight(offered, _OPENMETRICS, (version,)) for version in _OPENMETRICS_VERSIONS}
     version = max(_OPENMETRICS_VERSIONS, key=lambda version: weights[version])
     text = _weight(offered, _TEXT, _TEXT_VERSIONS)
-    named = any(choice.value == _OPENMETRICS for choice in offered)
+    named = any(choice.value == _OPENMETRICS and choice.weight > 0 for choice in offered)
     if weights[version] > text or (named and weights[version] == text > 0):
         return OPENMETRICS_TYPE.replace(_OPENMETRICS_VERSIONS[0], version)
     return TEXT_TYPE

@@ -43,6 +43,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;
         "application/openmetrics-text;version=2.0.0",
         "application/openmetrics-text;q=0",
         "application/openmetrics-text;q=0,*/*",
+        "application/openmetrics-text;version=1.0.0;q=0,*/*",
         "application/openmetrics-text;q=0.4,text/plain;q=0.5",
         "application/openmetrics-text;q=0.4,text/*;q=0.5",
         "application/openmetrics-text;q=1.5",
