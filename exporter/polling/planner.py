@@ -3,8 +3,8 @@ Which rooms of a source are due, in full batches, longest overdue first. Pure: t
 
 A room waits in a *lane*: ``REGULAR``, for its reading one interval after the last; ``RETRY``, to be asked again early
 after a failed call; ``SUSPECT``, to be asked alone because it was refused. A room may stand in two lanes at once (the
-retry that comes early and the regular poll that comes anyhow); its *ticket* tells which of the heaps' entries still
-count.
+retry that comes early and the regular poll that comes anyhow). The heaps' entries hold rooms that are due together, a
+batch at most, under one *ticket*; an entry counts for those of its rooms that still have that ticket.
 
 A batch takes the rooms longest overdue. Free places go to rooms that are due soonest, so batches are full and n rooms
 never cost more than ⌈n / batch size⌉ calls per interval. Due times are counted from a batch's *phase*: its slot, pushed
@@ -37,7 +37,7 @@ class Lane(IntEnum):
     SUSPECT = 2
 
 
-Entry = tuple[float, int, str]
+Entry = tuple[float, int, tuple[str, ...]]
 
 
 class Planner:
@@ -71,7 +71,7 @@ class Planner:
         for number, room in enumerate(rooms, start=1):
             wanted.add(room)
             if room not in self._tickets:
-                self._put(Lane.REGULAR, room, now, self._ticket(room))
+                self._put(Lane.REGULAR, (room,), now, self._ticket((room,)))
             if number % ROOMS_AT_A_TIME == 0:
                 yield
         for number, room in enumerate(tuple(self._tickets), start=1):
@@ -99,11 +99,11 @@ class Planner:
         if self.due(lane) > now:
             return ()
         if lane is Lane.SUSPECT:
-            return (self._pop(lane),)
+            return tuple(self._pop(lane, 1))
         batch: list[str] = []
         for source, until in ((lane, now), (Lane.REGULAR, now), (Lane.RETRY, now), (Lane.REGULAR, math.inf)):
-            while len(batch) < self.batch_size and (due := self.due(source)) <= until and due < math.inf:
-                batch.append(self._pop(source))
+            while (free := self.batch_size - len(batch)) and (due := self.due(source)) <= until and due < math.inf:
+                batch += self._pop(source, free)
         return tuple(batch)
 
     def phase(self, lane: Lane, slot: float) -> float:
@@ -117,35 +117,30 @@ class Planner:
 
     def read(self, rooms: Iterable[str], phase: float) -> None:
         """These rooms were read by the call of this phase: they are due together, one interval later."""
-        for room in rooms:
-            if room in self._tickets:
-                self._suspects.discard(room)
-                self._put(Lane.REGULAR, room, phase + self.interval, self._ticket(room))
+        watched = self._watched(rooms)
+        self._suspects.difference_update(watched)
+        self._put(Lane.REGULAR, watched, phase + self.interval, self._ticket(watched))
 
     def again(self, rooms: Iterable[str], due: float) -> None:
         """These rooms' call never counted: they are due as before."""
-        for room in rooms:
-            if room in self._tickets:
-                lane = Lane.SUSPECT if room in self._suspects else Lane.REGULAR
-                self._put(lane, room, due, self._ticket(room))
+        healthy, suspect = self._judged(rooms)
+        self._put(Lane.REGULAR, healthy, due, self._ticket(healthy))
+        self._put(Lane.SUSPECT, suspect, due, self._ticket(suspect))
 
     def retry(self, rooms: Iterable[str], phase: float, delay: float, now: float) -> None:
         """These rooms' call failed: they are asked again after a delay, and in any case when their poll is due."""
-        for room in rooms:
-            if room in self._suspects:
-                self._put(Lane.SUSPECT, room, now + delay, self._ticket(room))
-            elif room in self._tickets:
-                ticket = self._ticket(room)
-                self._put(Lane.REGULAR, room, phase + self.interval, ticket)
-                if now + delay < phase + self.interval:
-                    self._put(Lane.RETRY, room, now + delay, ticket)
+        healthy, suspect = self._judged(rooms)
+        self._put(Lane.SUSPECT, suspect, now + delay, self._ticket(suspect))
+        ticket = self._ticket(healthy)
+        self._put(Lane.REGULAR, healthy, phase + self.interval, ticket)
+        if now + delay < phase + self.interval:
+            self._put(Lane.RETRY, healthy, now + delay, ticket)
 
     def suspect(self, rooms: Iterable[str], due: float) -> None:
         """These rooms were refused: they are asked alone from then on, until a reading."""
-        for room in rooms:
-            if room in self._tickets:
-                self._suspects.add(room)
-                self._put(Lane.SUSPECT, room, due, self._ticket(room))
+        watched = self._watched(rooms)
+        self._suspects.update(watched)
+        self._put(Lane.SUSPECT, watched, due, self._ticket(watched))
 
     def trust(self, now: float) -> None:
         """No room is suspect any more, since it was the source that was refused: all of them are due now."""
@@ -158,28 +153,55 @@ class Planner:
         self.interval = interval
         regular = self._lanes[Lane.REGULAR]
         # What is due already stays due: it may never have been read.
-        regular[:] = [(due + shift if due > now else due, ticket, room) for due, ticket, room in regular]
+        regular[:] = [(due + shift if due > now else due, ticket, rooms) for due, ticket, rooms in regular]
         heapq.heapify(regular)
 
     def _compact(self) -> None:
-        tickets = self._tickets
         for heap in self._lanes:
-            if len(heap) > 2 * len(tickets) + _STALE_KEPT:
-                heap[:] = [entry for entry in heap if tickets.get(entry[2]) == entry[1]]
+            if len(heap) > 2 * len(self._tickets) + _STALE_KEPT:
+                heap[:] = filter(self._counts, heap)
                 heapq.heapify(heap)
 
-    def _counts(self, entry: Entry) -> bool:
-        return self._tickets.get(entry[2]) == entry[1]
+    def _watched(self, rooms: Iterable[str]) -> tuple[str, ...]:
+        return tuple([room for room in rooms if room in self._tickets])
 
-    def _ticket(self, room: str) -> int:
+    def _judged(self, rooms: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Those that are watched: the healthy ones, and the suspects."""
+        watched = self._watched(rooms)
+        if self._suspects.isdisjoint(watched):
+            return watched, ()
+        healthy: list[str] = []
+        suspect: list[str] = []
+        for room in watched:
+            (suspect if room in self._suspects else healthy).append(room)
+        return tuple(healthy), tuple(suspect)
+
+    def _counts(self, entry: Entry) -> bool:
+        return self._tickets.get(entry[2][0]) == entry[1] or bool(self._counting(entry))
+
+    def _counting(self, entry: Entry) -> list[str]:
+        """The rooms that an entry still counts for."""
+        tickets, ticket = self._tickets, entry[1]
+        return [room for room in entry[2] if tickets.get(room) == ticket]
+
+    def _ticket(self, rooms: Iterable[str]) -> int:
+        """A new ticket for these rooms; what was planned for them before does not count any more."""
         self._issued += 1
-        self._tickets[room] = self._issued
+        for room in rooms:
+            self._tickets[room] = self._issued
         return self._issued
 
-    def _put(self, lane: Lane, room: str, due: float, ticket: int) -> None:
-        heapq.heappush(self._lanes[lane], (due, ticket, room))
+    def _put(self, lane: Lane, rooms: tuple[str, ...], due: float, ticket: int) -> None:
+        for start in range(0, len(rooms), self.batch_size):
+            heapq.heappush(self._lanes[lane], (due, ticket, rooms[start : start + self.batch_size]))
 
-    def _pop(self, lane: Lane) -> str:
-        room = heapq.heappop(self._lanes[lane])[2]
-        self._tickets[room] = _BOUND
-        return room
+    def _pop(self, lane: Lane, most: int) -> list[str]:
+        """Bind so many of the rooms that are due first, and are due together; the rest stay."""
+        entry = heapq.heappop(self._lanes[lane])
+        rooms = self._counting(entry)
+        if len(rooms) > most:
+            heapq.heappush(self._lanes[lane], (entry[0], entry[1], tuple(rooms[most:])))
+            del rooms[most:]
+        for room in rooms:
+            self._tickets[room] = _BOUND
+        return rooms

@@ -306,7 +306,7 @@ class AnyOrder(RuleBasedStateMachine):
             room
             for lane, heap in zip(Lane, self.planner._lanes, strict=True)
             for entry in heap
-            if self.planner._counts(entry) and (room := entry[2])
+            for room in self.planner._counting(entry)
         }
         under_way = {room for rooms, _ in self.under_way for room in rooms}
         assert standing <= self.watched <= standing | under_way
