@@ -16,7 +16,7 @@ import math
 from typing import Final, Protocol
 
 from exporter.polling.clock import Clock
-from exporter.polling.pacer import Pacer
+from exporter.polling.pacer import Pacer, Write
 from exporter.polling.planner import Lane
 
 _LANES: Final = tuple(Lane)
@@ -95,7 +95,7 @@ class Budget:
             delay = _in_whole_milliseconds(self._armed_for - now)
             self._timer = asyncio.get_running_loop().call_later(delay, self._grant)
 
-    async def gate(self) -> None:
+    async def gate(self) -> Write:
         """Wait, with a connection in hand, until one more request may be written; then count it as written."""
         now = self._clock.monotonic()
         if self._at_gate or self.pacer.next_write() > now:
@@ -107,6 +107,7 @@ class Budget:
 
         # A request with a body is written by a task of aiohttp's, in the loop's next turn.
         asyncio.get_running_loop().call_soon(correct)
+        return write
 
     async def _queue(self) -> float:
         """Wait behind those who came before; returns the monotonic time at which the gate is open."""

@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import aiohttp
 from aiohttp.client_middlewares import ClientHandlerType
@@ -23,10 +24,17 @@ from exporter import __version__
 from exporter.metrics.table import Arrival
 from exporter.model import Failure, FailureKind, Request
 from exporter.polling.clock import Clock
+from exporter.polling.pacer import Write
 from exporter.polling.resolver import Resolver
 
 MAX_REPLY: Final = 8 * 1024 * 1024
 _CHUNK: Final = 256 * 1024
+
+
+Gate: TypeAlias = Callable[[], Awaitable[Write | None]]
+
+_WRITTEN: Final[ContextVar[Write | None]] = ContextVar("written", default=None)
+"""The write that this task's call waits for the reply of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ class _TooLargeError(Exception):
 class _GatedConnector(aiohttp.TCPConnector):
     """Hands out connections one by one, as the budget allows requests to be written."""
 
-    def __init__(self, gate: Callable[[], Awaitable[None]], **options: Any) -> None:
+    def __init__(self, gate: Gate, **options: Any) -> None:
         super().__init__(**options)
         self._gate = gate
 
@@ -64,7 +72,7 @@ class _GatedConnector(aiohttp.TCPConnector):
     ) -> aiohttp.connector.Connection:
         connection = await super().connect(req, traces, timeout)
         try:
-            await self._gate()
+            _WRITTEN.set(await self._gate())
         except BaseException:
             connection.close()
             raise
@@ -85,7 +93,7 @@ class Caller:
     One source's connections to its vendor.
 
     Args:
-        gate: Awaited with a connection in hand before each request is written.
+        gate: Awaited with a connection in hand before each request is written; it may ask to be told of the reply.
         rate: Calls per second that there can be; sizes the connection pool together with ``timeout``.
         timeout: Seconds from the slot to the last byte of the reply.
         ca_file: Certificates to trust instead of the system's.
@@ -93,7 +101,7 @@ class Caller:
 
     def __init__(
         self,
-        gate: Callable[[], Awaitable[None]],
+        gate: Gate,
         clock: Clock,
         rate: float,
         timeout: float,
@@ -129,6 +137,8 @@ class Caller:
                 proxy=self._proxy,
                 allow_redirects=False,
             ) as response:
+                if written := _WRITTEN.get():
+                    written.answered(self._clock.monotonic())
                 body = await _read(response)
                 arrival = Arrival(self._clock.monotonic(), round(self._clock.unix(), 3))
                 return Exchange(response.status, response.headers, body, arrival)

@@ -11,6 +11,10 @@ A new pacer is silent for 1.02 s, since another process may have called in that 
 0.3 s from its first one on, catching nothing up: connections are being made and caches filled then, and a request that
 is held up on the way is counted by the vendor in the second after its own.
 
+The vendor counts a call when it arrives, not when it was written. A reply that comes unusually late says that its call
+may have arrived late, too: the call then counts as written that much later, by at most 100 ms. What is usual is told by
+the smoothed mean and deviation of RFC 6298, so that a vendor whose replies take now 50 and now 150 ms loses no slot.
+
 When the vendor says that it was too fast, the pace is halved and climbs back::
 
     limit ─┐                       ┌─ one step per 5 min ─
@@ -41,6 +45,11 @@ _FAST_CLIMB: Final = 10.0
 _SLOW_CLIMB: Final = 300.0
 _CEILING: Final = 0.9
 _LONGEST_WAIT: Final = 300.0
+_LATEST: Final = 0.1
+_NEVER_LATE: Final = 0.005
+_MEAN_GAIN: Final = 1 / 8
+_DEVIATION_GAIN: Final = 1 / 4
+_DEVIATIONS: Final = 4
 
 
 def pace_kept(limit: float) -> float:
@@ -49,11 +58,37 @@ def pace_kept(limit: float) -> float:
     return burst / (window + _SPARE)
 
 
+class ReplyTimes:
+    """How long the vendor's replies usually take."""
+
+    __slots__ = ("_deviation", "_mean")
+
+    def __init__(self) -> None:
+        self._mean = 0.0
+        self._deviation = 0.0
+
+    def lateness(self, took: float) -> float:
+        """By how many seconds a reply that took so long is later than usual; 0 if that is nothing unusual."""
+        if not self._mean:  # the first of all: nobody knows
+            self._mean, self._deviation = took, took / 2
+            return took
+        error = took - self._mean
+        late = error if error > max(_NEVER_LATE, _DEVIATIONS * self._deviation) else 0.0
+        self._mean += _MEAN_GAIN * error
+        self._deviation += _DEVIATION_GAIN * (abs(error) - self._deviation)
+        return late
+
+
 @dataclass(slots=True)
 class Write:
-    """One request on its way to the wire; ``at`` is the monotonic time of the write."""
+    """One request on its way to the wire; ``at`` is the monotonic time from which it counts."""
 
     at: float
+    usual: ReplyTimes
+
+    def answered(self, now: float) -> None:
+        """The head of the reply is there."""
+        self.at += min(self.usual.lateness(now - self.at), _LATEST)
 
 
 class Pacer:
@@ -70,6 +105,7 @@ class Pacer:
         self._silent_until = now + 1 + _JITTER
         self._warm_at = math.inf
         self._writes: deque[Write] = deque()
+        self._usual = ReplyTimes()
         self._slot = 0.0
         self._rejected_pace: float | None = None
         self._halved_at = -math.inf
@@ -114,7 +150,7 @@ class Pacer:
 
     def write(self, now: float) -> Write:
         """Count a request that is written now; its time may be corrected until it is on the wire."""
-        write = Write(now)
+        write = Write(now, self._usual)
         self._writes.append(write)
         if len(self._writes) > self._burst:
             self._writes.popleft()

@@ -4,15 +4,18 @@ Slots within a budget: never one too many, none wasted, half of them when the ve
 
 from __future__ import annotations
 
+import heapq
 import math
+import random
 from bisect import bisect_right
+from collections import deque
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.polling.pacer import Pacer, pace_kept
+from exporter.polling.pacer import Pacer, Write, pace_kept
 
 WINDOW = 1.02
 NOW = 500.0
@@ -44,6 +47,11 @@ def run(pacer: Pacer, seconds: float, stall: float = 0.0, begin: float = NOW) ->
         now = max(now, pacer.next_write())
         writes.append(now)
         pacer.write(now)
+
+
+def worst_second(arrivals: list[float]) -> int:
+    """Most calls that any second (t - 1, t] held, for arrivals in order."""
+    return max(number - bisect_right(arrivals, at - 1.0) for number, at in enumerate(arrivals, start=1))
 
 
 limits = st.sampled_from([0.3, 1.0, 2.5, 10.0, 20.0, 200.0])
@@ -107,6 +115,50 @@ def test_every_slot_is_used(limit: float, stall: float) -> None:
     writes = run(settled(limit), 60.0, stall)
 
     assert limit * 60 * 0.97 <= len(writes) <= limit * 60
+
+
+@pytest.mark.parametrize("limit", [10.0, 20.0, 40.0, 200.0])
+@pytest.mark.parametrize("stall", [0.03, 0.06, 0.09])
+def test_calls_that_are_held_up_on_the_way_count_later(limit: float, stall: float) -> None:
+    """
+    The vendor takes nothing in for a while every few seconds: no second as it counts them holds a call too many.
+    """
+    pacer, now = settled(limit), NOW
+    under_way: deque[tuple[float, Write]] = deque()
+    arrivals: list[float] = []
+    while now < NOW + 60:
+        now = max(now, pacer.next_slot(now))
+        pacer.take_slot(now)
+        while under_way and under_way[0][0] <= max(now, pacer.next_write()):
+            answered, write = under_way.popleft()
+            write.answered(answered)
+        now = max(now, pacer.next_write())
+        held_up = now % 3.1 < stall
+        arrivals.append(now - now % 3.1 + stall if held_up else now)
+        under_way.append((arrivals[-1] + 0.002, pacer.write(now)))
+
+    assert limit >= worst_second(arrivals)
+    assert len(arrivals) >= 0.94 * limit * 60
+
+
+def test_replies_that_take_now_long_and_now_short_cost_no_slot() -> None:
+    """
+    What is usual with this vendor is no sign of calls that were held up on the way.
+    """
+    pacer, chance = settled(200.0), random.Random(1)
+    under_way: list[tuple[float, int, Write]] = []
+    writes, now = 0, NOW
+    while now < NOW + 60:
+        now = max(now, pacer.next_slot(now))
+        pacer.take_slot(now)
+        while under_way and under_way[0][0] <= now:
+            answered, _, write = heapq.heappop(under_way)
+            write.answered(answered)
+        now = max(now, pacer.next_write())
+        heapq.heappush(under_way, (now + chance.uniform(0.02, 0.15), writes, pacer.write(now)))
+        writes += 1
+
+    assert writes >= 0.97 * 200 * 60
 
 
 @pytest.mark.parametrize("limit", [0.1, 0.5, 1.0, 2.5, 10.0, 200.0])

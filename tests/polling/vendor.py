@@ -11,7 +11,7 @@ import asyncio
 import json
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 from exporter.config import SourceConfig
 from exporter.metrics.table import Arrival
 from exporter.model import Failure, FailureKind, Request
-from exporter.polling.caller import Exchange
+from exporter.polling.caller import Exchange, Gate
 from exporter.polling.clock import Clock
 from tests.polling.answers import RATE_LIMITED, Answer, fails
 from tests.vendors import examples
@@ -139,7 +139,7 @@ class Vendor:
 class FakeCaller:
     """Stands in for ``polling.caller.Caller``: the same gate, the same outcomes, no socket."""
 
-    def __init__(self, config: SourceConfig, gate: Callable[[], Awaitable[None]], vendor: Vendor, clock: Clock) -> None:
+    def __init__(self, config: SourceConfig, gate: Gate, vendor: Vendor, clock: Clock) -> None:
         self.closed = False
         self._config = config
         self._gate = gate
@@ -161,7 +161,7 @@ class FakeCaller:
     async def _exchange(self, request: Request) -> Exchange | Failure:
         vendor, config = self._vendor, self._config
         await asyncio.sleep(vendor.connecting())
-        await self._gate()
+        written = await self._gate()
         call = Call(config.name, config.api, _rooms(config.api, request), self._clock.monotonic(), request)
         vendor.calls.append(call)
         answer = vendor.reply_to(call, config.budget)
@@ -169,6 +169,8 @@ class FakeCaller:
             return answer
         await asyncio.sleep(vendor.latency() if answer.latency is None else answer.latency)
         call.ended = self._clock.monotonic()
+        if written:
+            written.answered(call.ended)
         body = answer.document if isinstance(answer.document, bytes) else json.dumps(answer.document).encode()
         arrival = Arrival(call.ended, round(self._clock.unix(), 3))
         return Exchange(answer.status, {**vendor.headers(), **answer.headers}, body, arrival)
