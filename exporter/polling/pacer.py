@@ -72,11 +72,13 @@ class ReplyTimes:
         if not self._mean:  # the first of all: nobody knows
             self._mean, self._deviation = took, took / 2
             return took
+        usual = max(_NEVER_LATE, _DEVIATIONS * self._deviation)
         error = took - self._mean
-        late = error if error > max(_NEVER_LATE, _DEVIATIONS * self._deviation) else 0.0
-        self._mean += _MEAN_GAIN * error
-        self._deviation += _DEVIATION_GAIN * (abs(error) - self._deviation)
-        return late
+        # Replies come late by the dozen: the first must not make the others seem usual.
+        learned = max(-usual, min(error, usual))
+        self._mean += _MEAN_GAIN * learned
+        self._deviation += _DEVIATION_GAIN * (abs(learned) - self._deviation)
+        return error if error > usual else 0.0
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ import heapq
 import math
 import random
 from bisect import bisect_right
-from collections import deque
 from itertools import pairwise
 
 import pytest
@@ -123,19 +122,20 @@ def test_calls_that_are_held_up_on_the_way_count_later(limit: float, stall: floa
     """
     The vendor takes nothing in for a while every few seconds: no second as it counts them holds a call too many.
     """
-    pacer, now = settled(limit), NOW
-    under_way: deque[tuple[float, Write]] = deque()
+    pacer, now, chance = settled(limit), NOW, random.Random(1)
+    under_way: list[tuple[float, float, Write]] = []
     arrivals: list[float] = []
     while now < NOW + 60:
         now = max(now, pacer.next_slot(now))
         pacer.take_slot(now)
         while under_way and under_way[0][0] <= max(now, pacer.next_write()):
-            answered, write = under_way.popleft()
+            answered, _, write = heapq.heappop(under_way)
             write.answered(answered)
         now = max(now, pacer.next_write())
         held_up = now % 3.1 < stall
         arrivals.append(now - now % 3.1 + stall if held_up else now)
-        under_way.append((arrivals[-1] + 0.002, pacer.write(now)))
+        # Replies to what came in together overtake each other.
+        heapq.heappush(under_way, (arrivals[-1] + chance.uniform(0.001, 0.004), now, pacer.write(now)))
 
     assert limit >= worst_second(arrivals)
     assert len(arrivals) >= 0.94 * limit * 60
