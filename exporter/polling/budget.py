@@ -127,13 +127,13 @@ class Budget:
         now = self._clock.monotonic()
         try:
             if self.pacer.next_slot(now, self._at_gate) <= now and (choice := self._choose(now)):
-                bidder, lane = choice
-                self.pacer.take_slot(now)
+                bidder, lane, due = choice
+                self.pacer.take_slot(now, due)
                 bidder.leave(lane)
         finally:
             self.arm()
 
-    def _choose(self, now: float) -> tuple[Bidder, Lane] | None:
+    def _choose(self, now: float) -> tuple[Bidder, Lane, float] | None:
         first: dict[Lane, tuple[float, Bidder]] = {}
         for bidder in self._bidders:
             for lane in _LANES:
@@ -143,7 +143,8 @@ class Budget:
         if not first:
             return None
         lane = self._by_share(first) if Lane.REGULAR in first else min(first, key=lambda lane: first[lane][0])
-        return first[lane][1], lane
+        due, bidder = first[lane]
+        return bidder, lane, due
 
     def _by_share(self, first: dict[Lane, tuple[float, Bidder]]) -> Lane:
         for lane, share in _SHARES.items():

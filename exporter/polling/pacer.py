@@ -1,15 +1,15 @@
 """
 Slots within a budget, as a pure class: the caller brings the time.
 
-Two things keep a vendor's limit of N calls per second. Slots are spread evenly, N in 1.02 s, and are caught up for at
-most 100 ms after a stall, so none is wasted. Behind them stands a ring of the last N writes: a request may go out only
-1.02 s after the N-th last one did, however late the slots before it came to be used. The 20 ms are for the jitter with
-which requests reach the vendor. Slots are 2 ms slower than the ring allows: a request that leaves a little sooner after
-its slot than the N-th last one did finds the ring open, and need not be woken twice.
+Two things keep a vendor's limit of N calls per second. Slots are spread evenly, N in 1.02 s; those that were wanted
+during a stall are caught up, for at most 100 ms, so none is wasted. Behind them stands a ring of the last N writes: a
+request may go out only 1.02 s after the N-th last one did, however late the slots before it came to be used. The 20 ms
+are for the jitter with which requests reach the vendor. Slots are 2 ms slower than the ring allows: a request that
+leaves a little sooner after its slot than the N-th last one did finds the ring open, and need not be woken twice.
 
-A new pacer is silent for 1.02 s, since another process may have called in that second, and gives every other slot for
-0.3 s from its first one on, catching nothing up: connections are being made and caches filled then, and a request that
-is held up on the way is counted by the vendor in the second after its own.
+A new pacer is silent for 1.02 s, since another process may have called in that second. For 0.3 s from its first slot
+on, and from the first one after ten idle seconds, it gives every other slot: connections are being made and caches
+filled then, and a request that is held up on the way is counted by the vendor in the second after its own.
 
 The vendor counts a call when it arrives, not when it was written. A reply that comes unusually late says that its call
 may have arrived late, too: the call then counts as written that much later, by at most 100 ms. What is usual is told by
@@ -38,6 +38,7 @@ _JITTER: Final = 0.02
 _SPARE: Final = 0.002
 _CATCH_UP: Final = 0.1
 _COLD: Final = 0.3
+_IDLE: Final = 10.0
 _AHEAD: Final = 0.2
 _STEP: Final = 0.1
 _FLOOR: Final = 0.1
@@ -61,24 +62,32 @@ def pace_kept(limit: float) -> float:
 class ReplyTimes:
     """How long the vendor's replies usually take."""
 
-    __slots__ = ("_deviation", "_mean")
+    __slots__ = ("_deviation", "_mean", "_surprised_at")
 
     def __init__(self) -> None:
         self._mean = 0.0
         self._deviation = 0.0
+        self._surprised_at = -math.inf
 
-    def lateness(self, took: float) -> float:
-        """By how many seconds a reply that took so long is later than usual; 0 if that is nothing unusual."""
+    def lateness(self, sent: float, now: float) -> float:
+        """By how many seconds a reply that comes now is later than usual; 0 if that is nothing unusual."""
+        took = now - sent
         if not self._mean:  # the first of all: nobody knows
             self._mean, self._deviation = took, took / 2
             return took
         usual = max(_NEVER_LATE, _DEVIATIONS * self._deviation)
         error = took - self._mean
-        # Replies come late by the dozen: the first must not make the others seem usual.
-        learned = max(-usual, min(error, usual))
-        self._mean += _MEAN_GAIN * learned
-        self._deviation += _DEVIATION_GAIN * (abs(learned) - self._deviation)
-        return error if error > usual else 0.0
+        if error <= usual:
+            self._learn(error)
+            return 0.0
+        if sent > self._surprised_at:  # of all calls that were held up together, one is a lesson
+            self._learn(usual)
+            self._surprised_at = now
+        return error
+
+    def _learn(self, error: float) -> None:
+        self._mean += _MEAN_GAIN * error
+        self._deviation += _DEVIATION_GAIN * (abs(error) - self._deviation)
 
 
 @dataclass(slots=True)
@@ -90,7 +99,7 @@ class Write:
 
     def answered(self, now: float) -> None:
         """The head of the reply is there."""
-        self.at += min(self.usual.lateness(now - self.at), _LATEST)
+        self.at += min(self.usual.lateness(self.at, now), _LATEST)
 
 
 class Pacer:
@@ -105,10 +114,10 @@ class Pacer:
     def __init__(self, limit: float, now: float) -> None:
         self.calls = 0
         self._silent_until = now + 1 + _JITTER
-        self._warm_at = math.inf
+        self._warm_at = -math.inf
         self._writes: deque[Write] = deque()
         self._usual = ReplyTimes()
-        self._slot = 0.0
+        self._slot = -math.inf
         self._rejected_pace: float | None = None
         self._halved_at = -math.inf
         self._climbed_at = -math.inf
@@ -137,14 +146,20 @@ class Pacer:
         behind = self._free_at(waiting) - _AHEAD if waiting else -math.inf
         return max(self._slot, self._silent_until, behind)
 
-    def take_slot(self, now: float) -> None:
-        """Use the slot that ``next_slot`` told."""
+    def take_slot(self, now: float, due: float = -math.inf) -> None:
+        """
+        Use the slot that ``next_slot`` told.
+
+        Args:
+            due: Since when somebody has wanted it. Slots that nobody wanted are not caught up.
+        """
         spacing = (self._window + _SPARE) / self._burst * self._limit / self.pace
+        if now > self._slot + _IDLE:
+            self._warm_at = now + _COLD
         if now < self._warm_at:
-            self._warm_at = min(self._warm_at, now + _COLD)
             self._slot = now + spacing + min(spacing, _CATCH_UP)
         else:
-            self._slot = max(self._slot, now - _CATCH_UP) + spacing
+            self._slot = max(self._slot, min(due, now), now - _CATCH_UP) + spacing
 
     def next_write(self) -> float:
         """Monotonic time from which one more request may be written to the wire."""

@@ -41,7 +41,7 @@ def budget_of(limit: float) -> Budget:
     """A budget whose silent second and slow beginning are long over."""
     loop = asyncio.get_running_loop()
     budget = Budget("budget", limit, Clock(loop.time), since=loop.time() - 60)
-    budget.pacer.take_slot(loop.time() - 30)
+    budget.pacer.take_slot(loop.time() - 2)
     return budget
 
 
