@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from itertools import compress
 from typing import Final
 
 from exporter.config import Config, ConfigError, SourceConfig
@@ -44,6 +44,9 @@ _SCAN: Final = 2.0
 _SWEPT_WITHIN: Final = 10.0
 _READY_AFTER: Final = 10.0
 _DRAIN: Final = 3.5
+_GARBAGE: Final = 25_000
+"""Objects that come to be, and stay, before the collector looks for cycles among them. Those of calls under way soon go
+by themselves; with Python's default of 700, looking through them took an eighth of the time at 2,000 calls a second."""
 
 
 @dataclass(slots=True)
@@ -124,12 +127,15 @@ class Exporter:
             ConfigError: The config is not valid; nothing was started.
             OSError, ValueError: The address cannot be listened on.
         """
+        gc.set_threshold(_GARBAGE)
         plan = await asyncio.to_thread(self._plan)
         await self.web.start(self._listen_address)
         self._scheduler.start()
-        await self._apply(plan)
+        async with self._reloading:
+            await self._apply(plan)
         # A budget that a reload brings may be the rest of one that it took away.
         self._quiet_since = None
+        self._scheduler.every(_SCAN, "rooms files", self._scan)
         self._scheduler.every(_SWEEP, "sweep", self._sweep)
         self._scheduler.every(_SAMPLE, "sample", self.web.sample)
         self._note_reload(successful=True)
@@ -176,6 +182,10 @@ class Exporter:
             files.scan()
             return files
 
+    def _scan_again(self, files: RoomsFiles) -> bool:
+        with self._scanning:
+            return files.scan()
+
     async def _apply(self, plan: list[tuple[SourceConfig, RoomsFiles]]) -> None:
         wanted = {config.name: config for config, _ in plan}
         for name, old in list(self.sources.items()):
@@ -184,6 +194,7 @@ class Exporter:
                 self._stop_source(name, keep_rooms=new is not None and _same_rooms(old.config, new))
         for name in self._budgets.keys() - {config.budget for config in wanted.values()}:
             del self._budgets[name], self.telemetry.budgets[name]
+        started = []
         for config, files in plan:
             budget = self._budget(config)
             running = self.sources.get(config.name)
@@ -193,7 +204,12 @@ class Exporter:
                 running.poller.retune(config)
             else:
                 running = self._start_source(config, files, budget)
+                started.append(running)
             await self._watch(running, files)
+        # Not before every room has its place: the calls of the first sources would hold up the last ones' rooms.
+        for number, running in enumerate(started):
+            early = WINDOW * number / len(started)
+            self._scheduler.every(WINDOW, f"poll {running.config.name}", running.poller.window, early)
         self._apps = {key: app for key, app in self._apps.items() if app.healths}
         self._rooms_changed()
         # What was just built lives long. A look through a hundred thousand rooms for garbage would hold up every call.
@@ -213,14 +229,11 @@ class Exporter:
         log = self._log.bind(source=config.name, api=config.api)
         poller = Poller(config, budget, app, caller, rooms, self.telemetry, noted, self.clock, log)
         running = self.sources[config.name] = Running(poller, files)
-        self._scheduler.every(WINDOW, f"poll {config.name}", poller.window)
-        self._scheduler.every(_SCAN, f"rooms {config.name}", partial(self._scan, config.name))
         return running
 
     def _stop_source(self, name: str, *, keep_rooms: bool) -> None:
         running = self.sources.pop(name)
         self._scheduler.cancel(f"poll {name}")
-        self._scheduler.cancel(f"rooms {name}")
         self.telemetry.remove_source(name)
         if not keep_rooms:
             self.table.remove(name)
@@ -241,20 +254,16 @@ class Exporter:
             budget.change_limit(config.rate_limit)
         return budget
 
-    async def _scan(self, name: str) -> None:
-        running = self.sources.get(name)
-        if running is None:
-            return
-        files, before = running.files, running.files.files
-
-        def scan() -> bool:
-            with self._scanning:
-                return files.scan()
-
-        # A reload may have put other files in place meanwhile.
-        if await asyncio.to_thread(scan) and self.sources.get(name) is running and running.files is files:
-            self._report_files(name, before, files.files)
-            await self._watch(running, files)
+    async def _scan(self) -> None:
+        """Look at all rooms files, one after the other in one thread, and go over to what is new in them."""
+        looked = [(running, running.files, running.files.files) for running in self.sources.values()]
+        changed = await asyncio.to_thread(lambda: [self._scan_again(files) for _, files, _ in looked])
+        for running, files, before in compress(looked, changed):
+            # A reload may have put other files in place meanwhile.
+            if self.sources.get(running.config.name) is running and running.files is files:
+                self._report_files(running.config.name, before, files.files)
+                await self._watch(running, files)
+        if any(changed):
             self._rooms_changed()
 
     async def _watch(self, running: Running, files: RoomsFiles) -> None:

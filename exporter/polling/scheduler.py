@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
@@ -68,8 +68,13 @@ class Scheduler:
         self._ahead = self._clock.unix() - self._clock.monotonic()
         self._heartbeat()
 
-    def every(self, seconds: float, name: str, body: Body) -> None:
-        """Run a body every so many seconds from now on, the first time at once; a job of the same name is replaced."""
+    def every(self, seconds: float, name: str, body: Body, early: float = 0.0) -> None:
+        """
+        Run a body every so many seconds from now on, the first time at once; a job of the same name is replaced.
+
+        Args:
+            early: Seconds by which the second run comes sooner, so that jobs begun together do not run together.
+        """
 
         async def run() -> None:
             try:
@@ -82,7 +87,7 @@ class Scheduler:
             _NoMatterHowLate(seconds=seconds, timezone=UTC),
             id=name,
             name=name,
-            next_run_time=datetime.now(UTC),
+            next_run_time=datetime.now(UTC) - timedelta(seconds=early),
             replace_existing=True,
         )
 

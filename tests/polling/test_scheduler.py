@@ -79,6 +79,21 @@ def _value(telemetry: Telemetry, name: str) -> float:
 
 
 @in_virtual_time
+async def test_jobs_begun_together_do_not_go_on_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    All run at once for the first time, and from then on each at its own moment of the second.
+    """
+    async with Jobs(monkeypatch) as jobs:
+        for number in range(4):
+            jobs.scheduler.every(1, f"job {number}", jobs.run, early=number / 4)
+        began = jobs.wall.loop.time()
+        await asyncio.sleep(2.6)
+
+    expected = [0, 0, 0, 0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.25, 2.5]
+    assert expected == pytest.approx([at - began for at in sorted(jobs.runs)], abs=0.01)
+
+
+@in_virtual_time
 async def test_first_run_is_at_once_and_the_next_ones_on_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A job's runs are one second apart from its beginning on.
