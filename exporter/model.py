@@ -100,8 +100,7 @@ class Failure:
         return f"{self.kind} ({self.code}): {self.words}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """
     What a vendor's reply says of each room asked for; every one of them is a key.
 
@@ -113,8 +112,7 @@ class Reply:
     strangers: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True):
     """
     What makes one call unlike any other.
 

@@ -57,7 +57,7 @@ def _check(config: SourceConfig, room: str) -> None:
         raise ProbeError(f"ROOM: found {room!r}; accepted: 1 to {longest} bytes without control characters")
 
 
-async def _no_gate() -> None:
+async def _no_gate(slot: float) -> None:
     """A probe keeps to no pace."""
 
 

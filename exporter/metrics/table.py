@@ -23,6 +23,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
+import msgspec
+
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
 from exporter.metrics.pages import ABSENT, ROWS, Page, Pages
@@ -54,8 +56,7 @@ class RoomView:
     age: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """When a reply arrived: ``monotonic`` decides its age, ``unix`` is what is published."""
 
     monotonic: float
@@ -167,14 +168,17 @@ class SourceTable:
             _count(reading.exists),
             _timestamp(arrival.unix),
         )
-        place, labels = row % ROWS, self._label_lengths[row]
-        for lines, metric, length, value in zip(self._pages.page(row).columns, _VALUES, _LENGTHS, values):  # noqa: B905
+        columns, place, labels = self._pages.page(row).columns, row % ROWS, self._label_lengths[row]
+        # The columns behind these, of what the config says, are no business of a reading.
+        for lines, metric, length, value in zip(columns, _VALUES, _LENGTHS, values):  # noqa: B905
+            line = lines[place]
             if value is None:
-                lines[place] = ABSENT
-            elif line := lines[place]:
-                lines[place] = line[: length + labels] + value
-            else:
+                if line:
+                    lines[place] = ABSENT
+            elif not line:
                 lines[place] = self._line(metric, room_id, value)
+            elif not line.endswith(value):
+                lines[place] = line[: length + labels] + value
         self.users += reading.users - self._users[row]
         self._users[row] = reading.users
         self._unix[row] = arrival.unix

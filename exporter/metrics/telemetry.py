@@ -9,12 +9,14 @@ the very ``rtc_room_users`` beside it, whatever the pollers do while the scrape 
 from __future__ import annotations
 
 import platform
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 from statistics import median
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,7 +28,7 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from exporter import __version__
@@ -74,7 +76,13 @@ class FailureNote:
 
 @dataclass(frozen=True, slots=True)
 class SourceFigures:
-    """One source's numbers at one moment. Times are Unix seconds, durations seconds, ``None`` is unknown."""
+    """
+    One source's numbers at one moment. Times are Unix seconds, durations seconds, ``None`` is unknown.
+
+    Args:
+        call_durations: Calls per bucket, those of the buckets below not counted in.
+        call_seconds: The sum of all durations.
+    """
 
     vendor: str
     api: str
@@ -92,6 +100,8 @@ class SourceFigures:
     calls: int
     failed_calls: Mapping[FailureKind, int]
     strangers: int
+    call_durations: tuple[int, ...]
+    call_seconds: float
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -130,6 +140,8 @@ class SourceTelemetry:
         self.clock_skew: float | None = None
         self.clock_shift = 0.0
         self.failures: deque[FailureNote] = deque(maxlen=_FAILURES_KEPT)
+        self._call_durations = [0] * (len(_CALL_BUCKETS) + 1)
+        self._call_seconds = 0.0
         self._gaps: deque[float] = deque(maxlen=_GAPS_KEPT)
         self._last_success: tuple[float, float] | None = None
 
@@ -150,6 +162,11 @@ class SourceTelemetry:
         """Note a failed call, or a call that failed for some of its rooms."""
         self.failed_calls[note.failure.kind] += 1
         self.failures.append(note)
+
+    def replied(self, seconds: float) -> None:
+        """Note how long a call took from its slot to the end of its reply's decoding."""
+        self._call_durations[bisect_left(_CALL_BUCKETS, seconds)] += 1
+        self._call_seconds += seconds
 
     def gap(self, seconds: float) -> None:
         """Note the time between two readings of a room."""
@@ -175,6 +192,8 @@ class SourceTelemetry:
             calls=self.calls,
             failed_calls=self.failed_calls.copy(),
             strangers=self.strangers,
+            call_durations=tuple(self._call_durations),
+            call_seconds=self._call_seconds,
         )
 
 
@@ -191,7 +210,6 @@ class Telemetry:
         self.sources: dict[str, SourceTelemetry] = {}
         self.budgets: dict[str, BudgetFigures] = {}
         self.rooms_files: dict[str, bool] = {}
-        self.call_durations = _histogram(catalogue.SOURCE_CALL_DURATION, _CALL_BUCKETS, self.registry)
         self.scrape_durations = _histogram(catalogue.SCRAPE_DURATION, _RENDER_BUCKETS, self.registry)
         self.missed_runs = _counter(catalogue.MISSED_RUNS, self.registry)
         self.unexpected_errors = _counter(catalogue.UNEXPECTED_ERRORS, self.registry)
@@ -211,14 +229,12 @@ class Telemetry:
         return timestamp.samples[0].value > 0 and not reload.samples[0].value
 
     def add_source(self, telemetry: SourceTelemetry) -> None:
-        """Publish a source from now on, its histogram starting at 0."""
+        """Publish a source from now on."""
         self.sources[telemetry.source] = telemetry
-        self.call_durations.labels(telemetry.vendor, telemetry.api, telemetry.source)
 
     def remove_source(self, name: str) -> None:
         """Publish nothing of a source any more."""
-        telemetry = self.sources.pop(name)
-        self.call_durations.remove(telemetry.vendor, telemetry.api, telemetry.source)
+        del self.sources[name]
 
     def freeze(self, now: float) -> None:
         """Fix the numbers that the next collection gives, at this monotonic time. Runs on the event loop."""
@@ -229,6 +245,9 @@ class Telemetry:
         self._collector.rooms_files = dict(self.rooms_files)
 
 
+Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
+
+
 class _SourcesAndBudgets(Collector):
     """Turns frozen numbers into families; runs on the rendering thread."""
 
@@ -237,20 +256,15 @@ class _SourcesAndBudgets(Collector):
         self.budgets: list[tuple[str, float, float, int]] = []
         self.rooms_files: dict[str, bool] = {}
 
-    def describe(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
-        collected = (
-            *catalogue.SOURCE_METRICS,
-            *catalogue.BUDGET_METRICS,
-            catalogue.ROOMS_FILE_RELOAD,
-        )
-        return [_family(metric) for metric in collected if metric.type != "histogram"]
+    def describe(self) -> Iterable[Family]:
+        return [*self._values().values(), _call_durations()]
 
-    def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
-        families = {family.name: family for family in self.describe()}
+    def collect(self) -> Iterable[Family]:
+        families, durations = self._values(), _call_durations()
 
         def add(metric: Metric, labels: tuple[str, ...], value: float | None) -> None:
             if value is not None:
-                families[metric.name.removesuffix("_total")].add_metric(labels, value)
+                families[metric].add_metric(labels, value)
 
         for figures in self.sources:
             labels = figures.labels
@@ -269,19 +283,36 @@ class _SourcesAndBudgets(Collector):
             for kind, calls in figures.failed_calls.items():
                 add(catalogue.SOURCE_FAILED_CALLS, (*labels, kind), calls)
             add(catalogue.SOURCE_STRANGERS, labels, figures.strangers)
+            durations.add_metric(labels, _cumulated(figures.call_durations), figures.call_seconds)
         for name, limit, pace, calls in self.budgets:
             add(catalogue.BUDGET_LIMIT, (name,), limit)
             add(catalogue.BUDGET_PACE, (name,), pace)
             add(catalogue.BUDGET_CALLS, (name,), calls)
         for file, successful in self.rooms_files.items():
             add(catalogue.ROOMS_FILE_RELOAD, (file,), successful)
-        return families.values()
+        return [*families.values(), durations]
+
+    @staticmethod
+    def _values() -> dict[Metric, GaugeMetricFamily | CounterMetricFamily]:
+        """The families of all that are one number each, empty."""
+        metrics = (*catalogue.SOURCE_METRICS, *catalogue.BUDGET_METRICS, catalogue.ROOMS_FILE_RELOAD)
+        return {metric: _family(metric) for metric in metrics if metric is not catalogue.SOURCE_CALL_DURATION}
 
 
 def _family(metric: Metric) -> GaugeMetricFamily | CounterMetricFamily:
     if metric.type == "counter":
         return CounterMetricFamily(metric.name.removesuffix("_total"), metric.help, labels=metric.labels)
     return GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+
+
+def _call_durations() -> HistogramMetricFamily:
+    metric = catalogue.SOURCE_CALL_DURATION
+    return HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+
+
+def _cumulated(calls: Sequence[int]) -> list[tuple[str, float]]:
+    """Calls up to each bound, the last of which is infinity."""
+    return list(zip((*map(str, _CALL_BUCKETS), "+Inf"), accumulate(calls), strict=True))
 
 
 def _histogram(metric: Metric, buckets: tuple[float, ...], registry: CollectorRegistry) -> Histogram:

@@ -2,8 +2,8 @@
 One call over aiohttp: bytes out, bytes in. The only place that opens a socket to a vendor.
 
 One call is one request on the wire. aiohttp repeats an idempotent request by itself when a kept-alive connection
-breaks, outside the budget and with a nonce already used; a middleware turns that disconnect into our own error first.
-No redirect is followed. The budget's gate is passed with the connection in hand, right before the request is written.
+breaks, outside the budget and with a nonce already used; the connector hands out no second connection to a call. No
+redirect is followed. The budget's gate is passed with the connection in hand, right before the request is written.
 Library exceptions print URLs, and URLs carry signatures, so each is put into our own words here.
 """
 
@@ -13,11 +13,10 @@ import math
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import aiohttp
-from aiohttp.client_middlewares import ClientHandlerType
+import msgspec
 from yarl import URL
 
 from exporter import __version__
@@ -30,15 +29,25 @@ from exporter.polling.resolver import Resolver
 MAX_REPLY: Final = 8 * 1024 * 1024
 _CHUNK: Final = 256 * 1024
 
-
-Gate: TypeAlias = Callable[[], Awaitable[Write | None]]
-
-_WRITTEN: Final[ContextVar[Write | None]] = ContextVar("written", default=None)
-"""The write that this task's call waits for the reply of."""
+Gate: TypeAlias = Callable[[float], Awaitable[Write | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class _Sending:
+    """One call's way through the gate."""
+
+    __slots__ = ("passed", "slot", "write")
+
+    def __init__(self, slot: float) -> None:
+        self.slot = slot
+        self.passed = False
+        self.write: Write | None = None
+
+
+_SENDING: Final[ContextVar[_Sending]] = ContextVar("sending")
+"""Of the call that this task makes."""
+
+
+class Exchange(msgspec.Struct, frozen=True):
     """
     A reply as it came.
 
@@ -53,7 +62,7 @@ class Exchange:
 
 
 class _DisconnectedError(Exception):
-    """The connection broke while the request was under way."""
+    """The connection broke while the request was under way, and aiohttp would send it again."""
 
 
 class _TooLargeError(Exception):
@@ -70,22 +79,17 @@ class _GatedConnector(aiohttp.TCPConnector):
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
     ) -> aiohttp.connector.Connection:
+        sending = _SENDING.get()
+        if sending.passed:
+            raise _DisconnectedError
         connection = await super().connect(req, traces, timeout)
         try:
-            _WRITTEN.set(await self._gate())
+            sending.passed = True
+            sending.write = await self._gate(sending.slot)
         except BaseException:
             connection.close()
             raise
         return connection
-
-
-async def _never_send_again(request: aiohttp.ClientRequest, handler: ClientHandlerType) -> aiohttp.ClientResponse:
-    try:
-        return await handler(request)
-    except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _DisconnectedError from error
 
 
 class Caller:
@@ -93,7 +97,8 @@ class Caller:
     One source's connections to its vendor.
 
     Args:
-        gate: Awaited with a connection in hand before each request is written; it may ask to be told of the reply.
+        gate: Awaited with a connection in hand before each request is written, given the call's slot; it may ask to be
+            told of the reply.
         rate: Calls per second that there can be; sizes the connection pool together with ``timeout``.
         timeout: Seconds from the slot to the last byte of the reply.
         ca_file: Certificates to trust instead of the system's.
@@ -119,15 +124,21 @@ class Caller:
                 use_dns_cache=False,
                 keepalive_timeout=30,
             ),
-            middlewares=(_never_send_again,),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=timeout),
             headers={"User-Agent": f"rtc-room-exporter/{__version__}"},
             trust_env=False,
         )
 
-    async def call(self, request: Request) -> Exchange | Failure:
-        """Send one request and read its reply; whatever goes wrong comes back as a failure."""
+    async def call(self, request: Request, slot: float | None = None) -> Exchange | Failure:
+        """
+        Send one request and read its reply; whatever goes wrong comes back as a failure.
+
+        Args:
+            slot: Monotonic time at which this call was granted its slot; now, if left out.
+        """
+        sending = _Sending(self._clock.monotonic() if slot is None else slot)
+        _SENDING.set(sending)
         try:
             async with self._session.request(
                 request.method,
@@ -137,8 +148,8 @@ class Caller:
                 proxy=self._proxy,
                 allow_redirects=False,
             ) as response:
-                if written := _WRITTEN.get():
-                    written.answered(self._clock.monotonic())
+                if sending.write:
+                    sending.write.answered(self._clock.monotonic())
                 body = await _read(response)
                 arrival = Arrival(self._clock.monotonic(), round(self._clock.unix(), 3))
                 return Exchange(response.status, response.headers, body, arrival)
@@ -166,6 +177,9 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(chunks)
 
 
+_DISCONNECTED: Final = Failure(
+    FailureKind.TRANSIENT, "disconnected", "the connection broke before the reply was complete"
+)
 _IN_OUR_WORDS: Final[tuple[tuple[type[Exception], Failure], ...]] = (
     (TimeoutError, Failure(FailureKind.TRANSIENT, "timeout", "no complete reply within the source's timeout")),
     (
@@ -197,14 +211,10 @@ _IN_OUR_WORDS: Final[tuple[tuple[type[Exception], Failure], ...]] = (
         Failure(FailureKind.TRANSIENT, "connect", "the vendor's host refused the connection or cannot be reached"),
     ),
     (_TooLargeError, Failure(FailureKind.MALFORMED, "too_large", "the reply is over 8 MiB")),
-    (
-        aiohttp.ClientPayloadError,
-        Failure(FailureKind.TRANSIENT, "disconnected", "the connection broke before the reply was complete"),
-    ),
-    (
-        _DisconnectedError,
-        Failure(FailureKind.TRANSIENT, "disconnected", "the connection broke before the reply was complete"),
-    ),
+    (aiohttp.ClientPayloadError, _DISCONNECTED),
+    (aiohttp.ServerDisconnectedError, _DISCONNECTED),
+    (aiohttp.ClientOSError, _DISCONNECTED),
+    (_DisconnectedError, _DISCONNECTED),
     (aiohttp.ClientResponseError, Failure(FailureKind.MALFORMED, "not_http", "the reply is not valid HTTP")),
     (
         aiohttp.InvalidURL,

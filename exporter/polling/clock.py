@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import random
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,4 +24,4 @@ class Clock:
     monotonic: Callable[[], float] = time.monotonic
     unix: Callable[[], float] = time.time
     uniform: Callable[[float, float], float] = random.uniform
-    nonce: Callable[[], str] = field(default=lambda: secrets.token_hex(8))
+    nonce: Callable[[], str] = field(default=lambda: os.urandom(8).hex())

@@ -6,6 +6,7 @@ during a stall are caught up, for at most 100 ms, so none is wasted. Behind them
 request may go out only 1.02 s after the N-th last one did, however late the slots before it came to be used. The 20 ms
 are for the jitter with which requests reach the vendor. Slots are 2 ms slower than the ring allows: a request that
 leaves a little sooner after its slot than the N-th last one did finds the ring open, and need not be woken twice.
+After a stall it is the ring that slots wait for, as many milliseconds ahead of it as requests usually take to the wire.
 
 A new pacer is silent for 1.02 s, since another process may have called in that second. For 0.3 s from its first slot
 on, and from the first one after ten idle seconds, it gives every other slot: connections are being made and caches
@@ -36,10 +37,11 @@ from typing import Final
 
 _JITTER: Final = 0.02
 _SPARE: Final = 0.002
+_TICK: Final = (1.0 + _JITTER + _SPARE) / 51
 _CATCH_UP: Final = 0.1
 _COLD: Final = 0.3
 _IDLE: Final = 10.0
-_AHEAD: Final = 0.2
+_AHEAD: Final = 0.5
 _STEP: Final = 0.1
 _FLOOR: Final = 0.1
 _FAST_CLIMB: Final = 10.0
@@ -53,41 +55,64 @@ _DEVIATION_GAIN: Final = 1 / 4
 _DEVIATIONS: Final = 4
 
 
+def tick_after(time: float) -> float:
+    """
+    The next moment, on the monotonic clock, at which slots are used: one in 20 ms.
+
+    At full pace slots come round in a whole number of ticks, so those that the ring compares are always as far apart.
+    """
+    return math.ceil(time / _TICK) * _TICK
+
+
 def pace_kept(limit: float) -> float:
     """Calls per second that a pacer of this limit really gives, a little less than the limit."""
     burst, window = _burst(limit)
     return burst / (window + _SPARE)
 
 
+class Usual:
+    """How long something usually takes, in seconds: the smoothed mean and deviation of RFC 6298."""
+
+    __slots__ = ("deviation", "mean")
+
+    def __init__(self) -> None:
+        self.mean = 0.0
+        self.deviation = 0.0
+
+    @property
+    def spread(self) -> float:
+        """How far from the mean is still usual."""
+        return _DEVIATIONS * self.deviation
+
+    def learn(self, error: float) -> None:
+        """Something took so much longer than the mean."""
+        self.mean += _MEAN_GAIN * error
+        self.deviation += _DEVIATION_GAIN * (abs(error) - self.deviation)
+
+
 class ReplyTimes:
     """How long the vendor's replies usually take."""
 
-    __slots__ = ("_deviation", "_mean", "_surprised_at")
+    __slots__ = ("_surprised_at", "_usual")
 
     def __init__(self) -> None:
-        self._mean = 0.0
-        self._deviation = 0.0
+        self._usual = Usual()
         self._surprised_at = -math.inf
 
     def lateness(self, sent: float, now: float) -> float:
         """By how many seconds a reply that comes now is later than usual; 0 if that is nothing unusual."""
-        took = now - sent
-        if not self._mean:  # the first of all: nobody knows
-            self._mean, self._deviation = took, took / 2
+        took, usual = now - sent, self._usual
+        if not usual.mean:  # the first of all: nobody knows
+            usual.mean, usual.deviation = took, took / 2
             return took
-        usual = max(_NEVER_LATE, _DEVIATIONS * self._deviation)
-        error = took - self._mean
-        if error <= usual:
-            self._learn(error)
+        error, spread = took - usual.mean, max(_NEVER_LATE, usual.spread)
+        if error <= spread:
+            usual.learn(error)
             return 0.0
         if sent > self._surprised_at:  # of all calls that were held up together, one is a lesson
-            self._learn(usual)
+            usual.learn(spread)
             self._surprised_at = now
         return error
-
-    def _learn(self, error: float) -> None:
-        self._mean += _MEAN_GAIN * error
-        self._deviation += _DEVIATION_GAIN * (abs(error) - self._deviation)
 
 
 @dataclass(slots=True)
@@ -116,7 +141,9 @@ class Pacer:
         self._silent_until = now + 1 + _JITTER
         self._warm_at = -math.inf
         self._writes: deque[Write] = deque()
-        self._usual = ReplyTimes()
+        self._replies = ReplyTimes()
+        self._preparation = Usual()
+        self._ahead = 0.0
         self._slot = -math.inf
         self._rejected_pace: float | None = None
         self._halved_at = -math.inf
@@ -139,12 +166,16 @@ class Pacer:
         Monotonic time from which the next call may be prepared; not after ``now`` when a slot is free.
 
         Args:
-            waiting: Requests that are prepared and wait to be written. The ring holds slots back for their sake alone:
-                calls that are still waiting for a connection must not cost the others their slots.
+            waiting: Requests that are prepared and wait to be written. Those that still wait for a connection must not
+                cost the others their slots.
         """
         self._climb(now)
-        behind = self._free_at(waiting) - _AHEAD if waiting else -math.inf
-        return max(self._slot, self._silent_until, behind)
+        return max(self._slot, self._silent_until, self._free_at(waiting) - self._ahead)
+
+    def prepared(self, seconds: float) -> None:
+        """So long, waiting at the gate not counted in, it took from a slot to the bytes on the wire."""
+        self._preparation.learn(seconds - self._preparation.mean)
+        self._ahead = min(_AHEAD, self._preparation.mean + self._preparation.spread)
 
     def take_slot(self, now: float, due: float = -math.inf) -> None:
         """
@@ -167,7 +198,7 @@ class Pacer:
 
     def write(self, now: float) -> Write:
         """Count a request that is written now; its time may be corrected until it is on the wire."""
-        write = Write(now, self._usual)
+        write = Write(now, self._replies)
         self._writes.append(write)
         if len(self._writes) > self._burst:
             self._writes.popleft()

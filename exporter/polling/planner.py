@@ -37,6 +37,8 @@ class Lane(IntEnum):
     SUSPECT = 2
 
 
+_LANES: Final = tuple(Lane)
+
 Entry = tuple[float, int, tuple[str, ...]]
 
 
@@ -81,6 +83,10 @@ class Planner:
             if number % ROOMS_AT_A_TIME == 0:
                 yield
         self._compact()
+
+    def dues(self) -> tuple[float, ...]:
+        """When the first room of each lane is due, in the lanes' order; infinity for an empty lane."""
+        return tuple([self.due(lane) for lane in _LANES])
 
     def due(self, lane: Lane) -> float:
         """When the first room of a lane is due; infinity for an empty lane."""

@@ -14,13 +14,14 @@ import asyncio
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from exporter.config import SourceConfig
-from exporter.metrics.table import SourceTable
+from exporter.metrics.table import Arrival, SourceTable
 from exporter.metrics.telemetry import FailureNote, SourceState, SourceTelemetry, Telemetry
-from exporter.model import Failure, FailureKind, Reading, Reply, Room
+from exporter.model import Failure, FailureKind, Reading, Room
 from exporter.polling.budget import Budget
 from exporter.polling.caller import Caller, Exchange
 from exporter.polling.clock import Clock
@@ -46,8 +47,7 @@ _ALL_REFUSED: Final = Failure(
 _BUG: Final = Failure(FailureKind.TRANSIENT, "bug", "an error of the exporter itself; its traceback is in the log")
 
 
-@dataclass(frozen=True, slots=True)
-class Calling:
+class Calling(msgspec.Struct, frozen=True):
     """One call under way: its rooms, its slot in monotonic seconds, and the phase that due times are counted from."""
 
     rooms: tuple[str, ...]
@@ -105,7 +105,6 @@ class Poller:
         self._app = app
         self._caller = caller
         self._telemetry = telemetry
-        self._durations = telemetry.call_durations.labels(*noted.labels)
         self._clock = clock
         self._journal = Journal(log, quiet=max(10.0, 2 * config.interval))
         self._signing = Signing(noted, clock, log)
@@ -139,14 +138,14 @@ class Poller:
             self.planner.change_interval(config.interval, now)
         self.budget.arm()
 
-    def due(self, lane: Lane) -> float:
-        """When a call of this lane may leave, for the budget to choose; a source in trouble has only trials to make."""
+    def dues(self) -> tuple[float, ...]:
+        """When a call of each lane may leave, for the budget to choose; a source in trouble has only trials to make."""
         may_call = self.health.may_call()
         if self.health.state is SourceState.OK:
-            return max(self.planner.due(lane), may_call)
-        if lane is not Lane.REGULAR or may_call == math.inf:
-            return math.inf
-        return max(self.planner.due(self._trial_lane()), may_call)
+            dues = self.planner.dues()
+            return dues if may_call == -math.inf else tuple([max(due, may_call) for due in dues])
+        trial = math.inf if may_call == math.inf else max(self.planner.due(self._trial_lane()), may_call)
+        return trial, math.inf, math.inf
 
     async def window(self) -> None:
         """Bid for slots for one second; the body of this source's recurring job."""
@@ -192,8 +191,11 @@ class Poller:
 
     async def _call(self, calling: Calling) -> None:
         try:
-            outcome = await self._ask(calling)
-            self._record(calling, outcome)
+            came = await self._exchange(calling)
+            if isinstance(came, Failure):
+                self._failed(calling, came)
+            else:
+                self._receive(calling, came)
         except Exception as error:  # noqa: BLE001 whatever it is, the source goes on
             self._journal.raised(error)
             self._telemetry.unexpected_errors.inc()
@@ -202,7 +204,7 @@ class Poller:
             self.first_call_ended = True
             self.budget.arm()
 
-    async def _ask(self, calling: Calling) -> Reply | Failure:
+    async def _exchange(self, calling: Calling) -> Exchange | Failure:
         if self.health.state is SourceState.UNAUTHORIZED:
             config = self.config
             mended = await self._signing.mended(config)
@@ -210,39 +212,47 @@ class Poller:
                 self.config = mended
         request = self._signing.request(self.config, calling.rooms)
         self.noted.calls += 1
-        came = await self._caller.call(request)
-        if isinstance(came, Failure):
-            return came
+        return await self._caller.call(request, calling.slot)
+
+    def _receive(self, calling: Calling, came: Exchange) -> None:
+        """What a reply says of each room goes to the table, and decides when the room is due again."""
         self._signing.measure_skew(came)
         outcome = self.config.codec.reply(calling.rooms, came.status, came.headers, came.body)
         now = self._clock.monotonic()
-        self._durations.observe(now - calling.slot)
-        if isinstance(outcome, Reply):
-            self._publish(outcome, came)
-        return outcome
-
-    def _publish(self, reply: Reply, came: Exchange) -> None:
-        self.noted.strangers += reply.strangers
-        for room, outcome in reply.rooms.items():
-            if isinstance(outcome, Reading) and (gap := self.table.record(room, outcome, came.arrival)) is not None:
-                self.noted.gap(gap)
-
-    def _record(self, calling: Calling, outcome: Reply | Failure) -> None:
+        self.noted.replied(now - calling.slot)
         if isinstance(outcome, Failure):
             self._failed(calling, outcome)
             return
-        read = {room: said for room, said in outcome.rooms.items() if isinstance(said, Reading)}
-        failures = {room: said for room, said in outcome.rooms.items() if isinstance(said, Failure)}
-        if not read:
+        self.noted.strangers += outcome.strangers
+        read: dict[str, Reading] = {}
+        failures: dict[str, Failure] = {}
+        for room, said in outcome.rooms.items():
+            if isinstance(said, Failure):
+                failures[room] = said
+            else:
+                read[room] = said
+        if read:
+            self._publish(read, came.arrival)
+            self._succeeded(calling, read, now)
+            if failures:
+                self._failed_rooms(calling, failures, now)
+        else:
             self._failed(calling, next(iter(failures.values())))
-            return
-        now = self._clock.monotonic()
+
+    def _publish(self, read: Mapping[str, Reading], arrival: Arrival) -> None:
+        for room, reading in read.items():
+            gap = self.table.record(room, reading, arrival)
+            if gap is not None:
+                self.noted.gap(gap)
+
+    def _succeeded(self, calling: Calling, read: Mapping[str, Reading], now: float) -> None:
+        """A call that read rooms, if not all of them."""
         self.noted.succeeded(now, self._clock.unix())
         self._journal.succeeded(now)
         self.planner.read(read, calling.phase)
-        if self.planner.batch_size > 1:
-            # Vendors that say so refuse whole batches for a missing room's sake.
-            missing = [room for room, reading in read.items() if reading.missing]
+        # Vendors that say so refuse whole batches for a missing room's sake.
+        missing = [room for room, reading in read.items() if reading.missing] if self.planner.batch_size > 1 else ()
+        if missing:
             self.planner.suspect(missing, calling.phase + self.config.interval)
         for failed in (self._attempts, self._refusals):
             if failed:
@@ -252,8 +262,6 @@ class Poller:
             self._journal.recovered(now)
             self.noted.state = self.health.state
             self._blame_rooms(now)
-        if failures:
-            self._failed_rooms(calling, failures, now)
 
     def _failed_rooms(self, calling: Calling, failures: Mapping[str, Failure], now: float) -> None:
         """Some rooms of a call that read others."""

@@ -242,11 +242,11 @@ def test_source_that_comes_back_begins_anew() -> None:
     A source that was taken away leaves no series, and its histogram does not go on where it stopped.
     """
     observed = Observed()
-    observed.telemetry.call_durations.labels(*observed.source.labels).observe(1.0)
+    observed.source.replied(1.0)
     observed.telemetry.remove_source("live")
     assert not [name for name, _ in observed.samples() if name.startswith("rtc_source")]
 
-    observed.telemetry.add_source(observed.source)
+    observed.telemetry.add_source(Observed().source)
     assert 0 == observed.samples()["rtc_source_call_duration_seconds_count", ""]
 
 

@@ -34,7 +34,7 @@ KEY = cast(ConnectionKey, SimpleNamespace(host=SECRET, port=443, ssl=True, is_ss
 INFO = aiohttp.RequestInfo(URL(REQUEST.url), "GET", CIMultiDictProxy(CIMultiDict()), URL(REQUEST.url))
 
 
-async def open_gate() -> None:
+async def open_gate(slot: float) -> None:
     """A budget that is never used up."""
 
 
@@ -99,7 +99,8 @@ async def test_every_exception_is_a_failure_that_tells_no_secret(kind: type[Base
         (aiohttp.ClientProxyConnectionError(KEY, OSError(111, "refused")), "proxy_connect"),
         (aiohttp.ClientHttpProxyError(INFO, (), status=407), "proxy_refused"),
         (aiohttp.ClientPayloadError(), "disconnected"),
-        (aiohttp.ServerDisconnectedError(), "connection"),
+        (aiohttp.ServerDisconnectedError(), "disconnected"),
+        (aiohttp.ClientOSError(104, "reset"), "disconnected"),
         (aiohttp.ClientResponseError(INFO, ()), "not_http"),
         (aiohttp.InvalidURL("x"), "invalid_url"),
     ],

@@ -214,7 +214,7 @@ async def test_gate_is_passed_with_a_connection_in_hand() -> None:
         await write(writer, OK)
 
     async with serving(answer) as (server, base_url):
-        caller = Caller(lambda: _pass(opened), Clock(), rate=10, timeout=5)
+        caller = Caller(lambda _: _pass(opened), Clock(), rate=10, timeout=5)
         running, ended = [asyncio.create_task(caller.call(get(base_url))) for _ in range(2)]
         async with asyncio.timeout(5):
             await server.connected.acquire()

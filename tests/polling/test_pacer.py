@@ -224,22 +224,27 @@ def test_requests_that_wait_for_a_connection_cost_no_slot() -> None:
         now = max(now, pacer.next_slot(now))
         pacer.take_slot(now)
         slots.append(now)
+        pacer.prepared(0.3)
         pacer.write(now + 0.3)
 
     assert 0.102 * 97 == pytest.approx(slots[-1] - slots[2], rel=0.01)
 
 
-def test_slots_wait_for_requests_that_are_held_up() -> None:
+def test_slots_are_as_far_ahead_of_the_ring_as_requests_need() -> None:
     """
-    When more requests than fit are ready to be written, no slot is given that would only lengthen their queue.
+    No slot is given that would only lengthen the queue of requests that are ready to be written; half a second ahead is
+    the most.
     """
     pacer = settled(10.0)
     for _ in range(10):
         pacer.write(NOW)
 
-    assert NOW > pacer.next_slot(NOW)
-    assert NOW + WINDOW - 0.2 == pytest.approx(pacer.next_slot(NOW, waiting=1))
-    assert NOW + 4 * WINDOW - 0.2 == pytest.approx(pacer.next_slot(NOW, waiting=30))
+    assert NOW + WINDOW == pytest.approx(pacer.next_slot(NOW))
+    assert NOW + 4 * WINDOW == pytest.approx(pacer.next_slot(NOW, waiting=30))
+    for seconds, ahead in (0.1, 0.1), (0.001, 0.001), (3.0, 0.5):
+        for _ in range(100):
+            pacer.prepared(seconds)
+        assert NOW + WINDOW - ahead == pytest.approx(pacer.next_slot(NOW), abs=0.001)
 
 
 def test_limit_lowered_and_raised_again() -> None:

@@ -86,7 +86,8 @@ async def test_transient_retries_take_a_fifth_of_the_slots_at_most(monkeypatch: 
 
         slots = lanes.total()
         assert 0.97 * 40 * 120 <= slots
-        assert 0.18 * slots <= lanes[Lane.RETRY] <= 0.2 * slots
+        # One may have been earned before.
+        assert 0.18 * slots <= lanes[Lane.RETRY] <= 0.2 * slots + 1
         assert 20 >= max(gap for room in set(named(600)) - bad for gap in house.gaps_of("volcengine_rtc", room, since))
 
 

@@ -146,11 +146,11 @@ class FakeCaller:
         self._vendor = vendor
         self._clock = clock
 
-    async def call(self, request: Request) -> Exchange | Failure:
+    async def call(self, request: Request, slot: float | None = None) -> Exchange | Failure:
         """Carry one request to the vendor."""
         try:
             async with asyncio.timeout(self._config.timeout):
-                return await self._exchange(request)
+                return await self._exchange(request, self._clock.monotonic() if slot is None else slot)
         except TimeoutError:
             return Failure(FailureKind.TRANSIENT, "timeout", "no complete reply within the source's timeout")
 
@@ -158,10 +158,10 @@ class FakeCaller:
         """Note that the connections were closed."""
         self.closed = True
 
-    async def _exchange(self, request: Request) -> Exchange | Failure:
+    async def _exchange(self, request: Request, slot: float) -> Exchange | Failure:
         vendor, config = self._vendor, self._config
         await asyncio.sleep(vendor.connecting())
-        written = await self._gate()
+        written = await self._gate(slot)
         call = Call(config.name, config.api, _rooms(config.api, request), self._clock.monotonic(), request)
         vendor.calls.append(call)
         answer = vendor.reply_to(call, config.budget)

@@ -72,7 +72,7 @@ class Gate:
     def __init__(self) -> None:
         self.passed = 0
 
-    async def __call__(self) -> None:
+    async def __call__(self, slot: float) -> None:
         """Let one more through."""
         self.passed += 1
 
