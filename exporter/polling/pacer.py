@@ -6,7 +6,8 @@ during a stall are caught up, for at most 100 ms, so none is wasted. Behind them
 request may go out only 1.02 s after the N-th last one did, however late the slots before it came to be used. The 20 ms
 are for the jitter with which requests reach the vendor. Slots are 2 ms slower than the ring allows: a request that
 leaves a little sooner after its slot than the N-th last one did finds the ring open, and need not be woken twice.
-After a stall it is the ring that slots wait for, as many milliseconds ahead of it as requests usually take to the wire.
+After a stall it is the ring that slots wait for, a tick and as long ahead of it as requests usually take to the wire:
+what a stall has cost is made good by 2 ms a second.
 
 A new pacer is silent for 1.02 s, since another process may have called in that second. For 0.3 s from its first slot
 on, and from the first one after ten idle seconds, it gives every other slot: connections are being made and caches
@@ -143,7 +144,7 @@ class Pacer:
         self._writes: deque[Write] = deque()
         self._replies = ReplyTimes()
         self._preparation = Usual()
-        self._ahead = 0.0
+        self._ahead = _TICK
         self._slot = -math.inf
         self._rejected_pace: float | None = None
         self._halved_at = -math.inf
@@ -175,7 +176,8 @@ class Pacer:
     def prepared(self, seconds: float) -> None:
         """So long, waiting at the gate not counted in, it took from a slot to the bytes on the wire."""
         self._preparation.learn(seconds - self._preparation.mean)
-        self._ahead = min(_AHEAD, self._preparation.mean + self._preparation.spread)
+        # A slot that the ring holds up must not wait for a tick after that, or it would never be on time again.
+        self._ahead = _TICK + min(_AHEAD, self._preparation.mean + self._preparation.spread)
 
     def take_slot(self, now: float, due: float = -math.inf) -> None:
         """
