@@ -42,16 +42,29 @@ class Pages:
 
     def __init__(self, columns: int) -> None:
         self._columns = columns
+        self._rows = 0
+        self._free: list[int] = []
         self._pages: list[Page] = []
         self._unshared: set[int] = set()
 
-    def grow(self, row: int) -> None:
-        """Make room for a row, the next one."""
+    def take(self) -> int:
+        """A row that nobody uses, without a line in any column."""
+        if self._free:
+            return self._free.pop()
+        row = self._rows
+        self._rows += 1
         if row % ROWS == 0:
             self._unshared.add(len(self._pages))
             self._pages.append(Page(tuple([] for _ in range(self._columns))))
         for lines in self.page(row).columns:
             lines.append(ABSENT)
+        return row
+
+    def release(self, row: int) -> None:
+        """Take away a row's lines, and let it be taken again."""
+        for column in range(self._columns):
+            self.put(row, column, ABSENT)
+        self._free.append(row)
 
     def line(self, row: int, column: int) -> bytes:
         return self._pages[row // ROWS].columns[column][row % ROWS]

@@ -9,87 +9,36 @@ all of them::
     1     b''                                b''               (nothing known of this room)
 
 A new reading replaces the value at the end of its lines and nothing else, so a scrape is a copy of the columns, which
-``pages`` shares with its snapshots. Rows of rooms that went away are reused. Ages are monotonic: a source's readings
-are kept in order of arrival, so that the expired ones stand in front, and every snapshot drops these first.
+``pages`` shares with its snapshots. Rows of rooms that went away are reused. Ages are monotonic: rooms that were read
+together are kept in order of arrival, so that the expired ones stand in front.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from functools import lru_cache
 from typing import Final
-
-import msgspec
 
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
 from exporter.metrics.pages import ABSENT, ROWS, Page, Pages
+from exporter.metrics.room import Arrival, Batch, RoomState, RoomView, Row
 from exporter.model import ROOMS_AT_A_TIME, Reading, Room
 
-
-class RoomState(StrEnum):
-    """What is known of a room; the first that fits, in this order."""
-
-    REFUSED = "refused"
-    MISSING = "missing"
-    FRESH = "fresh"
-    HELD = "held"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class RoomView:
-    """
-    One room as pages and JSON show it.
-
-    Args:
-        age: Seconds since the reading arrived; ``None`` when nothing is published.
-    """
-
-    room: Room
-    state: RoomState
-    users: int | None
-    age: float | None
-
-
-class Arrival(msgspec.Struct, frozen=True, gc=False):
-    """When a reply arrived: ``monotonic`` decides its age, ``unix`` is what is published."""
-
-    monotonic: float
-    unix: float
-
-
-_LIVE, _MISSING, _FAILED, _REFUSED = 1, 2, 4, 8
-
-
-def _state(flags: int) -> RoomState:
-    if flags & _REFUSED:
-        return RoomState.REFUSED
-    if not flags & _LIVE:
-        return RoomState.UNKNOWN
-    if flags & _MISSING:
-        return RoomState.MISSING
-    return RoomState.HELD if flags & _FAILED else RoomState.FRESH
-
-
-_STATES: Final = tuple(_state(flags) for flags in range(16))
-_VALUES: Final = (
-    catalogue.ROOM_USERS,
-    catalogue.ROOM_ADMIN_USERS,
-    catalogue.ROOM_INVISIBLE_USERS,
-    catalogue.ROOM_EXISTS,
-    catalogue.ROOM_READING_TIMESTAMP,
-)
-_LENGTHS: Final = tuple(len(metric.name) for metric in _VALUES)
+_column = catalogue.ROOM_METRICS.index
+_USERS: Final = _column(catalogue.ROOM_USERS)
+_ADMIN_USERS: Final = _column(catalogue.ROOM_ADMIN_USERS)
+_INVISIBLE_USERS: Final = _column(catalogue.ROOM_INVISIBLE_USERS)
+_EXISTS: Final = _column(catalogue.ROOM_EXISTS)
+_TIMESTAMP: Final = _column(catalogue.ROOM_READING_TIMESTAMP)
+_INFO: Final = _column(catalogue.ROOM_INFO)
+_THRESHOLD: Final = _column(catalogue.ROOM_USERS_THRESHOLD)
+_VALUES: Final = (_USERS, _ADMIN_USERS, _INVISIBLE_USERS, _EXISTS, _TIMESTAMP)
+_LENGTHS: Final = tuple(len(metric.name) for metric in catalogue.ROOM_METRICS)
+_FRESH, _MISSING = RoomState.FRESH, RoomState.MISSING
+_NO_READING: Final = Reading(users=0)
 _DISORDER: Final = 1.0
 """Seconds by which readings may be recorded in another order than they arrived in."""
-
-_INFO: Final = catalogue.ROOM_METRICS.index(catalogue.ROOM_INFO)
-_THRESHOLD: Final = catalogue.ROOM_METRICS.index(catalogue.ROOM_USERS_THRESHOLD)
 
 
 class SourceTable:
@@ -108,14 +57,9 @@ class SourceTable:
         self.states: dict[RoomState, int] = dict.fromkeys(RoomState, 0)
         self._labels = ",".join(f'{name}="{escape_label(value)}"' for name, value in labels.items())
         self._rooms: dict[str, Room] = {}
-        self._rows: dict[str, int] = {}
-        self._free: list[int] = []
+        self._rows: dict[str, Row] = {}
         self._pages = Pages(len(catalogue.ROOM_METRICS))
-        self._flags = bytearray()
-        self._users = array("q")
-        self._unix = array("d")
-        self._label_lengths = array("I")
-        self._arrived: dict[str, float] = {}
+        self._batches: dict[Batch, None] = {}
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -149,99 +93,96 @@ class SourceTable:
             if number % ROOMS_AT_A_TIME == 0:
                 yield
 
-    def record(self, room_id: str, reading: Reading, arrival: Arrival) -> float | None:
+    def record(self, readings: Mapping[str, Reading], arrival: Arrival) -> list[float]:
         """
-        Publish a reading.
+        Publish what one reply said of its rooms; those that are no longer watched are passed over.
 
         Returns:
-            Seconds since the room's previous reading, or ``None`` for the first, or for a room no longer watched.
+            For each room that had a reading before, the seconds since it arrived.
         """
-        row = self._rows.get(room_id)
-        if row is None:
-            return None
-        previous = self._arrived.pop(room_id, None)
-        self._arrived[room_id] = arrival.monotonic
-        values = (
-            _count(reading.users),
-            _count(reading.admin_users),
-            _count(reading.invisible_users),
-            _count(reading.exists),
-            _timestamp(arrival.unix),
-        )
-        columns, place, labels = self._pages.page(row).columns, row % ROWS, self._label_lengths[row]
-        # The columns behind these, of what the config says, are no business of a reading.
-        for lines, metric, length, value in zip(columns, _VALUES, _LENGTHS, values):  # noqa: B905
-            line = lines[place]
-            if value is None:
-                if line:
-                    lines[place] = ABSENT
-            elif not line:
-                lines[place] = self._line(metric, room_id, value)
-            elif not line.endswith(value):
-                lines[place] = line[: length + labels] + value
-        self.users += reading.users - self._users[row]
-        self._users[row] = reading.users
-        self._unix[row] = arrival.unix
-        self._set_flags(row, _LIVE | (_MISSING if reading.missing else 0))
+        batch = Batch(arrival, tuple(readings))
+        self._batches[batch] = None
+        timestamp = b" %.3f\n" % arrival.unix
+        gaps = []
+        for room_id, reading in readings.items():
+            row = self._rows.get(room_id)
+            if row is None:
+                continue
+            if reading != row.reading:
+                self._say(room_id, row, reading)
+            self._put_value(room_id, row, _TIMESTAMP, timestamp)
+            if row.batch is not None:
+                gaps.append(arrival.monotonic - row.batch.arrival.monotonic)
+                self._leave(row.batch)
+            row.batch = batch
+            batch.published += 1
+            self._enter(row, _MISSING if reading.missing else _FRESH)
+        if not batch.published:
+            del self._batches[batch]
         self.version += 1
-        return None if previous is None else arrival.monotonic - previous
+        return gaps
 
     def fail(self, room_id: str) -> None:
         """Note that the last poll of a room gave no reading; what is published stays until it is too old."""
-        self._mark(room_id, _FAILED)
+        row = self._rows.get(room_id)
+        if row is not None and row.state is not RoomState.REFUSED:
+            self._enter(row, row.last_known())
 
     def refuse(self, room_id: str) -> None:
         """Note that the vendor refuses to speak of this room."""
-        self._mark(room_id, _FAILED | _REFUSED)
+        row = self._rows.get(room_id)
+        if row is not None:
+            self._enter(row, RoomState.REFUSED)
 
     def forgive(self) -> None:
         """Let refused rooms be judged anew, since it was the source that was at fault and not its rooms."""
         for row in self._rows.values():
-            self._set_flags(row, self._flags[row] & ~_REFUSED)
+            if row.state is RoomState.REFUSED:
+                self._enter(row, row.last_known())
 
     def expire(self, now: float) -> None:
         """Withdraw the readings that are older than ``max_staleness`` at this monotonic time."""
         oldest_allowed = now - self.max_staleness
         expired = []
-        for room_id, arrived in self._arrived.items():
-            if arrived >= oldest_allowed + _DISORDER:
+        for batch in self._batches:
+            if batch.arrival.monotonic >= oldest_allowed + _DISORDER:
                 break
-            if arrived < oldest_allowed:
-                expired.append(room_id)
-        for room_id in expired:
-            self._withdraw(room_id)
+            if batch.arrival.monotonic < oldest_allowed:
+                expired.append(batch)
+        for batch in expired:
+            for room_id in batch.rooms:
+                row = self._rows.get(room_id)
+                if row is not None and row.batch is batch:
+                    self._withdraw(row)
         self.version += bool(expired)
 
     def state(self, room_id: str) -> RoomState:
-        return _STATES[self._flags[self._rows[room_id]]]
+        return self._rows[room_id].state
 
     def view(self, room_id: str, now: float) -> RoomView:
         """One watched room as it stands at this monotonic time."""
         row = self._rows[room_id]
-        arrived = self._arrived.get(room_id)
-        if arrived is None:
-            return RoomView(self._rooms[room_id], _STATES[self._flags[row]], None, None)
-        return RoomView(self._rooms[room_id], _STATES[self._flags[row]], self._users[row], now - arrived)
+        age = None if row.batch is None else now - row.batch.arrival.monotonic
+        return RoomView(self._rooms[room_id], row.state, row.users, age)
 
     def states_of(self, room_ids: Iterable[str]) -> list[RoomState]:
         """The states of watched rooms, many at once."""
-        return [_STATES[self._flags[row]] for row in map(self._rows.__getitem__, room_ids)]
+        return [row.state for row in map(self._rows.__getitem__, room_ids)]
 
     def users_of(self, room_ids: Iterable[str]) -> list[int | None]:
         """The published users of watched rooms, many at once; ``None`` where nothing is published."""
-        flags, users = self._flags, self._users
-        return [users[row] if flags[row] & _LIVE else None for row in map(self._rows.__getitem__, room_ids)]
+        return [row.users for row in map(self._rows.__getitem__, room_ids)]
 
     def values(self, room_id: str) -> dict[Metric, float]:
         """What a scrape says of one watched room now."""
         row = self._rows[room_id]
-        lines = [(metric, self._pages.line(row, column)) for column, metric in enumerate(_VALUES)]
+        lines = [(catalogue.ROOM_METRICS[column], self._pages.line(row.number, column)) for column in _VALUES]
         return {metric: float(line[line.rindex(b" ") :]) for metric, line in lines if line}
 
     def oldest_reading(self) -> float | None:
         """Unix time of the oldest reading now published."""
-        for room_id in self._arrived:
-            return self._unix[self._rows[room_id]]
+        for batch in self._batches:
+            return batch.arrival.unix
         return None
 
     def snapshot(self) -> list[Page]:
@@ -251,57 +192,70 @@ class SourceTable:
     def _put(self, room: Room) -> None:
         row = self._rows.get(room.id)
         if row is None:
-            row = self._rows[room.id] = self._free.pop() if self._free else self._grow()
-            self._label_lengths[row] = len(self._line_labels(room.id).encode())
-            self.states[RoomState.UNKNOWN] += 1
+            row = self._rows[room.id] = Row(self._pages.take(), len(self._line_labels(room.id).encode()))
+            self.states[row.state] += 1
         own = "".join(f',{name}="{escape_label(value)}"' for name, value in room.labels)
-        self._pages.put(row, _INFO, self._line(catalogue.ROOM_INFO, room.id, b" 1\n", own))
+        self._pages.put(row.number, _INFO, self._line(catalogue.ROOM_INFO, room.id, b" 1\n", own))
         thresholds = {"warning": room.thresholds.warning, "critical": room.thresholds.critical}
         lines = [
             self._line(catalogue.ROOM_USERS_THRESHOLD, room.id, b" %d\n" % value, f',severity="{severity}"')
             for severity, value in thresholds.items()
             if value is not None
         ]
-        self._pages.put(row, _THRESHOLD, b"".join(lines))
-
-    def _grow(self) -> int:
-        row = len(self._flags)
-        self._pages.grow(row)
-        self._flags.append(0)
-        self._users.append(0)
-        self._unix.append(0.0)
-        self._label_lengths.append(0)
-        return row
+        self._pages.put(row.number, _THRESHOLD, b"".join(lines))
 
     def _remove(self, room_id: str) -> None:
-        self._withdraw(room_id)
         row = self._rows.pop(room_id)
-        self.states[_STATES[self._flags[row]]] -= 1
-        self._flags[row] = 0
-        for column in (_INFO, _THRESHOLD):
-            self._pages.put(row, column, ABSENT)
-        self._free.append(row)
+        self._withdraw(row)
+        self.states[row.state] -= 1
+        self._pages.release(row.number)
 
-    def _withdraw(self, room_id: str) -> None:
-        row = self._rows[room_id]
-        self._arrived.pop(room_id, None)
-        for column in range(len(_VALUES)):
-            self._pages.put(row, column, ABSENT)
-        self.users -= self._users[row]
-        self._users[row] = 0
-        self._set_flags(row, self._flags[row] & (_FAILED | _REFUSED))
+    def _say(self, room_id: str, row: Row, reading: Reading) -> None:
+        """Put a reading in the place of another; lines whose value has not changed are left alone."""
+        before = row.reading or _NO_READING
+        if reading.users != before.users or row.reading is None:
+            self._put_value(room_id, row, _USERS, _count(reading.users))
+        if reading.admin_users != before.admin_users:
+            self._put_value(room_id, row, _ADMIN_USERS, _count(reading.admin_users))
+        if reading.invisible_users != before.invisible_users:
+            self._put_value(room_id, row, _INVISIBLE_USERS, _count(reading.invisible_users))
+        if reading.exists != before.exists:
+            self._put_value(room_id, row, _EXISTS, _count(reading.exists))
+        self.users += reading.users - before.users
+        row.reading = reading
 
-    def _mark(self, room_id: str, flags: int) -> None:
-        row = self._rows.get(room_id)
-        if row is not None:
-            self._set_flags(row, self._flags[row] | flags)
+    def _put_value(self, room_id: str, row: Row, column: int, value: bytes | None) -> None:
+        """Put a value at the end of a line; without one there is no line."""
+        lines, place = self._pages.page(row.number).columns[column], row.number % ROWS
+        if value is None:
+            lines[place] = ABSENT
+        elif line := lines[place]:
+            lines[place] = line[: _LENGTHS[column] + row.labels] + value
+        else:
+            lines[place] = self._line(catalogue.ROOM_METRICS[column], room_id, value)
 
-    def _set_flags(self, row: int, flags: int) -> None:
-        before = self._flags[row]
-        if before != flags:
-            self.states[_STATES[before]] -= 1
-            self.states[_STATES[flags]] += 1
-            self._flags[row] = flags
+    def _withdraw(self, row: Row) -> None:
+        if row.reading is None or row.batch is None:
+            return
+        for column in _VALUES:
+            self._pages.put(row.number, column, ABSENT)
+        self.users -= row.reading.users
+        self._leave(row.batch)
+        row.reading = row.batch = None
+        if row.state is not RoomState.REFUSED:
+            self._enter(row, row.last_known())
+
+    def _leave(self, batch: Batch) -> None:
+        """One room of a batch shows another reading now, or none."""
+        batch.published -= 1
+        if not batch.published:
+            del self._batches[batch]
+
+    def _enter(self, row: Row, state: RoomState) -> None:
+        if state is not row.state:
+            self.states[row.state] -= 1
+            self.states[state] += 1
+            row.state = state
 
     def _line(self, metric: Metric, room_id: str, value: bytes, more: str = "") -> bytes:
         return f"{metric.name}{self._line_labels(room_id, more)}".encode() + value
@@ -353,13 +307,6 @@ def escape_label(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
-@lru_cache(maxsize=4096)
 def _count(value: int | None) -> bytes | None:
     """What stands behind the labels: a space, the number and the end of the line."""
     return None if value is None else b" %d\n" % value
-
-
-@lru_cache(maxsize=1)
-def _timestamp(unix: float) -> bytes:
-    """The same for the rooms of one reply, which arrived together."""
-    return b" %.3f\n" % unix

@@ -34,7 +34,8 @@ from prometheus_client.registry import Collector
 from exporter import __version__
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
-from exporter.metrics.table import RoomState, SourceTable
+from exporter.metrics.room import RoomState
+from exporter.metrics.table import SourceTable
 from exporter.model import Failure, FailureKind
 
 _CALL_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -168,9 +169,9 @@ class SourceTelemetry:
         self._call_durations[bisect_left(_CALL_BUCKETS, seconds)] += 1
         self._call_seconds += seconds
 
-    def gap(self, seconds: float) -> None:
-        """Note the time between two readings of a room."""
-        self._gaps.append(seconds)
+    def gaps(self, seconds: Iterable[float]) -> None:
+        """Note the times between two readings of some rooms."""
+        self._gaps.extend(seconds)
 
     def figures(self, now: float) -> SourceFigures:
         """The numbers as they stand at this monotonic time."""

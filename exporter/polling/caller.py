@@ -20,7 +20,7 @@ import msgspec
 from yarl import URL
 
 from exporter import __version__
-from exporter.metrics.table import Arrival
+from exporter.metrics.room import Arrival
 from exporter.model import Failure, FailureKind, Request
 from exporter.polling.clock import Clock
 from exporter.polling.pacer import Write

@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from exporter.config import SourceConfig
-from exporter.metrics.table import Arrival, SourceTable
+from exporter.metrics.table import SourceTable
 from exporter.metrics.telemetry import FailureNote, SourceState, SourceTelemetry, Telemetry
 from exporter.model import Failure, FailureKind, Reading, Room
 from exporter.polling.budget import Budget
@@ -232,18 +232,12 @@ class Poller:
             else:
                 read[room] = said
         if read:
-            self._publish(read, came.arrival)
+            self.noted.gaps(self.table.record(read, came.arrival))
             self._succeeded(calling, read, now)
             if failures:
                 self._failed_rooms(calling, failures, now)
         else:
             self._failed(calling, next(iter(failures.values())))
-
-    def _publish(self, read: Mapping[str, Reading], arrival: Arrival) -> None:
-        for room, reading in read.items():
-            gap = self.table.record(room, reading, arrival)
-            if gap is not None:
-                self.noted.gap(gap)
 
     def _succeeded(self, calling: Calling, read: Mapping[str, Reading], now: float) -> None:
         """A call that read rooms, if not all of them."""

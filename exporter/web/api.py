@@ -11,7 +11,8 @@ import msgspec
 from aiohttp import web
 
 from exporter.metrics import catalogue
-from exporter.metrics.table import RoomView, Table
+from exporter.metrics.room import RoomView
+from exporter.metrics.table import Table
 from exporter.metrics.telemetry import FailureNote, SourceTelemetry, Telemetry
 from exporter.web.history import History
 from exporter.web.parameters import ParameterError, encode_cursor, rooms_query

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.metrics.table import RoomState
+from exporter.metrics.room import RoomState
 from exporter.metrics.telemetry import Telemetry
 from exporter.web.drawing import Part, Sparkline, sparkline, stacked
 from exporter.web.history import History

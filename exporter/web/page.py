@@ -14,7 +14,8 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from exporter import __version__
-from exporter.metrics.table import RoomView, Table
+from exporter.metrics.room import RoomView
+from exporter.metrics.table import Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import NO_THRESHOLDS
 from exporter.web import drawing, wording

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from exporter.metrics.table import RoomState
+from exporter.metrics.room import RoomState
 from exporter.metrics.telemetry import BudgetFigures, FailureNote, SourceFigures, SourceState, SourceTelemetry
 from exporter.web import wording
 from exporter.web.drawing import Part, Sparkline, percent, sparkline, stacked

@@ -19,7 +19,7 @@ from exporter.config.room_list import _ROOM_KEYS, _THRESHOLD_KEYS
 from exporter.config.sources import ROOM_KEYS, source_keys
 from exporter.logs import Format, Level, configure
 from exporter.metrics.catalogue import CATALOGUE
-from exporter.metrics.table import RoomState
+from exporter.metrics.room import RoomState
 from exporter.metrics.telemetry import SourceState
 from exporter.model import Failure, FailureKind
 from exporter.polling.load import TOLERANCE

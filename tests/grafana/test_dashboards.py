@@ -9,7 +9,7 @@ import re
 import pytest
 
 from exporter.metrics.catalogue import CATALOGUE, ROOM_METRICS
-from exporter.metrics.table import RoomState
+from exporter.metrics.room import RoomState
 from exporter.metrics.telemetry import SourceState
 from grafana import generate, occupancy, polling_health
 from grafana.expressions import expressions

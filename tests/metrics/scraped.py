@@ -12,7 +12,8 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.metrics.exposition import Exposition, Wanted
-from exporter.metrics.table import Arrival, SourceTable, Table
+from exporter.metrics.room import Arrival
+from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import SourceTelemetry, Telemetry
 from exporter.model import Reading, Room
 
@@ -36,7 +37,7 @@ class Scraped:
             table.watch([room for room, _ in watched])
             for room, reading in watched:
                 if reading is not None:
-                    table.record(room.id, reading, Arrival(self.now, EPOCH))
+                    table.record({room.id: reading}, Arrival(self.now, EPOCH))
 
     async def scrape(self, **wanted: Any) -> bytes:
         """The body, unpacked."""

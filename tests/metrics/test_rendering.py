@@ -12,7 +12,7 @@ import pytest
 
 from exporter.metrics.exposition import OPENMETRICS_TYPE, TEXT_TYPE, Wanted
 from exporter.metrics.pages import ROWS
-from exporter.metrics.table import Arrival
+from exporter.metrics.room import Arrival
 from exporter.metrics.telemetry import FailureNote
 from exporter.model import Failure, FailureKind, Reading, Room
 from tests.metrics.scraped import EPOCH, parsed, scraped, some_rooms
@@ -35,7 +35,7 @@ async def test_unchanged_rooms_are_packed_once() -> None:
         await sources.scrape()
         assert first is await part()
 
-        sources.table["live"].record("room-7", Reading(99), Arrival(101.0, EPOCH + 1))
+        sources.table["live"].record({"room-7": Reading(99)}, Arrival(101.0, EPOCH + 1))
         changed = await part()
         assert first is not changed
         sources.now = 130.5
@@ -82,7 +82,7 @@ async def test_snapshot_is_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> Non
             body = asyncio.create_task(sources.scrape(gzip=zipped))
             await asyncio.to_thread(rendering.wait, 5)
             for number in range(0, 3 * ROWS, 3):
-                table.record(f"room-{number}", Reading(number), Arrival(100.0, EPOCH))
+                table.record({f"room-{number}": Reading(number)}, Arrival(100.0, EPOCH))
             table.watch([Room(f"room-{number}") for number in range(1, 3 * ROWS)])
             held.set()
             said = parsed(await body)
@@ -99,7 +99,7 @@ async def test_plain_body_may_be_sent_late() -> None:
     async with scraped(some_rooms(ROWS + 1)) as sources:
         body = await sources.exposition.body(Wanted())
         first = b"".join(body.parts)
-        sources.table["live"].record("room-7", Reading(12_345_678), Arrival(101.0, EPOCH))
+        sources.table["live"].record({"room-7": Reading(12_345_678)}, Arrival(101.0, EPOCH))
         sources.table["live"].watch([])
 
         assert first == b"".join(body.parts)

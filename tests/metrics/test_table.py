@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.metrics.table import Arrival, RoomState, SourceTable
+from exporter.metrics.room import Arrival, RoomState
+from exporter.metrics.table import SourceTable
 from exporter.model import Reading, Room, Thresholds
 
 LABELS = {"vendor": "zego", "api": "zego_rtc", "source": "live"}
@@ -118,17 +119,15 @@ class TableBesideModel(RuleBasedStateMachine):
         for room in wanted:
             self.rooms[room.id].room = room
 
-    @rule(room=ids, reading=readings, late=st.floats(0, 0.5))
-    def record(self, room: str, reading: Reading, late: float) -> None:
-        """Read a room; replies that arrive together may be recorded in another order."""
+    @rule(said=st.dictionaries(ids, readings, max_size=4), late=st.floats(0, 0.5))
+    def record(self, said: dict[str, Reading], late: float) -> None:
+        """Read some rooms; replies that arrive together may be recorded in another order."""
         arrived = self.now - late
-        gap = self.table.record(room, reading, arrival(arrived))
-        before = self.rooms.get(room)
-        if before is None:
-            assert gap is None
-            return
-        assert (arrived - before.arrived if before.reading else None) == gap
-        self.rooms[room] = Modelled(before.room, reading, arrived)
+        gaps = self.table.record(said, arrival(arrived))
+        read = [room for room in said if room in self.rooms]
+        assert [arrived - self.rooms[room].arrived for room in read if self.rooms[room].reading] == gaps
+        for room in read:
+            self.rooms[room] = Modelled(self.rooms[room].room, said[room], arrived)
 
     @rule(room=ids)
     def fail(self, room: str) -> None:
@@ -190,16 +189,16 @@ def test_states_in_their_order() -> None:
     """
     table = table_of("a")
     seen = [table.state("a")]
-    table.record("a", Reading(3), arrival(0))
+    table.record({"a": Reading(3)}, arrival(0))
     seen.append(table.state("a"))
     table.fail("a")
     seen.append(table.state("a"))
-    table.record("a", Reading(0, exists=False, missing=True), arrival(1))
+    table.record({"a": Reading(0, exists=False, missing=True)}, arrival(1))
     table.fail("a")
     seen.append(table.state("a"))
     table.refuse("a")
     seen.append(table.state("a"))
-    table.record("a", Reading(3), arrival(2))
+    table.record({"a": Reading(3)}, arrival(2))
     seen.append(table.state("a"))
 
     assert ["unknown", "fresh", "held", "missing", "refused", "fresh"] == seen
@@ -211,7 +210,7 @@ def test_reading_is_published_until_it_is_too_old(age: float, shown: bool) -> No
     Up to ``max_staleness`` and not a moment longer; the room itself stays.
     """
     table = table_of("a")
-    table.record("a", Reading(3, 1, 2, exists=True), arrival(100))
+    table.record({"a": Reading(3, 1, 2, exists=True)}, arrival(100))
     table.expire(100 + age)
 
     assert shown == ("rtc_room_users" in {name for name, _, _ in samples(table)})
@@ -225,8 +224,8 @@ def test_wall_clock_does_not_age_a_reading() -> None:
     Ages are monotonic; only what is published of the moment is the wall clock's.
     """
     table = table_of("a", "b")
-    table.record("a", Reading(1), Arrival(100.0, EPOCH))
-    table.record("b", Reading(1), Arrival(110.0, EPOCH - 7200))
+    table.record({"a": Reading(1)}, Arrival(100.0, EPOCH))
+    table.record({"b": Reading(1)}, Arrival(110.0, EPOCH - 7200))
     table.expire(135.0)
 
     assert [RoomState.UNKNOWN, RoomState.FRESH] == table.states_of(["a", "b"])
@@ -238,8 +237,8 @@ def test_what_a_reading_no_longer_says_is_gone() -> None:
     A value that was known and is not any more leaves no series behind.
     """
     table = table_of("a")
-    table.record("a", Reading(5, admin_users=1, invisible_users=2, exists=True), arrival(0))
-    table.record("a", Reading(5), arrival(1))
+    table.record({"a": Reading(5, admin_users=1, invisible_users=2, exists=True)}, arrival(0))
+    table.record({"a": Reading(5)}, arrival(1))
 
     names = {name for name, _, _ in samples(table)}
     assert {"rtc_room_users", "rtc_room_reading_timestamp_seconds", "rtc_room_info"} == names
@@ -252,8 +251,8 @@ def test_version_differs_whenever_a_line_does() -> None:
     table = table_of("a")
     seen = [table.version]
     for step in (
-        lambda: table.record("a", Reading(5), arrival(0)),
-        lambda: table.record("a", Reading(5), arrival(1)),
+        lambda: table.record({"a": Reading(5)}, arrival(0)),
+        lambda: table.record({"a": Reading(5)}, arrival(1)),
         lambda: table.expire(1000.0),
         lambda: table.watch([Room("a", (("event", "x"),))]),
         lambda: table.watch([]),
@@ -271,8 +270,8 @@ def test_readings_recorded_out_of_order_expire_in_time() -> None:
     Of replies that arrive together the later one may be recorded first; neither is shown a moment too long.
     """
     table = table_of("a", "b")
-    table.record("b", Reading(1), arrival(100.2))
-    table.record("a", Reading(1), arrival(100.0))
+    table.record({"b": Reading(1)}, arrival(100.2))
+    table.record({"a": Reading(1)}, arrival(100.0))
     table.expire(130.1)
 
     assert [RoomState.UNKNOWN, RoomState.FRESH] == table.states_of(["a", "b"])
@@ -288,8 +287,9 @@ def test_rooms_that_went_away_leave_nothing_behind(turns: int) -> None:
     def turn(number: int) -> None:
         ids = [f"room-{number:06}-{place:02}" for place in range(100)]
         table.watch([Room(room, (("event", room),), Thresholds(1, 2)) for room in ids])
-        for room in ids[:90]:
-            table.record(room, Reading(3, 1, 1, exists=True), arrival(number))
+        for start in range(0, 90, 10):
+            read = dict.fromkeys(ids[start : start + 10], Reading(3, 1, 1, exists=True))
+            table.record(read, arrival(number))
         table.refuse(ids[95])
         table.expire(number)
         if number % 7 == 0:
@@ -308,13 +308,14 @@ def test_rooms_that_went_away_leave_nothing_behind(turns: int) -> None:
     assert abs(size() - bytes_before) < 1_000
     assert len(gc.get_objects()) - objects_before < 1_000
     assert 100 == len(table) == len(table._rows)
-    assert 90 == len(table._arrived)
-    assert 200 >= len(table._flags)
+    assert 9 == len(table._batches)
+    assert 200 >= len(table.snapshot()[0].columns[0])
 
     table.watch([])
     assert dict.fromkeys(RoomState, 0) == table.states
     assert (0, None, set()) == (table.users, table.oldest_reading(), samples(table))
-    assert len(table._flags) == len(table._free)
+    assert not table._batches
+    assert not table._rows
 
 
 def test_many_rooms_are_taken_over_step_by_step() -> None:

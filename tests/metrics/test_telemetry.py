@@ -11,7 +11,8 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics.catalogue import CATALOGUE, ROOM_METRICS
-from exporter.metrics.table import Arrival, SourceTable
+from exporter.metrics.room import Arrival
+from exporter.metrics.table import SourceTable
 from exporter.metrics.telemetry import FailureNote, SourceState, SourceTelemetry, Telemetry
 from exporter.model import Failure, FailureKind, Reading, Room
 
@@ -111,9 +112,9 @@ def test_every_metric_of_the_catalogue_is_published() -> None:
     observed = Observed()
     observed.telemetry.budgets["budget"] = Figures()
     observed.telemetry.rooms_files["rooms.yml"] = True
-    observed.table.record("a", Reading(3), Arrival(99.0, EPOCH))
+    observed.table.record({"a": Reading(3)}, Arrival(99.0, EPOCH))
     observed.source.succeeded(99.0, EPOCH)
-    observed.source.gap(10.0)
+    observed.source.gaps([10.0])
     observed.source.clock_skew = 0.4
     observed.samples()
 
@@ -153,7 +154,7 @@ def test_source_with_empty_rooms_has_zero_users() -> None:
     Zero users that the vendor told of are a number like any other.
     """
     observed = Observed()
-    observed.table.record("a", Reading(0), Arrival(99.0, EPOCH))
+    observed.table.record({"a": Reading(0)}, Arrival(99.0, EPOCH))
 
     assert 0 == observed.samples()["rtc_source_users", ""]
 
@@ -191,16 +192,15 @@ def test_numbers_of_a_source() -> None:
     Rooms by state, users, times, the median gap and failures by reason are those that were noted.
     """
     observed = Observed()
-    observed.table.record("a", Reading(3), Arrival(90.0, EPOCH))
-    observed.table.record("b", Reading(4), Arrival(95.0, EPOCH + 5))
+    observed.table.record({"a": Reading(3)}, Arrival(90.0, EPOCH))
+    observed.table.record({"b": Reading(4)}, Arrival(95.0, EPOCH + 5))
     observed.table.fail("b")
     observed.table.refuse("c")
     observed.source.succeeded(95.0, EPOCH + 5)
     observed.source.calls = 7
     observed.source.strangers = 2
     observed.source.clock_skew = -1.5
-    for gap in (9.0, 10.0, 30.0):
-        observed.source.gap(gap)
+    observed.source.gaps([9.0, 10.0, 30.0])
     failure = Failure(FailureKind.MALFORMED, "x", "x")
     observed.source.failed(FailureNote(EPOCH, failure, ("a",)))
 
@@ -229,9 +229,9 @@ def test_numbers_are_those_of_the_moment_that_was_frozen() -> None:
     A collection that comes late tells what was known when its snapshot was taken.
     """
     observed = Observed()
-    observed.table.record("a", Reading(3), Arrival(90.0, EPOCH))
+    observed.table.record({"a": Reading(3)}, Arrival(90.0, EPOCH))
     observed.telemetry.freeze(100.0)
-    observed.table.record("b", Reading(4), Arrival(100.0, EPOCH))
+    observed.table.record({"b": Reading(4)}, Arrival(100.0, EPOCH))
 
     text = generate_latest(observed.telemetry.registry).decode()
     assert 'rtc_source_users{api="zego_rtc",source="live",vendor="zego"} 3.0' in text
@@ -258,7 +258,7 @@ def test_last_failures_are_few() -> None:
     for number in range(1_000):
         failure = Failure(FailureKind.TRANSIENT, str(number), "x")
         observed.source.failed(FailureNote(EPOCH + number, failure, ()))
-        observed.source.gap(math.pi)
+        observed.source.gaps([math.pi])
 
     assert "999" == observed.source.failures[-1].failure.code
     assert 20 == len(observed.source.failures)

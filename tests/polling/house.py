@@ -11,13 +11,14 @@ import random
 import sys
 from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
 from exporter.config import SourceConfig, parse
-from exporter.metrics.table import Arrival, RoomState, SourceTable
+from exporter.metrics.room import Arrival, RoomState
+from exporter.metrics.table import SourceTable
 from exporter.metrics.telemetry import SourceState, SourceTelemetry, Telemetry
 from exporter.model import FailureKind, Reading, Room
 from exporter.polling.budget import Budget
@@ -106,10 +107,11 @@ class RecordingTable(SourceTable):
         super().__init__(labels, max_staleness)
         self.arrivals: defaultdict[str, list[float]] = defaultdict(list)
 
-    def record(self, room_id: str, reading: Reading, arrival: Arrival) -> float | None:
+    def record(self, readings: Mapping[str, Reading], arrival: Arrival) -> list[float]:
         """Record, and remember when."""
-        self.arrivals[room_id].append(arrival.monotonic)
-        return super().record(room_id, reading, arrival)
+        for room_id in readings:
+            self.arrivals[room_id].append(arrival.monotonic)
+        return super().record(readings, arrival)
 
 
 class House:

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from exporter.config import SourceConfig
-from exporter.metrics.table import Arrival
+from exporter.metrics.room import Arrival
 from exporter.model import Failure, FailureKind, Request
 from exporter.polling.caller import Exchange, Gate
 from exporter.polling.clock import Clock

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.metrics.table import RoomState
+from exporter.metrics.room import RoomState
 from exporter.metrics.telemetry import SourceState
 from exporter.vendors import APIS
 from grafana.recorded import RECORDED

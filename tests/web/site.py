@@ -12,7 +12,8 @@ import aiohttp
 from structlog.testing import CapturingLogger
 
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.table import Arrival, SourceTable, Table
+from exporter.metrics.room import Arrival
+from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import FailureNote, SourceTelemetry, Telemetry
 from exporter.model import Failure, FailureKind, Reading, Room
 from exporter.web import Process, WebServer
@@ -99,7 +100,7 @@ class Site:
         """
         for room, reading in users.items():
             known = reading if isinstance(reading, Reading) else Reading(reading)
-            self.table[source].record(room, known, Arrival(self.now, self.unix))
+            self.table[source].record({room: known}, Arrival(self.now, self.unix))
         self.telemetry.sources[source].succeeded(self.now, self.unix)
 
     def fail(self, source: str, kind: FailureKind, rooms: Sequence[str] = (), words: str = "it did not work") -> None:

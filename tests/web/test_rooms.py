@@ -11,7 +11,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics.table import Arrival, RoomState, SourceTable, Table
+from exporter.metrics.room import Arrival, RoomState
+from exporter.metrics.table import SourceTable, Table
 from exporter.model import Reading, Room
 from exporter.web.rooms import Order, Query, Rooms
 
@@ -30,7 +31,7 @@ def table_of(watched: dict[str, dict[str, int | None]]) -> Table:
         source.watch(map(Room, rooms))
         for room, users in rooms.items():
             if users is not None:
-                source.record(room, Reading(users), Arrival(0.0, 0.0))
+                source.record({room: Reading(users)}, Arrival(0.0, 0.0))
         table.add(name, source)
     return table
 

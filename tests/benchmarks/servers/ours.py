@@ -12,7 +12,8 @@ import structlog
 import uvloop
 
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.table import Arrival, SourceTable, Table
+from exporter.metrics.room import Arrival
+from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import SourceTelemetry, Telemetry
 from exporter.model import Reading, Room
 from exporter.polling.planner import Lane, Planner
@@ -23,6 +24,7 @@ from tests.benchmarks.servers.ticker import Ticker
 
 _NEVER = 1e9
 _GENERATION = 1_000
+_BATCH = 10
 
 
 class Rooms:
@@ -37,22 +39,22 @@ class Rooms:
     def change(self, count: float) -> str:
         """Publish new readings of so many rooms."""
         arrival = Arrival(time.monotonic(), time.time())
-        for number, users, admin_users in self._turn.take(int(count)):
-            self.source.record(room_id(number), Reading(users, admin_users), arrival)
+        said = [(room_id(number), Reading(users, admin)) for number, users, admin in self._turn.take(int(count))]
+        for start in range(0, len(said), _BATCH):
+            self.source.record(dict(said[start : start + _BATCH]), arrival)
         return "changed"
 
     def churn(self, count: float) -> str:
         """Watch, read and drop so many rooms, a thousand at a time, beside those that stay."""
         stay = list(self.source.rooms.values())
-        planner = Planner(batch_size=10, interval=10.0)
+        planner = Planner(batch_size=_BATCH, interval=10.0)
         for first in range(0, int(count), _GENERATION):
             come = [Room(f"guest-{secrets.token_hex(8)}-{first + number}") for number in range(_GENERATION)]
             self.source.watch([*stay, *come])
             planner.watch([room.id for room in come], now=time.monotonic())
             arrival = Arrival(time.monotonic(), time.time())
             while batch := planner.take(Lane.REGULAR, arrival.monotonic + 1):
-                for guest in batch:
-                    self.source.record(guest, Reading(len(batch), 0), arrival)
+                self.source.record(dict.fromkeys(batch, Reading(len(batch), 0)), arrival)
                 planner.read(batch, arrival.monotonic + 2)
         self.source.watch(stay)
         return "churned"
