@@ -1,22 +1,23 @@
 """
 One call over aiohttp: bytes out, bytes in. The only place that opens a socket to a vendor.
 
-One call is one request on the wire. aiohttp repeats an idempotent request by itself when a kept-alive connection
-breaks, outside the budget and with a nonce already used; the connector hands out no second connection to a call. No
-redirect is followed. The budget's gate is passed with the connection in hand, right before the request is written.
-Library exceptions print URLs, and URLs carry signatures, so each is put into our own words here.
+One call is one request on the wire: a connection of the source's own pool, then the budget's gate, then the request, as
+separate steps. ``ClientSession.request`` would take them all at once, and would repeat an idempotent request by itself
+when a kept-alive connection breaks, outside the budget and with a nonce already used. No redirect is followed. Library
+exceptions print URLs, and URLs carry signatures, so each is put into our own words here.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import aiohttp
 import msgspec
+from aiohttp.connector import Connection
 from yarl import URL
 
 from exporter import __version__
@@ -28,23 +29,10 @@ from exporter.polling.resolver import Resolver
 
 MAX_REPLY: Final = 8 * 1024 * 1024
 _CHUNK: Final = 256 * 1024
+_HEADERS: Final = {"User-Agent": f"rtc-room-exporter/{__version__}"}
+_NO_OTHER_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 
 Gate: TypeAlias = Callable[[float], Awaitable[Write | None]]
-
-
-class _Sending:
-    """One call's way through the gate."""
-
-    __slots__ = ("passed", "slot", "write")
-
-    def __init__(self, slot: float) -> None:
-        self.slot = slot
-        self.passed = False
-        self.write: Write | None = None
-
-
-_SENDING: Final[ContextVar[_Sending]] = ContextVar("sending")
-"""Of the call that this task makes."""
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -61,35 +49,8 @@ class Exchange(msgspec.Struct, frozen=True):
     arrival: Arrival
 
 
-class _DisconnectedError(Exception):
-    """The connection broke while the request was under way, and aiohttp would send it again."""
-
-
 class _TooLargeError(Exception):
     """The reply is longer than we read."""
-
-
-class _GatedConnector(aiohttp.TCPConnector):
-    """Hands out connections one by one, as the budget allows requests to be written."""
-
-    def __init__(self, gate: Gate, **options: Any) -> None:
-        super().__init__(**options)
-        self._gate = gate
-
-    async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
-    ) -> aiohttp.connector.Connection:
-        sending = _SENDING.get()
-        if sending.passed:
-            raise _DisconnectedError
-        connection = await super().connect(req, traces, timeout)
-        try:
-            sending.passed = True
-            sending.write = await self._gate(sending.slot)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
 
 class Caller:
@@ -113,21 +74,16 @@ class Caller:
         proxy: str | None = None,
         ca_file: str | None = None,
     ) -> None:
+        self._gate = gate
         self._clock = clock
-        self._proxy = proxy
-        self._session = aiohttp.ClientSession(
-            connector=_GatedConnector(
-                gate,
-                limit=math.ceil(rate * timeout) + 1,
-                ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True,
-                resolver=Resolver(clock.monotonic),
-                use_dns_cache=False,
-                keepalive_timeout=30,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=timeout),
-            headers={"User-Agent": f"rtc-room-exporter/{__version__}"},
-            trust_env=False,
+        self._timeout = timeout
+        self._proxy = URL(proxy) if proxy else None
+        self._connections = aiohttp.TCPConnector(
+            limit=math.ceil(rate * timeout) + 1,
+            ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True,
+            resolver=Resolver(clock.monotonic),
+            use_dns_cache=False,
+            keepalive_timeout=30,
         )
 
     async def call(self, request: Request, slot: float | None = None) -> Exchange | Failure:
@@ -137,28 +93,55 @@ class Caller:
         Args:
             slot: Monotonic time at which this call was granted its slot; now, if left out.
         """
-        sending = _Sending(self._clock.monotonic() if slot is None else slot)
-        _SENDING.set(sending)
         try:
-            async with self._session.request(
-                request.method,
-                URL(request.url, encoded=True),
-                headers=request.headers,
-                data=request.body or None,
-                proxy=self._proxy,
-                allow_redirects=False,
-            ) as response:
-                if sending.write:
-                    sending.write.answered(self._clock.monotonic())
-                body = await _read(response)
-                arrival = Arrival(self._clock.monotonic(), round(self._clock.unix(), 3))
-                return Exchange(response.status, response.headers, body, arrival)
-        except (aiohttp.ClientError, _DisconnectedError, _TooLargeError, TimeoutError, OSError, ValueError) as error:
+            async with asyncio.timeout(self._timeout):
+                return await self._exchange(request, self._clock.monotonic() if slot is None else slot)
+        except (aiohttp.ClientError, _TooLargeError, TimeoutError, OSError, ValueError) as error:
             return _in_our_words(error)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._session.close()
+        await self._connections.close()
+
+    async def _exchange(self, request: Request, slot: float) -> Exchange:
+        outgoing = aiohttp.ClientRequest(
+            request.method,
+            _url(request),
+            headers={**_HEADERS, **request.headers},
+            data=request.body or None,
+            loop=asyncio.get_running_loop(),
+            proxy=self._proxy,
+        )
+        connection = await self._connections.connect(outgoing, traces=[], timeout=_NO_OTHER_TIMEOUT)
+        try:
+            write = await self._gate(slot)
+            return await self._reply(outgoing, connection, write)
+        except BaseException:
+            # What may still come on it must not be taken for the reply to another call.
+            connection.close()
+            raise
+
+    async def _reply(self, outgoing: aiohttp.ClientRequest, connection: Connection, write: Write | None) -> Exchange:
+        if connection.protocol is None or connection.closed:
+            raise aiohttp.ServerDisconnectedError
+        connection.protocol.set_response_params(read_until_eof=True)
+        response = await outgoing.send(connection)
+        try:
+            await response.start(connection)
+            if write:
+                write.answered(self._clock.monotonic())
+            body = await _read(response)
+        except BaseException:
+            response.close()
+            raise
+        arrival = Arrival(self._clock.monotonic(), round(self._clock.unix(), 3))
+        return Exchange(response.status, response.headers, body, arrival)
+
+
+def _url(request: Request) -> URL:
+    base = URL(request.base_url, encoded=True)
+    path, _, query = request.target.partition("?")
+    return URL.build(scheme=base.scheme, authority=base.raw_authority, path=path, query_string=query, encoded=True)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -214,7 +197,6 @@ _IN_OUR_WORDS: Final[tuple[tuple[type[Exception], Failure], ...]] = (
     (aiohttp.ClientPayloadError, _DISCONNECTED),
     (aiohttp.ServerDisconnectedError, _DISCONNECTED),
     (aiohttp.ClientOSError, _DISCONNECTED),
-    (_DisconnectedError, _DISCONNECTED),
     (aiohttp.ClientResponseError, Failure(FailureKind.MALFORMED, "not_http", "the reply is not valid HTTP")),
     (
         aiohttp.InvalidURL,

@@ -7,19 +7,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import ssl
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
-from aioresponses import aioresponses
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from exporter.model import Failure, FailureKind, Request
-from exporter.polling.caller import Caller
+from exporter.polling.caller import Caller, Exchange
 from exporter.polling.clock import Clock
 
 SECRET = "5ignature-n0b0dy-may-see"
@@ -38,12 +36,18 @@ async def open_gate(slot: float) -> None:
     """A budget that is never used up."""
 
 
-@pytest.fixture
-async def caller() -> AsyncIterator[Caller]:
-    """A caller that aioresponses keeps from the network."""
+async def call_that_raises(error: BaseException, patch: pytest.MonkeyPatch) -> Exchange | Failure:
+    """What becomes of a call when this is raised while it connects."""
+
+    async def connect(*_: object, **__: object) -> NoReturn:
+        raise error
+
+    patch.setattr(aiohttp.TCPConnector, "connect", connect)
     caller = Caller(open_gate, Clock(), rate=10, timeout=5)
-    yield caller
-    await caller.aclose()
+    try:
+        return await caller.call(REQUEST)
+    finally:
+        await caller.aclose()
 
 
 def arguments(kind: type[BaseException]) -> tuple[Any, ...]:
@@ -71,14 +75,13 @@ RAISED: list[type[BaseException]] = [
 @pytest.mark.parametrize(
     "kind", [*RAISED, TimeoutError, asyncio.TimeoutError, ssl.SSLError, ConnectionResetError, ValueError]
 )
-async def test_every_exception_is_a_failure_that_tells_no_secret(kind: type[BaseException], caller: Caller) -> None:
+async def test_every_exception_is_a_failure_that_tells_no_secret(
+    kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     URLs carry signatures, and the library prints URLs: nothing of its texts comes through.
     """
-    error = kind(*arguments(kind))
-    with aioresponses() as responses:
-        responses.get(REQUEST.url, exception=cast(Exception, error))
-        outcome = await caller.call(REQUEST)
+    outcome = await call_that_raises(kind(*arguments(kind)), monkeypatch)
 
     assert isinstance(outcome, Failure)
     assert outcome.kind in {FailureKind.TRANSIENT, FailureKind.MISCONFIGURED, FailureKind.MALFORMED}
@@ -105,23 +108,19 @@ async def test_every_exception_is_a_failure_that_tells_no_secret(kind: type[Base
         (aiohttp.InvalidURL("x"), "invalid_url"),
     ],
 )
-async def test_exceptions_are_told_apart(error: Exception, code: str, caller: Caller) -> None:
+async def test_exceptions_are_told_apart(error: Exception, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     An operator sees at which step a call failed.
     """
-    with aioresponses() as responses:
-        responses.get(REQUEST.url, exception=error)
-        outcome = await caller.call(REQUEST)
+    outcome = await call_that_raises(error, monkeypatch)
 
     assert isinstance(outcome, Failure)
     assert code == outcome.code
 
 
-async def test_cancellation_is_not_swallowed(caller: Caller) -> None:
+async def test_cancellation_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A call that is ended at shutdown ends.
     """
-    with aioresponses() as responses:
-        responses.get(REQUEST.url, exception=asyncio.CancelledError())
-        with pytest.raises(asyncio.CancelledError):
-            await caller.call(REQUEST)
+    with pytest.raises(asyncio.CancelledError):
+        await call_that_raises(asyncio.CancelledError(), monkeypatch)

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ssl
 import tracemalloc
 import zlib
+from pathlib import Path
 
 import pytest
+import trustme
 
 from exporter.model import Failure, FailureKind, Request
 from exporter.polling.caller import MAX_REPLY, Caller, Exchange
@@ -104,6 +107,26 @@ async def test_hanging_server_is_given_up() -> None:
         outcomes = [await caller.call(get(base_url)) for _ in range(2)]
 
     assert ["timeout"] * 2 == [outcome.code for outcome in outcomes if isinstance(outcome, Failure)]
+
+
+async def test_late_reply_is_not_taken_for_the_next_one() -> None:
+    """
+    What comes on a connection after its call was given up concerns nobody any more.
+    """
+
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        if number == 0:
+            await asyncio.sleep(0.3)
+        await write(writer, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
+
+    async with serving(answer) as (_, base_url), calling(timeout=0.2) as caller:
+        late = await caller.call(get(base_url))
+        next_ones = [await caller.call(get(base_url)) for _ in range(2)]
+        await asyncio.sleep(0.2)
+        next_ones.append(await caller.call(get(base_url)))
+
+    assert isinstance(late, Failure)
+    assert [b"1", b"2", b"3"] == [outcome.body for outcome in next_ones if isinstance(outcome, Exchange)]
 
 
 @pytest.mark.parametrize(
@@ -268,3 +291,29 @@ async def test_proxy_is_asked() -> None:
 
     assert isinstance(outcome, Exchange)
     assert b"GET http://vendor.invalid/?a=%7E HTTP/1.1" == server.requests[0].split(b"\r\n")[0]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_vendor_must_have_a_certificate_that_is_trusted(method: str, tmp_path: Path) -> None:
+    """
+    The one of ``ca_file`` is; without it nothing is sent to whoever answers there.
+    """
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        await write(writer, OK)
+
+    async with serving(answer, tls) as (server, base_url):
+        request = Request(method, base_url, "/?Action=x", {}, b"{}" if method == "POST" else b"")
+        outcomes = []
+        for ca_file in (str(tmp_path / "ca.pem"), None):
+            caller = Caller(Gate(), Clock(), rate=10, timeout=5, ca_file=ca_file)
+            outcomes += [await caller.call(request) for _ in range(2)]
+            await caller.aclose()
+
+    assert [b"{}"] * 2 == [outcome.body for outcome in outcomes if isinstance(outcome, Exchange)]
+    assert ["tls_certificate"] * 2 == [outcome.code for outcome in outcomes if isinstance(outcome, Failure)]
+    assert 2 == len(server.requests)

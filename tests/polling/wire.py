@@ -5,6 +5,7 @@ A server on loopback that does what a test wants, and a caller in front of it.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -53,13 +54,13 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(answer: Answering) -> AsyncIterator[tuple[Server, str]]:
+async def serving(answer: Answering, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Server, str]]:
     """A server that runs, and its base URL."""
     server = Server(answer)
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
     port = listening.sockets[0].getsockname()[1]
     try:
-        yield server, f"http://127.0.0.1:{port}"
+        yield server, f"{'https' if tls else 'http'}://127.0.0.1:{port}"
     finally:
         listening.close()
         await server.close()
