@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from exporter.model import Reading, Room
+from exporter.model import Room
 
 
 class RoomState(StrEnum):
@@ -59,25 +59,26 @@ class Row(msgspec.Struct, gc=False):
     """
     A watched room: its place in the columns, and what its lines say.
 
+    Its values are those of the published reading, side by side with the rest, since a reading of its own for each of a
+    hundred thousand rooms would be one more place in memory to go to.
+
     Args:
         labels: Bytes that its labels take in each line.
-        reading: The one that is published.
-        batch: What the reading came with.
+        batch: What the published reading came with.
     """
 
     number: int
     labels: int
     state: RoomState = RoomState.UNKNOWN
-    reading: Reading | None = None
     batch: Batch | None = None
-
-    @property
-    def users(self) -> int | None:
-        """What is published."""
-        return None if self.reading is None else self.reading.users
+    users: int | None = None
+    admin_users: int | None = None
+    invisible_users: int | None = None
+    exists: bool | None = None
+    missing: bool = False
 
     def last_known(self) -> RoomState:
         """The state of a room whose last poll gave no reading."""
-        if self.reading is None:
+        if self.batch is None:
             return RoomState.UNKNOWN
-        return RoomState.MISSING if self.reading.missing else RoomState.HELD
+        return RoomState.MISSING if self.missing else RoomState.HELD

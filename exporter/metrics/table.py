@@ -36,7 +36,6 @@ _THRESHOLD: Final = _column(catalogue.ROOM_USERS_THRESHOLD)
 _VALUES: Final = (_USERS, _ADMIN_USERS, _INVISIBLE_USERS, _EXISTS, _TIMESTAMP)
 _LENGTHS: Final = tuple(len(metric.name) for metric in catalogue.ROOM_METRICS)
 _FRESH, _MISSING = RoomState.FRESH, RoomState.MISSING
-_NO_READING: Final = Reading(users=0)
 _DISORDER: Final = 1.0
 """Seconds by which readings may be recorded in another order than they arrived in."""
 
@@ -108,8 +107,7 @@ class SourceTable:
             row = self._rows.get(room_id)
             if row is None:
                 continue
-            if reading != row.reading:
-                self._say(room_id, row, reading)
+            self._say(room_id, row, reading)
             self._put_value(room_id, row, _TIMESTAMP, timestamp)
             if row.batch is not None:
                 gaps.append(arrival.monotonic - row.batch.arrival.monotonic)
@@ -212,17 +210,20 @@ class SourceTable:
 
     def _say(self, room_id: str, row: Row, reading: Reading) -> None:
         """Put a reading in the place of another; lines whose value has not changed are left alone."""
-        before = row.reading or _NO_READING
-        if reading.users != before.users or row.reading is None:
+        if reading.users != row.users:
+            self.users += reading.users - (row.users or 0)
+            row.users = reading.users
             self._put_value(room_id, row, _USERS, _count(reading.users))
-        if reading.admin_users != before.admin_users:
+        if reading.admin_users != row.admin_users:
+            row.admin_users = reading.admin_users
             self._put_value(room_id, row, _ADMIN_USERS, _count(reading.admin_users))
-        if reading.invisible_users != before.invisible_users:
+        if reading.invisible_users != row.invisible_users:
+            row.invisible_users = reading.invisible_users
             self._put_value(room_id, row, _INVISIBLE_USERS, _count(reading.invisible_users))
-        if reading.exists != before.exists:
+        if reading.exists != row.exists:
+            row.exists = reading.exists
             self._put_value(room_id, row, _EXISTS, _count(reading.exists))
-        self.users += reading.users - before.users
-        row.reading = reading
+        row.missing = reading.missing
 
     def _put_value(self, room_id: str, row: Row, column: int, value: bytes | None) -> None:
         """Put a value at the end of a line; without one there is no line."""
@@ -235,13 +236,13 @@ class SourceTable:
             lines[place] = self._line(catalogue.ROOM_METRICS[column], room_id, value)
 
     def _withdraw(self, row: Row) -> None:
-        if row.reading is None or row.batch is None:
+        if row.batch is None:
             return
         for column in _VALUES:
             self._pages.put(row.number, column, ABSENT)
-        self.users -= row.reading.users
+        self.users -= row.users or 0
         self._leave(row.batch)
-        row.reading = row.batch = None
+        row.users = row.admin_users = row.invisible_users = row.exists = row.batch = None
         if row.state is not RoomState.REFUSED:
             self._enter(row, row.last_known())
 
