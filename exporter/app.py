@@ -35,6 +35,7 @@ from exporter.polling.journal import Log
 from exporter.polling.load import budget_loads
 from exporter.polling.poller import WINDOW, App, Poller
 from exporter.polling.scheduler import Scheduler
+from exporter.polling.ticks import Ticks
 from exporter.rooms import FileState, RoomsFiles
 from exporter.web import Process, WebServer
 
@@ -98,6 +99,7 @@ class Exporter:
         self._load = load
         self._log = log
         self._listen_address = options.listen_address
+        self._ticks = Ticks()
         self._budgets: dict[str, Budget] = {}
         self._apps: dict[str, App] = {}
         self._exposition = Exposition(self.table, self.telemetry, self.clock.monotonic)
@@ -206,6 +208,7 @@ class Exporter:
                 running = self._start_source(config, files, budget)
                 started.append(running)
             await self._watch(running, files)
+        self._ticks.expect(sum(budget.limit for budget in self._budgets.values()))
         # Not before every room has its place: the calls of the first sources would hold up the last ones' rooms.
         for number, running in enumerate(started):
             early = WINDOW * number / len(started)
@@ -247,7 +250,7 @@ class Exporter:
     def _budget(self, config: SourceConfig) -> Budget:
         budget = self._budgets.get(config.budget)
         if budget is None:
-            budget = Budget(config.budget, config.rate_limit, self.clock, self._quiet_since)
+            budget = Budget(config.budget, config.rate_limit, self.clock, self._ticks, self._quiet_since)
             self._budgets[config.budget] = budget
             self.telemetry.budgets[config.budget] = budget
         elif budget.limit != config.rate_limit:

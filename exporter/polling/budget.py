@@ -5,8 +5,9 @@ Sources *bid* for slots. One timer is set to the first *tick* at which both a sl
 it grants the slots of that tick and is set anew. The granted source binds its rooms only then. Later, with a connection
 in hand, the call passes the *gate*, which holds the limit on what is really written to the wire.
 
-The ticks are the same for all budgets, so calls leave in company. One that finds the processor's caches warm from the
-one before costs a third less than one that leaves alone.
+Where slots wait for the ring of the last writes, they are granted a tick and as long ahead of it as calls usually take
+from the slot to the wire: a slot that the ring holds up must not wait for a tick after that, or it would never be on
+time again.
 
 While regular polls are due, retries take at most a fifth of the slots and suspect rooms at most a tenth: each slot
 granted then earns the lane that share of one slot.
@@ -19,11 +20,12 @@ import math
 from typing import Final, Protocol
 
 from exporter.polling.clock import Clock
-from exporter.polling.pacer import Pacer, Write, tick_after
-from exporter.polling.planner import Lane
+from exporter.polling.pacer import Pacer, Usual, Write
+from exporter.polling.planner import LANES, Lane
+from exporter.polling.ticks import Ticks
 
-_LANES: Final = tuple(Lane)
 _SHARES: Final = {Lane.SUSPECT: 0.08, Lane.RETRY: 0.2}
+_MOST_AHEAD: Final = 0.5
 
 
 class Bidder(Protocol):
@@ -43,13 +45,16 @@ class Budget:
     Args:
         name: The label ``budget``.
         limit: Calls per second.
+        ticks: Shared by all budgets.
         since: Monotonic seconds since which nobody else has called on this budget; now, if left out.
     """
 
-    def __init__(self, name: str, limit: float, clock: Clock, since: float | None = None) -> None:
+    def __init__(self, name: str, limit: float, clock: Clock, ticks: Ticks, since: float | None = None) -> None:
         self.name = name
         self.pacer = Pacer(limit, clock.monotonic() if since is None else since)
         self._clock = clock
+        self._ticks = ticks
+        self._preparation = Usual()
         self._bidders: set[Bidder] = set()
         self._credit = dict.fromkeys(_SHARES, 0.0)
         self._timer: asyncio.TimerHandle | None = None
@@ -86,17 +91,17 @@ class Budget:
     def arm(self) -> None:
         """Set the timer to the next moment at which a slot can be granted; call it whenever due times come closer."""
         now = self._clock.monotonic()
-        if self._timer is not None and self._armed_for <= tick_after(now):
+        if self._timer is not None and self._armed_for <= self._ticks.after(now):
             return
-        free = max(self.pacer.next_slot(now, self._at_gate), now)
+        free = max(self._next_slot(now), now)
         if self._timer is not None:
-            if self._armed_for <= tick_after(free):
+            if self._armed_for <= self._ticks.after(free):
                 return
             self._timer.cancel()
             self._timer = None
         due = min([min(bidder.dues()) for bidder in self._bidders], default=math.inf)
         if due < math.inf:
-            self._armed_for = tick_after(max(due, free))
+            self._armed_for = self._ticks.after(max(due, free))
             delay = _in_whole_milliseconds(self._armed_for - now)
             self._timer = asyncio.get_running_loop().call_later(delay, self._grant)
 
@@ -114,7 +119,7 @@ class Budget:
 
         def correct() -> None:
             write.at = self._clock.monotonic()
-            self.pacer.prepared((came - slot) + (write.at - now))
+            self._preparation.learn((came - slot) + (write.at - now) - self._preparation.mean)
 
         # Bytes are written when everything that is ready to run has run, a request with a body one turn later.
         asyncio.get_running_loop().call_soon(correct)
@@ -137,17 +142,21 @@ class Budget:
         self._timer = None
         now = self._clock.monotonic()
         try:
-            while self.pacer.next_slot(now, self._at_gate) <= now and (choice := self._choose(now)):
+            while self._next_slot(now) <= now and (choice := self._choose(now)):
                 bidder, lane, due = choice
                 self.pacer.take_slot(now, due)
                 bidder.leave(lane)
         finally:
             self.arm()
 
+    def _next_slot(self, now: float) -> float:
+        usually = self._preparation.mean + self._preparation.spread
+        return self.pacer.next_slot(now, self._at_gate, self._ticks.length + min(usually, _MOST_AHEAD))
+
     def _choose(self, now: float) -> tuple[Bidder, Lane, float] | None:
         first: dict[Lane, tuple[float, Bidder]] = {}
         for bidder in self._bidders:
-            for lane, due in zip(_LANES, bidder.dues(), strict=True):
+            for lane, due in zip(LANES, bidder.dues(), strict=True):
                 if due <= now and (lane not in first or due < first[lane][0]):
                     first[lane] = (due, bidder)
         if not first:

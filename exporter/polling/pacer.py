@@ -6,8 +6,7 @@ during a stall are caught up, for at most 100 ms, so none is wasted. Behind them
 request may go out only 1.02 s after the N-th last one did, however late the slots before it came to be used. The 20 ms
 are for the jitter with which requests reach the vendor. Slots are 2 ms slower than the ring allows: a request that
 leaves a little sooner after its slot than the N-th last one did finds the ring open, and need not be woken twice.
-After a stall it is the ring that slots wait for, a tick and as long ahead of it as requests usually take to the wire:
-what a stall has cost is made good by 2 ms a second.
+After a stall it is the ring that slots wait for: what a stall has cost is made good by 2 ms a second.
 
 A new pacer is silent for 1.02 s, since another process may have called in that second. For 0.3 s from its first slot
 on, and from the first one after ten idle seconds, it gives every other slot: connections are being made and caches
@@ -38,11 +37,9 @@ from typing import Final
 
 _JITTER: Final = 0.02
 _SPARE: Final = 0.002
-_TICK: Final = (1.0 + _JITTER + _SPARE) / 51
 _CATCH_UP: Final = 0.1
 _COLD: Final = 0.3
 _IDLE: Final = 10.0
-_AHEAD: Final = 0.5
 _STEP: Final = 0.1
 _FLOOR: Final = 0.1
 _FAST_CLIMB: Final = 10.0
@@ -56,13 +53,8 @@ _DEVIATION_GAIN: Final = 1 / 4
 _DEVIATIONS: Final = 4
 
 
-def tick_after(time: float) -> float:
-    """
-    The next moment, on the monotonic clock, at which slots are used: one in 20 ms.
-
-    At full pace slots come round in a whole number of ticks, so those that the ring compares are always as far apart.
-    """
-    return math.ceil(time / _TICK) * _TICK
+PERIOD: Final = 1.0 + _JITTER + _SPARE
+"""Seconds in which the slots of a budget go round once at full pace."""
 
 
 def pace_kept(limit: float) -> float:
@@ -143,8 +135,6 @@ class Pacer:
         self._warm_at = -math.inf
         self._writes: deque[Write] = deque()
         self._replies = ReplyTimes()
-        self._preparation = Usual()
-        self._ahead = _TICK
         self._slot = -math.inf
         self._rejected_pace: float | None = None
         self._halved_at = -math.inf
@@ -162,22 +152,17 @@ class Pacer:
         self._set_limit(limit)
         self.pace = limit if was_full else min(self.pace, limit)
 
-    def next_slot(self, now: float, waiting: int = 0) -> float:
+    def next_slot(self, now: float, waiting: int = 0, ahead: float = 0.0) -> float:
         """
         Monotonic time from which the next call may be prepared; not after ``now`` when a slot is free.
 
         Args:
             waiting: Requests that are prepared and wait to be written. Those that still wait for a connection must not
                 cost the others their slots.
+            ahead: Seconds before its request may be written at which a call should be prepared.
         """
         self._climb(now)
-        return max(self._slot, self._silent_until, self._free_at(waiting) - self._ahead)
-
-    def prepared(self, seconds: float) -> None:
-        """So long, waiting at the gate not counted in, it took from a slot to the bytes on the wire."""
-        self._preparation.learn(seconds - self._preparation.mean)
-        # A slot that the ring holds up must not wait for a tick after that, or it would never be on time again.
-        self._ahead = _TICK + min(_AHEAD, self._preparation.mean + self._preparation.spread)
+        return max(self._slot, self._silent_until, self._free_at(waiting) - ahead)
 
     def take_slot(self, now: float, due: float = -math.inf) -> None:
         """

@@ -37,7 +37,7 @@ class Lane(IntEnum):
     SUSPECT = 2
 
 
-_LANES: Final = tuple(Lane)
+LANES: Final = tuple(Lane)
 
 Entry = tuple[float, int, tuple[str, ...]]
 
@@ -86,7 +86,7 @@ class Planner:
 
     def dues(self) -> tuple[float, ...]:
         """When the first room of each lane is due, in the lanes' order; infinity for an empty lane."""
-        return tuple([self.due(lane) for lane in _LANES])
+        return tuple([self.due(lane) for lane in LANES])
 
     def due(self, lane: Lane) -> float:
         """When the first room of a lane is due; infinity for an empty lane."""

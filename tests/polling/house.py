@@ -26,6 +26,7 @@ from exporter.polling.caller import Caller
 from exporter.polling.clock import Clock
 from exporter.polling.load import budget_loads
 from exporter.polling.poller import WINDOW, App, Poller
+from exporter.polling.ticks import Ticks
 from tests.polling.vendor import FakeCaller, Vendor
 
 EPOCH: Final = 1_700_000_000.0
@@ -169,7 +170,7 @@ class House:
         for config in configs:
             budget = self.budgets.get(config.budget)
             if budget is None:
-                budget = self.budgets[config.budget] = Budget(config.budget, config.rate_limit, self.clock)
+                budget = self.budgets[config.budget] = Budget(config.budget, config.rate_limit, self.clock, Ticks())
             elif budget.limit != config.rate_limit:
                 budget.change_limit(config.rate_limit)
             if config.name in self.pollers:

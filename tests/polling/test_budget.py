@@ -14,6 +14,7 @@ import pytest
 from exporter.polling.budget import Budget
 from exporter.polling.clock import Clock
 from exporter.polling.planner import Lane
+from exporter.polling.ticks import Ticks
 from tests.polling.virtual_time import in_virtual_time
 
 TICK = 0.0211
@@ -41,10 +42,10 @@ class Wanting:
         return Counter(lane for _, lane in self.granted)
 
 
-def budget_of(limit: float) -> Budget:
+def budget_of(limit: float, ticks: Ticks | None = None) -> Budget:
     """A budget whose silent second and slow beginning are long over."""
     loop = asyncio.get_running_loop()
-    budget = Budget("budget", limit, Clock(loop.time), since=loop.time() - 60)
+    budget = Budget("budget", limit, Clock(loop.time), ticks or Ticks(), since=loop.time() - 60)
     budget.pacer.take_slot(loop.time() - 2)
     return budget
 
@@ -100,6 +101,35 @@ async def test_slots_of_all_budgets_are_used_at_the_same_moments() -> None:
     assert [98, 391, 1957, 1957] == pytest.approx(granted, rel=0.02)
     moments = sorted(at for bidder in bidders for at, _ in bidder.granted)
     assert 510 >= sum(later - earlier > 0.002 for earlier, later in pairwise(moments))
+
+
+@in_virtual_time
+async def test_calls_that_take_long_to_the_gate_get_their_slots_early() -> None:
+    """
+    Where every call needs 300 ms to connect, slots come that much ahead of the ring, and the limit is still reached.
+    """
+    budget = budget_of(10)
+    loop = asyncio.get_running_loop()
+    calls: set[asyncio.Task[None]] = set()
+
+    class Connecting(Wanting):
+        def leave(self, lane: Lane) -> None:
+            super().leave(lane)
+            calls.add(asyncio.create_task(self.call(loop.time())))
+
+        async def call(self, slot: float) -> None:
+            await asyncio.sleep(0.3)
+            await budget.gate(slot)
+
+    bidder = Connecting(regular=loop.time())
+    budget.bid(bidder)
+    await asyncio.sleep(3)
+    before = budget.calls
+    await asyncio.sleep(20)
+    budget.withdraw(bidder)
+    await asyncio.gather(*calls)
+
+    assert 20 * 9.78 == pytest.approx(budget.calls - before, abs=6)
 
 
 @in_virtual_time

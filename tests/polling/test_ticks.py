@@ -1,0 +1,49 @@
+"""
+The moments at which slots are used.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.polling.pacer import PERIOD
+from exporter.polling.ticks import Ticks
+
+
+def ticks_for(rate: float) -> Ticks:
+    """Ticks for so many calls per second."""
+    ticks = Ticks()
+    ticks.expect(rate)
+    return ticks
+
+
+@pytest.mark.parametrize(("rate", "milliseconds"), [(0.2, 20), (265, 20), (600, 10), (2_000, 5), (50_000, 5)])
+def test_more_calls_leave_more_often(rate: float, milliseconds: int) -> None:
+    """
+    About ten at a time, though never more than 200 times a second.
+    """
+    assert milliseconds == round(1000 * ticks_for(rate).length)
+
+
+def test_length_follows_the_rate_down_again() -> None:
+    """
+    A reload that takes most budgets away leaves long ticks behind.
+    """
+    ticks = ticks_for(2_000)
+    ticks.expect(20)
+
+    assert Ticks().length == ticks.length
+
+
+@given(st.floats(0, 1e7), st.sampled_from([10.0, 700.0, 3_000.0]))
+def test_tick_comes_soon_and_falls_on_every_longer_grid(time: float, rate: float) -> None:
+    """
+    Nobody waits longer than one tick; a slot that comes round after a period finds a tick just there.
+    """
+    ticks = ticks_for(rate)
+    tick = ticks.after(time)
+
+    assert time <= tick <= time + ticks.length + 1e-6
+    assert tick + PERIOD == pytest.approx(ticks.after(tick + PERIOD - ticks.length / 2), abs=1e-6)
