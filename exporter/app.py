@@ -21,7 +21,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import compress
 from typing import Final
 
 from exporter.config import Config, ConfigError, SourceConfig
@@ -31,9 +30,10 @@ from exporter.metrics.telemetry import SourceTelemetry, Telemetry
 from exporter.polling.budget import Budget
 from exporter.polling.caller import Caller
 from exporter.polling.clock import Clock
+from exporter.polling.health import App
 from exporter.polling.journal import Log
 from exporter.polling.load import budget_loads
-from exporter.polling.poller import WINDOW, App, Poller
+from exporter.polling.poller import WINDOW, Poller
 from exporter.polling.scheduler import Scheduler
 from exporter.polling.ticks import Ticks
 from exporter.rooms import FileState, RoomsFiles
@@ -184,9 +184,12 @@ class Exporter:
             files.scan()
             return files
 
-    def _scan_again(self, files: RoomsFiles) -> bool:
+    def _scan_again(self, files: RoomsFiles) -> bool | Exception:
         with self._scanning:
-            return files.scan()
+            try:
+                return files.scan()
+            except Exception as error:  # noqa: BLE001 whatever it is, the other sources' files are looked at
+                return error
 
     async def _apply(self, plan: list[tuple[SourceConfig, RoomsFiles]]) -> None:
         wanted = {config.name: config for config, _ in plan}
@@ -259,15 +262,17 @@ class Exporter:
 
     async def _scan(self) -> None:
         """Look at all rooms files, one after the other in one thread, and go over to what is new in them."""
-        looked = [(running, running.files, running.files.files) for running in self.sources.values()]
-        changed = await asyncio.to_thread(lambda: [self._scan_again(files) for _, files, _ in looked])
-        for running, files, before in compress(looked, changed):
+        before = [(running, running.files, running.files.files) for running in self.sources.values()]
+        looked = await asyncio.to_thread(lambda: [self._scan_again(files) for _, files, _ in before])
+        for (running, files, known), new in zip(before, looked, strict=True):
             # A reload may have put other files in place meanwhile.
-            if self.sources.get(running.config.name) is running and running.files is files:
-                self._report_files(running.config.name, before, files.files)
+            if new is True and self.sources.get(running.config.name) is running and running.files is files:
+                self._report_files(running.config.name, known, files.files)
                 await self._watch(running, files)
-        if any(changed):
+        if True in looked:
             self._rooms_changed()
+        if errors := [error for error in looked if isinstance(error, Exception)]:
+            raise ExceptionGroup("rooms files could not be looked at", errors)
 
     async def _watch(self, running: Running, files: RoomsFiles) -> None:
         """Go over to the rooms of these files while calls go on, unless other files have come in their place."""

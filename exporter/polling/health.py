@@ -146,3 +146,22 @@ class Health:
         self._trial_at = now + trial_in
         self._trial_gap = 2 * _FIRST_TRIAL if state is SourceState.CIRCUIT_OPEN else _FIRST_TRIAL
         return True
+
+
+class App:
+    """The sources of one vendor app, which are told together to be silent."""
+
+    def __init__(self) -> None:
+        self.healths: set[Health] = set()
+        self._silent_until = -math.inf
+
+    def join(self, health: Health) -> None:
+        """Make a source one of this app's; what the others were told holds for it too."""
+        self.healths.add(health)
+        health.silence(self._silent_until)
+
+    def silence(self, until: float) -> None:
+        """No source of this app calls before this monotonic time."""
+        self._silent_until = max(self._silent_until, until)
+        for health in self.healths:
+            health.silence(until)

@@ -25,7 +25,7 @@ from exporter.model import Failure, FailureKind, Reading, Room
 from exporter.polling.budget import Budget
 from exporter.polling.caller import Caller, Exchange
 from exporter.polling.clock import Clock
-from exporter.polling.health import Health
+from exporter.polling.health import App, Health
 from exporter.polling.journal import Journal, Log
 from exporter.polling.planner import Lane, Planner
 from exporter.polling.signing import Signing
@@ -53,25 +53,6 @@ class Calling(msgspec.Struct, frozen=True):
     rooms: tuple[str, ...]
     slot: float
     phase: float
-
-
-class App:
-    """The sources of one vendor app, which are told together to be silent."""
-
-    def __init__(self) -> None:
-        self.healths: set[Health] = set()
-        self._silent_until = -math.inf
-
-    def join(self, health: Health) -> None:
-        """Make a source one of this app's; what the others were told holds for it too."""
-        self.healths.add(health)
-        health.silence(self._silent_until)
-
-    def silence(self, until: float) -> None:
-        """No source of this app calls before this monotonic time."""
-        self._silent_until = max(self._silent_until, until)
-        for health in self.healths:
-            health.silence(until)
 
 
 class Poller:

@@ -24,8 +24,9 @@ from exporter.model import FailureKind, Reading, Room
 from exporter.polling.budget import Budget
 from exporter.polling.caller import Caller
 from exporter.polling.clock import Clock
+from exporter.polling.health import App
 from exporter.polling.load import budget_loads
-from exporter.polling.poller import WINDOW, App, Poller
+from exporter.polling.poller import WINDOW, Poller
 from exporter.polling.ticks import Ticks
 from tests.polling.vendor import FakeCaller, Vendor
 
