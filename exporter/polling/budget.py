@@ -1,8 +1,8 @@
 """
 A budget at work: its slots go to whichever room of whichever source is due first.
 
-Sources *bid* for slots. One timer is set to the first *tick* at which both a slot is free and a bidder has a room due;
-it grants the slots of that tick and is set anew. The granted source binds its rooms only then. Later, with a connection
+Sources *bid* for slots. A budget waits for the first *tick* at which both a slot is free and a bidder has a room due;
+it grants the slots of that tick and waits anew. The granted source binds its rooms only then. Later, with a connection
 in hand, the call passes the *gate*, which holds the limit on what is really written to the wire.
 
 Where slots wait for the ring of the last writes, they are granted a tick and as long ahead of it as calls usually take
@@ -22,7 +22,7 @@ from typing import Final, Protocol
 from exporter.polling.clock import Clock
 from exporter.polling.pacer import Pacer, Usual, Write
 from exporter.polling.planner import LANES, Lane
-from exporter.polling.ticks import Ticks
+from exporter.polling.ticks import Ticks, whole_milliseconds
 
 _SHARES: Final = {Lane.SUSPECT: 0.08, Lane.RETRY: 0.2}
 _MOST_AHEAD: Final = 0.5
@@ -57,7 +57,6 @@ class Budget:
         self._preparation = Usual()
         self._bidders: set[Bidder] = set()
         self._credit = dict.fromkeys(_SHARES, 0.0)
-        self._timer: asyncio.TimerHandle | None = None
         self._armed_for = math.inf
         self._gate = asyncio.Lock()
         self._at_gate = 0
@@ -89,21 +88,20 @@ class Budget:
         self.arm()
 
     def arm(self) -> None:
-        """Set the timer to the next moment at which a slot can be granted; call it whenever due times come closer."""
+        """Wait for the next tick at which a slot can be granted; call it whenever due times come closer."""
         now = self._clock.monotonic()
-        if self._timer is not None and self._armed_for <= self._ticks.after(now):
+        if self._armed_for <= self._ticks.after(now):
             return
         free = max(self._next_slot(now), now)
-        if self._timer is not None:
-            if self._armed_for <= self._ticks.after(free):
-                return
-            self._timer.cancel()
-            self._timer = None
+        if self._armed_for <= self._ticks.after(free):
+            return
+        if self._armed_for < math.inf:
+            self._ticks.cancel(self._armed_for, self._grant)
+            self._armed_for = math.inf
         due = min([min(bidder.dues()) for bidder in self._bidders], default=math.inf)
         if due < math.inf:
             self._armed_for = self._ticks.after(max(due, free))
-            delay = _in_whole_milliseconds(self._armed_for - now)
-            self._timer = asyncio.get_running_loop().call_later(delay, self._grant)
+            self._ticks.call_at(self._armed_for, self._grant)
 
     async def gate(self, slot: float) -> Write:
         """
@@ -132,14 +130,14 @@ class Budget:
             async with self._gate:
                 now = self._clock.monotonic()
                 while (wait := self.pacer.next_write() - now) > 0:  # a timer may fire a little early
-                    await asyncio.sleep(_in_whole_milliseconds(wait))
+                    await asyncio.sleep(whole_milliseconds(wait))
                     now = self._clock.monotonic()
                 return now
         finally:
             self._at_gate -= 1
 
     def _grant(self) -> None:
-        self._timer = None
+        self._armed_for = math.inf
         now = self._clock.monotonic()
         try:
             while self._next_slot(now) <= now and (choice := self._choose(now)):
@@ -173,8 +171,3 @@ class Budget:
                 self._credit[lane] -= 1.0
                 return lane
         return Lane.REGULAR
-
-
-def _in_whole_milliseconds(delay: float) -> float:
-    """Seconds, rounded up as uvloop's timers would round them down, only to ring too early and be set again."""
-    return max(0.0, math.ceil(delay * 1000) / 1000)

@@ -86,7 +86,7 @@ class Planner:
 
     def dues(self) -> tuple[float, ...]:
         """When the first room of each lane is due, in the lanes' order; infinity for an empty lane."""
-        return tuple([self.due(lane) for lane in LANES])
+        return tuple([self.due(lane) if self._lanes[lane] else math.inf for lane in LANES])
 
     def due(self, lane: Lane) -> float:
         """When the first room of a lane is due; infinity for an empty lane."""

@@ -5,15 +5,20 @@ Calls that leave in company cost a third less than calls that leave alone: each 
 the one before. But the last of a large company leaves late, and its bytes with it. So a tick is 20 ms long where few
 calls are made, and a half or a quarter of that where more than ten would leave at each.
 
+One timer serves all that is to be done at a tick.
+
 At full pace a budget's slots come round in a whole number of ticks, however long they are, so those that the ring of
 ``pacer`` compares are always as far apart.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import Callable
 from typing import Final
 
+from exporter.polling.clock import Clock
 from exporter.polling.pacer import PERIOD
 
 _COMPANY: Final = 10
@@ -24,8 +29,10 @@ _MOST: Final = 204
 class Ticks:
     """Moments on the monotonic clock, in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.length = PERIOD / _FEWEST
+        self._clock = clock
+        self._waiting: dict[float, dict[Callable[[], None], None]] = {}
 
     def expect(self, rate: float) -> None:
         """Choose their length for so many calls per second, all budgets together."""
@@ -37,3 +44,30 @@ class Ticks:
     def after(self, time: float) -> float:
         """The first one that is not before this time."""
         return math.ceil(time / self.length) * self.length
+
+    def call_at(self, tick: float, callback: Callable[[], None]) -> None:
+        """Call back at this tick."""
+        waiting = self._waiting.get(tick)
+        if waiting is None:
+            waiting = self._waiting[tick] = {}
+            delay = whole_milliseconds(tick - self._clock.monotonic())
+            asyncio.get_running_loop().call_later(delay, self._ring, tick)
+        waiting[callback] = None
+
+    def cancel(self, tick: float, callback: Callable[[], None]) -> None:
+        """Do not call back at this tick."""
+        if tick in self._waiting:
+            self._waiting[tick].pop(callback, None)
+
+    def _ring(self, tick: float) -> None:
+        for callback in self._waiting.pop(tick):
+            try:
+                callback()
+            except Exception as error:  # noqa: BLE001 whatever it is, the others hear of their tick
+                message = "unexpected error at a tick"
+                asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+
+
+def whole_milliseconds(delay: float) -> float:
+    """Seconds, rounded up as uvloop's timers would round them down, only to ring too early and be set again."""
+    return max(0.0, math.ceil(delay * 1000) / 1000)

@@ -131,6 +131,7 @@ class House:
         self.wall_ahead = 0.0
         nonces = itertools.count()
         self.clock = Clock(self.loop.time, self._unix, random.Random(seed).uniform, lambda: f"{next(nonces):016x}")
+        self._ticks = Ticks(self.clock)
         self.vendor = Vendor(self._unix)
         self.log = LogLines()
         self.telemetry = Telemetry()
@@ -171,7 +172,7 @@ class House:
         for config in configs:
             budget = self.budgets.get(config.budget)
             if budget is None:
-                budget = self.budgets[config.budget] = Budget(config.budget, config.rate_limit, self.clock, Ticks())
+                budget = self.budgets[config.budget] = Budget(config.budget, config.rate_limit, self.clock, self._ticks)
             elif budget.limit != config.rate_limit:
                 budget.change_limit(config.rate_limit)
             if config.name in self.pollers:

@@ -42,10 +42,11 @@ class Wanting:
         return Counter(lane for _, lane in self.granted)
 
 
-def budget_of(limit: float, ticks: Ticks | None = None) -> Budget:
+def budget_of(limit: float) -> Budget:
     """A budget whose silent second and slow beginning are long over."""
     loop = asyncio.get_running_loop()
-    budget = Budget("budget", limit, Clock(loop.time), ticks or Ticks(), since=loop.time() - 60)
+    clock = Clock(loop.time)
+    budget = Budget("budget", limit, clock, Ticks(clock), since=loop.time() - 60)
     budget.pacer.take_slot(loop.time() - 2)
     return budget
 

@@ -4,17 +4,22 @@ The moments at which slots are used.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.polling.clock import Clock
 from exporter.polling.pacer import PERIOD
 from exporter.polling.ticks import Ticks
+from tests.polling.virtual_time import in_virtual_time
 
 
 def ticks_for(rate: float) -> Ticks:
     """Ticks for so many calls per second."""
-    ticks = Ticks()
+    ticks = Ticks(Clock())
     ticks.expect(rate)
     return ticks
 
@@ -34,7 +39,7 @@ def test_length_follows_the_rate_down_again() -> None:
     ticks = ticks_for(2_000)
     ticks.expect(20)
 
-    assert Ticks().length == ticks.length
+    assert Ticks(Clock()).length == ticks.length
 
 
 @given(st.floats(0, 1e7), st.sampled_from([10.0, 700.0, 3_000.0]))
@@ -47,3 +52,38 @@ def test_tick_comes_soon_and_falls_on_every_longer_grid(time: float, rate: float
 
     assert time <= tick <= time + ticks.length + 1e-6
     assert tick + PERIOD == pytest.approx(ticks.after(tick + PERIOD - ticks.length / 2), abs=1e-6)
+
+
+@in_virtual_time
+async def test_everybody_is_called_at_the_tick_asked_for() -> None:
+    """
+    Once each, though asked for twice; who cancelled is not, and an error in one keeps nobody else from being called.
+    """
+    loop = asyncio.get_running_loop()
+    reported: list[str] = []
+    loop.set_exception_handler(lambda _, context: reported.append(context["message"]))
+    ticks = Ticks(Clock(loop.time))
+    called: list[tuple[str, float]] = []
+
+    def caller(name: str) -> Callable[[], None]:
+        def call() -> None:
+            called.append((name, round(loop.time() - tick, 2)))
+
+        return call
+
+    def failing() -> None:
+        raise ZeroDivisionError
+
+    tick, early, late = ticks.after(loop.time() + 1), caller("early"), caller("late")
+    ticks.call_at(tick, early)
+    ticks.call_at(tick, early)
+    ticks.call_at(tick, failing)
+    gone = caller("gone")
+    ticks.call_at(tick, gone)
+    ticks.call_at(tick, late)
+    ticks.cancel(tick, gone)
+    ticks.cancel(tick + 1, early)
+    await asyncio.sleep(2)
+
+    assert [("early", 0.0), ("late", 0.0)] == called
+    assert ["unexpected error at a tick"] == reported
