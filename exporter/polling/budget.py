@@ -20,8 +20,9 @@ import math
 from typing import Final, Protocol
 
 from exporter.polling.clock import Clock
-from exporter.polling.pacer import Pacer, Usual, Write
+from exporter.polling.pacer import Pacer
 from exporter.polling.planner import LANES, Lane
+from exporter.polling.ring import Usual, Write
 from exporter.polling.ticks import Ticks, whole_milliseconds
 
 _SHARES: Final = {Lane.SUSPECT: 0.08, Lane.RETRY: 0.2}

@@ -24,8 +24,8 @@ from exporter import __version__
 from exporter.metrics.room import Arrival
 from exporter.model import Failure, FailureKind, Request
 from exporter.polling.clock import Clock
-from exporter.polling.pacer import Write
 from exporter.polling.resolver import Resolver
+from exporter.polling.ring import Write
 
 MAX_REPLY: Final = 8 * 1024 * 1024
 _CHUNK: Final = 256 * 1024

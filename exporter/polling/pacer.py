@@ -1,20 +1,15 @@
 """
 Slots within a budget, as a pure class: the caller brings the time.
 
-Two things keep a vendor's limit of N calls per second. Slots are spread evenly, N in 1.02 s; those that were wanted
-during a stall are caught up, for at most 100 ms, so none is wasted. Behind them stands a ring of the last N writes: a
-request may go out only 1.02 s after the N-th last one did, however late the slots before it came to be used. The 20 ms
-are for the jitter with which requests reach the vendor. Slots are 2 ms slower than the ring allows: a request that
-leaves a little sooner after its slot than the N-th last one did finds the ring open, and need not be woken twice.
-After a stall it is the ring that slots wait for: what a stall has cost is made good by 2 ms a second.
+Slots are spread evenly, N in 1.022 s; those that were wanted during a stall are caught up, for at most 100 ms, so none
+is wasted. Behind them stands the ``ring`` of the last N writes, which holds the vendor's limit. Slots are 2 ms slower
+than it allows: a request that leaves a little sooner after its slot than the N-th last one did finds the ring open, and
+need not be woken twice. After a stall it is the ring that slots wait for: what a stall has cost is made good by 2 ms a
+second.
 
 A new pacer is silent for 1.02 s, since another process may have called in that second. For 0.3 s from its first slot
 on, and from the first one after ten idle seconds, it gives every other slot: connections are being made and caches
 filled then, and a request that is held up on the way is counted by the vendor in the second after its own.
-
-The vendor counts a call when it arrives, not when it was written. A reply that comes unusually late says that its call
-may have arrived late, too: the call then counts as written that much later, by at most 100 ms. What is usual is told by
-the smoothed mean and deviation of RFC 6298, so that a vendor whose replies take now 50 and now 150 ms loses no slot.
 
 When the vendor says that it was too fast, the pace is halved and climbs back::
 
@@ -31,11 +26,10 @@ for the next three quarters of an hour.
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
-_JITTER: Final = 0.02
+from exporter.polling.ring import JITTER, Ring, Write, burst_of
+
 _SPARE: Final = 0.002
 _CATCH_UP: Final = 0.1
 _COLD: Final = 0.3
@@ -46,78 +40,16 @@ _FAST_CLIMB: Final = 10.0
 _SLOW_CLIMB: Final = 300.0
 _CEILING: Final = 0.9
 _LONGEST_WAIT: Final = 300.0
-_LATEST: Final = 0.1
-_NEVER_LATE: Final = 0.005
-_MEAN_GAIN: Final = 1 / 8
-_DEVIATION_GAIN: Final = 1 / 4
-_DEVIATIONS: Final = 4
 
 
-PERIOD: Final = 1.0 + _JITTER + _SPARE
+PERIOD: Final = 1.0 + JITTER + _SPARE
 """Seconds in which the slots of a budget go round once at full pace."""
 
 
 def pace_kept(limit: float) -> float:
     """Calls per second that a pacer of this limit really gives, a little less than the limit."""
-    burst, window = _burst(limit)
+    burst, window = burst_of(limit)
     return burst / (window + _SPARE)
-
-
-class Usual:
-    """How long something usually takes, in seconds: the smoothed mean and deviation of RFC 6298."""
-
-    __slots__ = ("deviation", "mean")
-
-    def __init__(self) -> None:
-        self.mean = 0.0
-        self.deviation = 0.0
-
-    @property
-    def spread(self) -> float:
-        """How far from the mean is still usual."""
-        return _DEVIATIONS * self.deviation
-
-    def learn(self, error: float) -> None:
-        """Something took so much longer than the mean."""
-        self.mean += _MEAN_GAIN * error
-        self.deviation += _DEVIATION_GAIN * (abs(error) - self.deviation)
-
-
-class ReplyTimes:
-    """How long the vendor's replies usually take."""
-
-    __slots__ = ("_surprised_at", "_usual")
-
-    def __init__(self) -> None:
-        self._usual = Usual()
-        self._surprised_at = -math.inf
-
-    def lateness(self, sent: float, now: float) -> float:
-        """By how many seconds a reply that comes now is later than usual; 0 if that is nothing unusual."""
-        took, usual = now - sent, self._usual
-        if not usual.mean:  # the first of all: nobody knows
-            usual.mean, usual.deviation = took, took / 2
-            return took
-        error, spread = took - usual.mean, max(_NEVER_LATE, usual.spread)
-        if error <= spread:
-            usual.learn(error)
-            return 0.0
-        if sent > self._surprised_at:  # of all calls that were held up together, one is a lesson
-            usual.learn(spread)
-            self._surprised_at = now
-        return error
-
-
-@dataclass(slots=True)
-class Write:
-    """One request on its way to the wire; ``at`` is the monotonic time from which it counts."""
-
-    at: float
-    usual: ReplyTimes
-
-    def answered(self, now: float) -> None:
-        """The head of the reply is there."""
-        self.at += min(self.usual.lateness(self.at, now), _LATEST)
 
 
 class Pacer:
@@ -131,16 +63,14 @@ class Pacer:
 
     def __init__(self, limit: float, now: float) -> None:
         self.calls = 0
-        self._silent_until = now + 1 + _JITTER
+        self._silent_until = now + 1 + JITTER
         self._warm_at = -math.inf
-        self._writes: deque[Write] = deque()
-        self._replies = ReplyTimes()
+        self._ring = Ring(limit)
         self._slot = -math.inf
         self._rejected_pace: float | None = None
         self._halved_at = -math.inf
         self._climbed_at = -math.inf
-        self._set_limit(limit)
-        self.pace = limit
+        self._limit = self.pace = limit
 
     @property
     def limit(self) -> float:
@@ -149,7 +79,8 @@ class Pacer:
     def change_limit(self, limit: float) -> None:
         """Keep to another limit from now on; what was written under the old one still counts."""
         was_full = self._rejected_pace is None
-        self._set_limit(limit)
+        self._limit = limit
+        self._ring.change_limit(limit)
         self.pace = limit if was_full else min(self.pace, limit)
 
     def next_slot(self, now: float, waiting: int = 0, ahead: float = 0.0) -> float:
@@ -162,7 +93,7 @@ class Pacer:
             ahead: Seconds before its request may be written at which a call should be prepared.
         """
         self._climb(now)
-        return max(self._slot, self._silent_until, self._free_at(waiting) - ahead)
+        return max(self._slot, self._silent_until, self._ring.free_at(waiting) - ahead)
 
     def take_slot(self, now: float, due: float = -math.inf) -> None:
         """
@@ -171,7 +102,7 @@ class Pacer:
         Args:
             due: Since when somebody has wanted it. Slots that nobody wanted are not caught up.
         """
-        spacing = (self._window + _SPARE) / self._burst * self._limit / self.pace
+        spacing = (self._ring.window + _SPARE) / self._ring.burst * self._limit / self.pace
         if now > self._slot + _IDLE:
             self._warm_at = now + _COLD
         if now < self._warm_at:
@@ -181,16 +112,12 @@ class Pacer:
 
     def next_write(self) -> float:
         """Monotonic time from which one more request may be written to the wire."""
-        return self._free_at()
+        return self._ring.free_at()
 
     def write(self, now: float) -> Write:
         """Count a request that is written now; its time may be corrected until it is on the wire."""
-        write = Write(now, self._replies)
-        self._writes.append(write)
-        if len(self._writes) > self._burst:
-            self._writes.popleft()
         self.calls += 1
-        return write
+        return self._ring.write(now)
 
     def rejected(self, sent: float, now: float, retry_after: float | None = None) -> bool:
         """
@@ -205,7 +132,7 @@ class Pacer:
         """
         if retry_after:
             self._silent_until = max(self._silent_until, now + min(retry_after, _LONGEST_WAIT))
-        if sent < self._halved_at + self._window:
+        if sent < self._halved_at + self._ring.window:
             return False
         self._climb(now)
         if self._rejected_pace is None or self._climbed_at > self._halved_at:
@@ -219,17 +146,6 @@ class Pacer:
         """Give no slot before this monotonic time."""
         self._silent_until = max(self._silent_until, until)
 
-    def _set_limit(self, limit: float) -> None:
-        self._limit = limit
-        self._burst, self._window = _burst(limit)
-
-    def _free_at(self, waiting: int = 0) -> float:
-        """When one more request may be written, after so many others that wait for the same."""
-        rounds, place = divmod(waiting, self._burst)
-        if len(self._writes) < self._burst - place:
-            return -math.inf
-        return self._writes[place - self._burst].at + (1 + rounds) * self._window
-
     def _climb(self, now: float) -> None:
         while self._rejected_pace is not None:
             ceiling = min(_CEILING * self._rejected_pace, self._limit)
@@ -241,8 +157,3 @@ class Pacer:
             self.pace = min(self.pace + _STEP * self._limit, ceiling if fast else self._limit)
             if self.pace >= self._limit:
                 self._rejected_pace = None
-
-
-def _burst(limit: float) -> tuple[int, float]:
-    """Calls that may be written within so many seconds; below one call per second that is one call in longer."""
-    return max(1, math.floor(limit)), max(1.0, 1 / limit) + _JITTER
