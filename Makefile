@@ -13,7 +13,7 @@ demo: ## Simulator and exporter on this machine, without credentials; open the p
 	@.ci/venv
 	@.venv/bin/rtc-room-exporter demo $(ARGS)
 
-test: ## Run the tests, in under four minutes
+test: ## Run the tests, in about four minutes
 	@.ci/venv dev
 	@.ci/test $(ARGS)
 
