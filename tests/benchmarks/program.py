@@ -89,6 +89,11 @@ class Program:
         return line.decode().strip()
 
 
+def stolen_seconds() -> float:
+    """Seconds of processor time, of all cores together, that this machine's host has given to others so far."""
+    return int(Path("/proc/stat").read_text().split()[8]) / os.sysconf("SC_CLK_TCK")
+
+
 def cpu_seconds(pid: int) -> float:
     """Processor time of a process: Linux keeps a clock for each, see clock_getcpuclockid(3)."""
     return time.clock_gettime((~pid << 3) | 2)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from tests.benchmarks.exporter import Exporter, source
-from tests.benchmarks.program import Program
+from tests.benchmarks.program import Program, stolen_seconds
 from tests.benchmarks.report import Row, at_least, at_most, information
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.scraper import Scraper
@@ -107,9 +107,10 @@ def many_budgets(scale: Scale) -> Sequence[Row]:
             exporter.wait_until_listening()
             time.sleep(_WARM_UP)
             program.order("forget")
-            before = exporter.cpu()
+            before, stolen_before = exporter.cpu(), stolen_seconds()
             time.sleep(scale.seconds)
             cpu = (exporter.cpu() - before) / scale.seconds
+            stolen = (stolen_seconds() - stolen_before) / scale.seconds
             counts = [Counted(told) for told in json.loads(program.order("report"))]
     shares = [100 * counted.calls / counted.limit / scale.seconds for counted in counts]
     return [
@@ -117,5 +118,6 @@ def many_budgets(scale: Scale) -> Sequence[Row]:
         at_most("200-budgets", "calls over the limit in the worst second", worst_excess(counts), "calls", 0),
         at_least("200-budgets", "budgets counted", len(counts), "", _APPS),
         information("200-budgets", "share of one core", 100 * cpu, "%"),
+        information("200-budgets", "stolen by the machine's host meanwhile, of one core", 100 * stolen, "%"),
         information("200-budgets", "CPU per call", cpu * scale.seconds / sum(c.calls for c in counts), "s"),
     ]
