@@ -102,11 +102,11 @@ class Exporter:
         self._load = load
         self._log = log
         self._listen_address = options.listen_address
-        self._ticks = Ticks(self.clock)
         self._budgets: dict[str, Budget] = {}
         self._apps: dict[str, App] = {}
         self._exposition = Exposition(self.table, self.telemetry, self.clock.monotonic)
         self._scheduler = Scheduler(self.clock, self.telemetry, log)
+        self._ticks = Ticks(self.clock, lambda error: self._scheduler.raised("slots", error))
         self._reloading = asyncio.Lock()
         self._scanning = threading.Lock()
         self._ending: set[asyncio.Task[None]] = set()
@@ -267,14 +267,21 @@ class Exporter:
         """Look at all rooms files, one after the other in one thread, and go over to what is new in them."""
         before = [(running, running.files, running.files.files) for running in self.sources.values()]
         looked = await asyncio.to_thread(lambda: [self._scan_again(files) for _, files, _ in before])
+        errors = []
         for (running, files, known), new in zip(before, looked, strict=True):
-            # A reload may have put other files in place meanwhile.
-            if new is True and self.sources.get(running.config.name) is running and running.files is files:
-                self._report_files(running.config.name, known, files.files)
-                await self._watch(running, files)
+            try:
+                if isinstance(new, Exception):
+                    raise new
+                # A reload may have put other files in place meanwhile.
+                if new and self.sources.get(running.config.name) is running and running.files is files:
+                    self._report_files(running.config.name, known, files.files)
+                    await self._watch(running, files)
+            except Exception as error:  # noqa: BLE001 whatever it is, the other sources go over to their rooms
+                error.add_note(f"source: {running.config.name}")
+                errors.append(error)
         if True in looked:
             self._rooms_changed()
-        if errors := [error for error in looked if isinstance(error, Exception)]:
+        if errors:
             raise ExceptionGroup("rooms files could not be looked at", errors)
 
     async def _watch(self, running: Running, files: RoomsFiles) -> None:

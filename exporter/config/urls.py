@@ -8,6 +8,8 @@ import re
 from ipaddress import ip_address
 from typing import Final
 
+from yarl import URL
+
 BASE_URL_ACCEPTED: Final = "a URL such as https://rtc-api.zego.im: scheme, host, perhaps a port; no user, path or query"
 HTTPS_ACCEPTED: Final = "https; http only on loopback (127.0.0.0/8, ::1, localhost) or with allow_http: true"
 PROXY_ACCEPTED: Final = "a URL such as http://proxy:3128: scheme, perhaps user:password@, host, perhaps a port; no path"
@@ -42,7 +44,11 @@ def read_proxy(text: str) -> str:
     Raises:
         ValueError: What is accepted instead.
     """
-    if _match(text) is None:
+    try:
+        usable = _match(text) is not None and URL(text).host is not None
+    except ValueError:  # of some characters, and with the password in its text
+        usable = False
+    if not usable:
         raise ValueError(PROXY_ACCEPTED)
     return text
 

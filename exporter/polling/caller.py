@@ -111,6 +111,7 @@ class Caller:
             data=request.body or None,
             loop=asyncio.get_running_loop(),
             proxy=self._proxy,
+            proxy_headers=_HEADERS if self._proxy else None,
         )
         connection = await self._connections.connect(outgoing, traces=[], timeout=_NO_OTHER_TIMEOUT)
         try:
@@ -122,7 +123,8 @@ class Caller:
             raise
 
     async def _reply(self, outgoing: aiohttp.ClientRequest, connection: Connection, write: Write | None) -> Exchange:
-        if connection.protocol is None or connection.closed:
+        # Closed while it waited; or bytes came that nobody asked for, and would be taken for the reply.
+        if connection.protocol is None or connection.closed or connection.protocol.should_close:
             raise aiohttp.ServerDisconnectedError
         connection.protocol.set_response_params(read_until_eof=True)
         response = await outgoing.send(connection)
@@ -139,6 +141,7 @@ class Caller:
 
 
 def _url(request: Request) -> URL:
+    # To take the whole URL apart would cost as much as to sign it.
     base = URL(request.base_url, encoded=True)
     path, _, query = request.target.partition("?")
     return URL.build(scheme=base.scheme, authority=base.raw_authority, path=path, query_string=query, encoded=True)

@@ -11,6 +11,8 @@ Trials leave 5 s apart at first and 60 s at last while a circuit is open, a minu
 in a time-out or the like and tells nothing. Calls that were under way when a state began neither prolong nor end it,
 except that any reading closes a circuit. A source that worked a moment ago and now seems misconfigured is tried once
 more at once, with another room: where that succeeds it was the room.
+
+The sources of one vendor app are told together when the app must be silent.
 """
 
 from __future__ import annotations

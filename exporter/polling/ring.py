@@ -12,6 +12,8 @@ whose replies take now 50 and now 150 ms loses no slot.
 from __future__ import annotations
 
 import math
+from bisect import insort
+from contextlib import suppress
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
@@ -67,7 +69,7 @@ class ReplyTimes:
         return error if error > spread else 0.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Write:
     """One request on its way to the wire; ``at`` is the monotonic time from which it counts."""
 
@@ -114,8 +116,11 @@ class Ring:
         """The head of a reply is there."""
         late = self._replies.lateness(write.at, now)
         if late:
+            with suppress(ValueError):  # it may have left the ring already, and comes back
+                self._writes.remove(write)
             write.at += min(late, _LATEST)
-            self._writes.sort(key=attrgetter("at"))
+            insort(self._writes, write, key=attrgetter("at"))
+            del self._writes[: -self.burst]
 
 
 def burst_of(limit: float) -> tuple[int, float]:

@@ -80,7 +80,7 @@ class Scheduler:
             try:
                 await body()
             except Exception as error:  # noqa: BLE001 whatever it is, the job runs again
-                self._raised(name, error)
+                self.raised(name, error)
 
         self._jobs.add_job(
             run,
@@ -117,7 +117,12 @@ class Scheduler:
         self._telemetry.missed_runs.inc()
         self._log.debug("a run was missed", job=event.job_id)
 
-    def _raised(self, name: str, error: Exception) -> None:
+    def raised(self, name: str, error: Exception) -> None:
+        """Count and log an exception that only a bug explains, each of a group by itself."""
+        if isinstance(error, ExceptionGroup):
+            for one in error.exceptions:
+                self.raised(name, one)
+            return
         self._telemetry.unexpected_errors.inc()
         # A job that always raises does so every second, and one traceback tells as much as a thousand.
         kind = (name, type(error).__name__)

@@ -27,11 +27,17 @@ _MOST: Final = 204
 
 
 class Ticks:
-    """Moments on the monotonic clock, in seconds."""
+    """
+    Moments on the monotonic clock, in seconds.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        raised: Told of an exception in what was to be done at a tick; the rest is done all the same.
+    """
+
+    def __init__(self, clock: Clock, raised: Callable[[Exception], None]) -> None:
         self.length = PERIOD / _FEWEST
         self._clock = clock
+        self._raised = raised
         self._waiting: dict[float, dict[Callable[[], None], None]] = {}
 
     def expect(self, rate: float) -> None:
@@ -64,8 +70,7 @@ class Ticks:
             try:
                 callback()
             except Exception as error:  # noqa: BLE001 whatever it is, the others hear of their tick
-                message = "unexpected error at a tick"
-                asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+                self._raised(error)
 
 
 def whole_milliseconds(delay: float) -> float:

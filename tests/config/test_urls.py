@@ -94,7 +94,16 @@ def test_proxy(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["proxy.example:3128", "socks5://proxy:1080", "http://proxy/path", "http://a@b@proxy", "http://u:p w@x"]
+    "text",
+    [
+        "proxy.example:3128",
+        "socks5://proxy:1080",
+        "http://proxy/path",
+        "http://a@b@proxy",
+        "http://u:p w@x",
+        "http://u:p[w@x",
+        "http://u:p℀w@x",
+    ],
 )
 def test_no_proxy(text):
     """

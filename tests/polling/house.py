@@ -131,7 +131,7 @@ class House:
         self.wall_ahead = 0.0
         nonces = itertools.count()
         self.clock = Clock(self.loop.time, self._unix, random.Random(seed).uniform, lambda: f"{next(nonces):016x}")
-        self._ticks = Ticks(self.clock)
+        self._ticks = Ticks(self.clock, self._unexpected)
         self.vendor = Vendor(self._unix)
         self.log = LogLines()
         self.telemetry = Telemetry()
@@ -152,6 +152,9 @@ class House:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _unexpected(self, error: Exception) -> None:
+        raise error
 
     async def passes(self, seconds: float) -> None:
         """Let virtual time pass."""

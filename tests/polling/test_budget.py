@@ -42,11 +42,15 @@ class Wanting:
         return Counter(lane for _, lane in self.granted)
 
 
-def budget_of(limit: float) -> Budget:
+def ticks_of(loop: asyncio.AbstractEventLoop) -> Ticks:
+    """Ticks of this loop's time."""
+    return Ticks(Clock(loop.time), raised=lambda error: pytest.fail(repr(error)))
+
+
+def budget_of(limit: float, ticks: Ticks | None = None) -> Budget:
     """A budget whose silent second and slow beginning are long over."""
     loop = asyncio.get_running_loop()
-    clock = Clock(loop.time)
-    budget = Budget("budget", limit, clock, Ticks(clock), since=loop.time() - 60)
+    budget = Budget("budget", limit, Clock(loop.time), ticks or ticks_of(loop), since=loop.time() - 60)
     budget.pacer.take_slot(loop.time() - 2)
     return budget
 
@@ -91,10 +95,10 @@ async def test_slots_of_all_budgets_are_used_at_the_same_moments() -> None:
     Whatever their limits are and whenever they began: the processor wakes up fifty times a second, not once per call.
     """
     loop = asyncio.get_running_loop()
-    bidders = []
+    ticks, bidders = ticks_of(loop), []
     for limit in (10, 40, 200, 200):
         bidders.append(Wanting(regular=loop.time()))
-        budget_of(limit).bid(bidders[-1])
+        budget_of(limit, ticks).bid(bidders[-1])
         await asyncio.sleep(0.0137)
     await asyncio.sleep(10)
 
