@@ -5,54 +5,89 @@ The exporter in one piece, without its process.
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
-import structlog
 
 from exporter.app import Exporter, WebOptions
 from exporter.config import load
 from exporter.metrics.catalogue import UNEXPECTED_ERRORS
 from exporter.rooms import RoomsFiles
+from tests.polling.house import LogLines
 from tests.polling.virtual_time import until
+
+
+def write_config(folder: Path, **limits: float) -> Path:
+    """A config of ZEGO apps with these limits, which nobody answers; a rooms file for each."""
+    sources = [
+        {
+            "name": name,
+            "api": "zego_rtc",
+            "base_url": "http://127.0.0.1:1",
+            "app_id": 1_234_567_890 + number,
+            "server_secret": "0123456789abcdef0123456789abcdef",
+            "rooms_files": [f"{name}.yml"],
+            "rate_limit": limit,
+        }
+        for number, (name, limit) in enumerate(limits.items())
+    ]
+    for name in limits:
+        (folder / f"{name}.yml").write_text('[{"targets": ["a"]}]')
+    config = folder / "exporter.yml"
+    config.write_text(json.dumps({"sources": sources}))
+    return config
+
+
+@asynccontextmanager
+async def running(config: Path, log: LogLines) -> AsyncIterator[Exporter]:
+    """The exporter at work with this config."""
+    exporter = Exporter(lambda: load(config, {}), str(config), WebOptions("127.0.0.1:0"), log)
+    await exporter.start()
+    try:
+        yield exporter
+    finally:
+        await exporter.stop()
 
 
 async def test_rooms_files_of_one_source_do_not_keep_the_others_from_being_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    An error that nobody foresaw is counted, and stays the matter of its source.
+    An error that nobody foresaw is counted and logged, and stays the matter of its source.
     """
-    for name in ("first", "second"):
-        (tmp_path / f"{name}.yml").write_text('[{"targets": ["a"]}]')
-    sources = [
-        {
-            "name": name,
-            "api": "zego_rtc",
-            "base_url": "http://127.0.0.1:1",
-            "app_id": 1234567890,
-            "server_secret": "0123456789abcdef0123456789abcdef",
-            "rooms_files": [f"{name}.yml"],
-        }
-        for name in ("first", "second")
-    ]
-    config = tmp_path / "exporter.yml"
-    config.write_text(json.dumps({"sources": sources}))
-    exporter = Exporter(lambda: load(config, {}), str(config), WebOptions("127.0.0.1:0"), structlog.get_logger())
-    await exporter.start()
-    try:
-        broken, scan = exporter.sources["first"].files, RoomsFiles.scan
+    log = LogLines()
+    async with running(write_config(tmp_path, first=10, second=10, third=10), log) as exporter:
+        errors = {exporter.sources[name].files: kind for name, kind in (("first", KeyError), ("second", LookupError))}
+        scan = RoomsFiles.scan
 
         def scan_or_fail(files: RoomsFiles) -> bool:
-            if files is broken:
-                raise ZeroDivisionError
+            if files in errors:
+                raise errors[files]
             return scan(files)
 
         monkeypatch.setattr(RoomsFiles, "scan", scan_or_fail)
-        (tmp_path / "second.yml").write_text('[{"targets": ["a", "b"]}]')
-
-        await until(lambda: len(exporter.table["second"]) == 2, within=20)
+        (tmp_path / "third.yml").write_text('[{"targets": ["a", "b"]}]')
+        await until(lambda: len(exporter.table["third"]) == 2, within=20)
         await until(lambda: bool(exporter.telemetry.registry.get_sample_value(UNEXPECTED_ERRORS.name)), within=20)
-        assert 1 == len(exporter.table["first"])
-    finally:
-        await exporter.stop()
+
+        told = [
+            cast(Exception, line.values["exc_info"]) for line in log.lines if line.event == "unexpected error in a job"
+        ]
+        assert [KeyError, LookupError] == [type(error) for error in told]
+        assert [["source: first"], ["source: second"]] == [error.__notes__ for error in told]
+        assert [1, 1] == [len(exporter.table[name]) for name in ("first", "second")]
+
+
+async def test_ticks_suit_the_calls_that_there_can_be(tmp_path: Path) -> None:
+    """
+    Shorter ones where budgets allow many calls, longer ones again when a reload takes most of these away.
+    """
+    async with running(write_config(tmp_path, first=10, second=1_500), LogLines()) as exporter:
+        short = exporter._ticks.length
+        write_config(tmp_path, first=10)
+        assert await exporter.reload() is None
+
+        assert (0.005, 0.02) == pytest.approx((short, exporter._ticks.length), rel=0.01)

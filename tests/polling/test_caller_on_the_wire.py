@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from exporter import __version__
 from exporter.model import Failure, FailureKind, Request
 from exporter.polling.caller import MAX_REPLY, Caller, Exchange
 from exporter.polling.clock import Clock
@@ -317,3 +318,71 @@ async def test_vendor_must_have_a_certificate_that_is_trusted(method: str, tmp_p
     assert [b"{}"] * 2 == [outcome.body for outcome in outcomes if isinstance(outcome, Exchange)]
     assert ["tls_certificate"] * 2 == [outcome.code for outcome in outcomes if isinstance(outcome, Failure)]
     assert 2 == len(server.requests)
+
+
+async def test_reply_that_nobody_asked_for_is_not_taken_for_the_next_one() -> None:
+    """
+    A server that says something on an idle connection is not heard: that connection is closed, and one call fails.
+    """
+
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        await write(writer, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
+        if number == 0:
+            await asyncio.sleep(0.1)
+            await write(writer, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nX")
+
+    async with serving(answer) as (_, base_url), calling() as caller:
+        first = await caller.call(get(base_url))
+        await asyncio.sleep(0.3)
+        refused, *others = [await caller.call(get(base_url)) for _ in range(3)]
+
+    assert isinstance(refused, Failure)
+    assert "disconnected" == refused.code
+    assert [b"0", b"1", b"2"] == [outcome.body for outcome in (first, *others) if isinstance(outcome, Exchange)]
+
+
+async def test_connection_that_breaks_at_the_gate() -> None:
+    """
+    A call whose connection the server closed while it waited is not written anywhere.
+    """
+    opened = asyncio.Event()
+
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        raise AssertionError
+
+    async with serving(answer) as (server, base_url):
+        caller = Caller(lambda _: _pass(opened), Clock(), rate=10, timeout=5)
+        running = asyncio.create_task(caller.call(get(base_url)))
+        async with asyncio.timeout(5):
+            await server.connected.acquire()
+        await server.close()
+        await asyncio.sleep(0.1)
+        opened.set()
+        outcome = await running
+        await caller.aclose()
+
+    assert isinstance(outcome, Failure)
+    assert "disconnected" == outcome.code
+    assert [] == server.requests
+
+
+async def test_proxy_of_a_vendor_with_tls_is_told_who_we_are() -> None:
+    """
+    A proxy may admit clients by their names, and learns no version of anything but ourselves.
+    """
+
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        await write(writer, b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    async with serving(answer) as (server, proxy):
+        caller = Caller(Gate(), Clock(), rate=10, timeout=5, proxy=proxy)
+        outcome = await caller.call(get("https://vendor.invalid", "/?Signature=x"))
+        await caller.aclose()
+
+    assert isinstance(outcome, Failure)
+    assert "proxy_refused" == outcome.code
+    (asked,) = server.requests
+    assert asked.startswith(b"CONNECT vendor.invalid:443 HTTP/1.1\r\n")
+    assert f"\r\nUser-Agent: rtc-room-exporter/{__version__}\r\n".encode() in asked
+    assert b"Signature" not in asked
+    assert b"aiohttp" not in asked

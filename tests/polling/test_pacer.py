@@ -4,11 +4,8 @@ Slots within a budget: never one too many, none wasted, half of them when the ve
 
 from __future__ import annotations
 
-import heapq
 import math
-import random
 from bisect import bisect_right
-from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -16,17 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.polling.pacer import Pacer, pace_kept
-from exporter.polling.ring import Write
-
-WINDOW = 1.02
-NOW = 500.0
-
-
-def settled(limit: float) -> Pacer:
-    """A pacer whose silent second and slow beginning are over at ``NOW``."""
-    pacer = Pacer(limit, NOW - 3)
-    pacer.take_slot(NOW - 1.9)
-    return pacer
+from tests.polling.pacing import NOW, WINDOW, settled
 
 
 def run(pacer: Pacer, seconds: float, stall: float = 0.0, begin: float = NOW) -> list[float]:
@@ -48,11 +35,6 @@ def run(pacer: Pacer, seconds: float, stall: float = 0.0, begin: float = NOW) ->
         now = max(now, pacer.next_write())
         writes.append(now)
         pacer.write(now)
-
-
-def worst_second(arrivals: list[float]) -> int:
-    """Most calls that any second (t - 1, t] held, for arrivals in order."""
-    return max(number - bisect_right(arrivals, at - 1.0) for number, at in enumerate(arrivals, start=1))
 
 
 limits = st.sampled_from([0.3, 1.0, 2.5, 10.0, 20.0, 200.0])
@@ -116,66 +98,6 @@ def test_every_slot_is_used(limit: float, stall: float) -> None:
     writes = run(settled(limit), 60.0, stall)
 
     assert limit * 60 * 0.97 <= len(writes) <= limit * 60
-
-
-@pytest.mark.parametrize("limit", [10.0, 20.0, 40.0, 200.0])
-@pytest.mark.parametrize(("stall", "share"), [(0.03, 0.94), (0.06, 0.94), (0.09, 0.94), (0.2, 0.88), (0.4, 0.8)])
-def test_calls_that_are_held_up_on_the_way_count_later(limit: float, stall: float, share: float) -> None:
-    """
-    The vendor takes nothing in for a while every few seconds: no second as it counts them holds a call too many.
-    """
-    pacer, now, chance = settled(limit), NOW, random.Random(1)
-    under_way: list[tuple[float, float, Write]] = []
-    arrivals: list[float] = []
-    while now < NOW + 60:
-        now = max(now, pacer.next_slot(now))
-        pacer.take_slot(now)
-        while under_way and under_way[0][0] <= max(now, pacer.next_write()):
-            answered, _, write = heapq.heappop(under_way)
-            write.answered(answered)
-        now = max(now, pacer.next_write())
-        held_up = now % 3.1 < stall
-        arrivals.append(now - now % 3.1 + stall if held_up else now)
-        # Replies to what came in together overtake each other.
-        heapq.heappush(under_way, (arrivals[-1] + chance.uniform(0.001, 0.004), now, pacer.write(now)))
-
-    assert limit >= worst_second(arrivals)
-    assert len(arrivals) >= share * limit * 60
-
-
-def calls_in_a_minute(limit: float, reply_takes: Callable[[int], float]) -> int:
-    """How many calls are written if the replies take so many seconds, by the number of the call."""
-    pacer = settled(limit)
-    under_way: list[tuple[float, int, Write]] = []
-    writes, now = 0, NOW
-    while now < NOW + 60:
-        now = max(now, pacer.next_slot(now))
-        pacer.take_slot(now)
-        while under_way and under_way[0][0] <= now:
-            answered, _, write = heapq.heappop(under_way)
-            write.answered(answered)
-        now = max(now, pacer.next_write())
-        heapq.heappush(under_way, (now + reply_takes(writes), writes, pacer.write(now)))
-        writes += 1
-    return writes
-
-
-def test_replies_that_take_now_long_and_now_short_cost_no_slot() -> None:
-    """
-    What is usual with this vendor is no sign of calls that were held up on the way.
-    """
-    chance = random.Random(1)
-
-    assert calls_in_a_minute(200.0, lambda _: chance.uniform(0.02, 0.15)) >= 0.97 * 200 * 60
-
-
-@pytest.mark.parametrize("limit", [10.0, 200.0])
-def test_call_that_may_have_come_late_costs_its_own_place_alone(limit: float) -> None:
-    """
-    Where one reply in twenty takes half a second longer, a fortieth of the places is taken for so much longer; nobody
-    waits behind them.
-    """
-    assert calls_in_a_minute(limit, lambda call: 0.02 if call % 20 else 0.52) >= 0.94 * limit * 60
 
 
 @pytest.mark.parametrize("limit", [0.1, 0.5, 1.0, 2.5, 10.0, 200.0])
