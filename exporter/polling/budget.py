@@ -56,6 +56,7 @@ class Budget:
         self._clock = clock
         self._ticks = ticks
         self._preparation = Usual()
+        self._went_on = ticks.went_on
         self._bidders: set[Bidder] = set()
         self._credit = dict.fromkeys(_SHARES, 0.0)
         self._armed_for = math.inf
@@ -140,6 +141,9 @@ class Budget:
     def _grant(self) -> None:
         self._armed_for = math.inf
         now = self._clock.monotonic()
+        if self._ticks.went_on > self._went_on:
+            self._went_on = self._ticks.went_on
+            self.pacer.held_up(self._went_on)
         try:
             while self._next_slot(now) <= now and (choice := self._choose(now)):
                 bidder, lane, due = choice

@@ -119,6 +119,10 @@ class Pacer:
         self.calls += 1
         return self._ring.write(now)
 
+    def held_up(self, now: float) -> None:
+        """This process stood still until now, and its calls under way perhaps with it."""
+        self._ring.held_up(now)
+
     def rejected(self, sent: float, now: float, retry_after: float | None = None) -> bool:
         """
         The vendor said that a call sent at ``sent`` was too fast.

@@ -6,7 +6,8 @@ reach the vendor. Pure: the caller brings the time.
 The vendor counts a call when it arrives, not when it was written. A reply that comes unusually late says that its call
 may have arrived late, too: the call then counts as written that much later, by at most half a second, and keeps its one
 place among the N for so long. What is usual is told by the smoothed mean and deviation of RFC 6298, so that a vendor
-whose replies take now 50 and now 150 ms loses no slot.
+whose replies take now 50 and now 150 ms loses no slot. Where this process itself stood still, calls under way may have
+stood still with it: those without a reply count as written when it went on.
 """
 
 from __future__ import annotations
@@ -71,10 +72,17 @@ class ReplyTimes:
 
 @dataclass(slots=True, eq=False)
 class Write:
-    """One request on its way to the wire; ``at`` is the monotonic time from which it counts."""
+    """
+    One request on its way to the wire.
+
+    Args:
+        at: Monotonic time from which it counts.
+        settled: Whether nothing can be learned of that any more.
+    """
 
     at: float
     ring: Ring
+    settled: bool = False
 
     def answered(self, now: float) -> None:
         """The head of the reply is there."""
@@ -114,6 +122,9 @@ class Ring:
 
     def answered(self, write: Write, now: float) -> None:
         """The head of a reply is there."""
+        if write.settled:
+            return
+        write.settled = True
         late = self._replies.lateness(write.at, now)
         if late:
             with suppress(ValueError):  # it may have left the ring already, and comes back
@@ -121,6 +132,14 @@ class Ring:
             write.at += min(late, _LATEST)
             insort(self._writes, write, key=attrgetter("at"))
             del self._writes[: -self.burst]
+
+    def held_up(self, now: float) -> None:
+        """This process stood still until now."""
+        for write in self._writes:
+            if not write.settled:
+                write.settled = True
+                write.at = now
+        self._writes.sort(key=attrgetter("at"))
 
 
 def burst_of(limit: float) -> tuple[int, float]:

@@ -24,11 +24,14 @@ from exporter.polling.pacer import PERIOD
 _COMPANY: Final = 10
 _FEWEST: Final = 51
 _MOST: Final = 204
+_STILL: Final = 0.05
 
 
 class Ticks:
     """
     Moments on the monotonic clock, in seconds.
+
+    ``went_on`` is when this process last stood still until: a tick came more than 50 ms late then.
 
     Args:
         raised: Told of an exception in what was to be done at a tick; the rest is done all the same.
@@ -36,6 +39,7 @@ class Ticks:
 
     def __init__(self, clock: Clock, raised: Callable[[Exception], None]) -> None:
         self.length = PERIOD / _FEWEST
+        self.went_on = -math.inf
         self._clock = clock
         self._raised = raised
         self._waiting: dict[float, dict[Callable[[], None], None]] = {}
@@ -66,6 +70,9 @@ class Ticks:
             self._waiting[tick].pop(callback, None)
 
     def _ring(self, tick: float) -> None:
+        now = self._clock.monotonic()
+        if now > tick + _STILL:
+            self.went_on = now
         for callback in self._waiting.pop(tick):
             try:
                 callback()

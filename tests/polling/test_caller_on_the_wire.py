@@ -117,13 +117,13 @@ async def test_late_reply_is_not_taken_for_the_next_one() -> None:
 
     async def answer(number: int, writer: asyncio.StreamWriter) -> None:
         if number == 0:
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(1.2)
         await write(writer, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
 
-    async with serving(answer) as (_, base_url), calling(timeout=0.2) as caller:
+    async with serving(answer) as (_, base_url), calling(timeout=1.0) as caller:
         late = await caller.call(get(base_url))
         next_ones = [await caller.call(get(base_url)) for _ in range(2)]
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.4)
         next_ones.append(await caller.call(get(base_url)))
 
     assert isinstance(late, Failure)

@@ -111,3 +111,49 @@ def test_late_reply_keeps_its_call_in_the_ring_once() -> None:
 
     assert 3 == len(ring._writes) == len(set(map(id, ring._writes)))
     assert [write.at for write in ring._writes] == sorted(write.at for write in ring._writes)
+
+
+@pytest.mark.parametrize("limit", [10.0, 40.0, 200.0])
+@pytest.mark.parametrize("still", [0.08, 0.3, 1.5])
+def test_process_that_stood_still_does_not_make_up_for_calls_that_stood_still_with_it(
+    limit: float, still: float
+) -> None:
+    """
+    Where exporter, network and vendor are paused together every few seconds, what was under way arrives afterwards: no
+    second holds a call too many.
+    """
+    pacer, now, pauses = settled(limit), NOW, 0.0
+    under_way: list[tuple[float, float, Write]] = []
+    arrivals: list[float] = []
+    while now < NOW + 60:
+        now = max(now, pacer.next_slot(now))
+        if now > NOW + 3.1 * (pauses + 1):
+            pauses += 1
+            stopped, now = NOW + 3.1 * pauses, max(now, NOW + 3.1 * pauses + still)
+            under_way = [(max(at, now + 0.003) if at > stopped else at, sent, write) for at, sent, write in under_way]
+            arrivals = [now if at > stopped - 0.03 else at for at in arrivals]
+            pacer.held_up(now)
+        pacer.take_slot(now)
+        while under_way and under_way[0][0] <= max(now, pacer.next_write()):
+            answered, _, write = under_way.pop(0)
+            write.answered(answered)
+        now = max(now, pacer.next_write())
+        arrivals.append(now)
+        under_way.append((now + 0.06, now, pacer.write(now)))
+
+    assert limit >= worst_second(arrivals)
+    assert len(arrivals) >= 0.94 * limit * (60 - pauses * (still + 0.1))
+
+
+def test_what_was_answered_before_is_not_held_up() -> None:
+    """
+    Only calls under way may have stood still with the process.
+    """
+    ring = Ring(2.0)
+    ring.write(NOW).answered(NOW + 0.01)
+    under_way = ring.write(NOW + 0.5)
+    ring.held_up(NOW + 0.9)
+    under_way.answered(NOW + 0.95)
+
+    assert NOW + 0.01 + WINDOW == pytest.approx(ring.free_at())
+    assert NOW + 0.9 + WINDOW == pytest.approx(ring.free_at(waiting=1))
