@@ -138,6 +138,38 @@ async def test_calls_that_take_long_to_the_gate_get_their_slots_early() -> None:
 
 
 @in_virtual_time
+async def test_process_that_stood_still_waits_for_what_was_under_way() -> None:
+    """
+    Half a second in which nothing ran, with ten calls that nobody has answered: the vendor may get all of them now, and
+    gets no other one in the second after.
+    """
+    loop = asyncio.get_running_loop()
+    still = 0.0
+    clock = Clock(lambda: loop.time() + still)
+    budget = Budget("budget", 10, clock, Ticks(clock, raised=lambda error: pytest.fail(repr(error))), since=-60)
+    calls: set[asyncio.Task[object]] = set()
+
+    class Calling(Wanting):
+        def leave(self, lane: Lane) -> None:
+            super().leave(lane)
+            calls.add(asyncio.create_task(budget.gate(clock.monotonic())))
+
+    bidder = Calling(regular=loop.time())
+    budget.bid(bidder)
+    await asyncio.sleep(3)
+    still = 0.5
+    await asyncio.sleep(0.1)
+    before = budget.calls
+    await asyncio.sleep(0.9)
+    assert before == budget.calls
+    await asyncio.sleep(0.5)
+    budget.withdraw(bidder)
+    await asyncio.gather(*calls)
+
+    assert 10 >= budget.calls - before >= 3
+
+
+@in_virtual_time
 async def test_longest_overdue_bidder_is_first() -> None:
     """
     Sources of one budget take turns by need, not by name or age.
