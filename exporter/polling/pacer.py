@@ -120,7 +120,7 @@ class Pacer:
         return self._ring.write(now)
 
     def held_up(self, now: float) -> None:
-        """This process stood still until now, and its calls under way perhaps with it."""
+        """This process stood still until this moment, which may be a little past, and its calls under way with it."""
         self._ring.held_up(now)
 
     def rejected(self, sent: float, now: float, retry_after: float | None = None) -> bool:

@@ -134,9 +134,9 @@ class Ring:
             del self._writes[: -self.burst]
 
     def held_up(self, now: float) -> None:
-        """This process stood still until now."""
+        """This process stood still until this moment, which may be a little past."""
         for write in self._writes:
-            if not write.settled:
+            if write.at < now and not write.settled:
                 write.settled = True
                 write.at = now
         self._writes.sort(key=attrgetter("at"))

@@ -154,6 +154,18 @@ def test_what_was_answered_before_is_not_held_up() -> None:
     under_way = ring.write(NOW + 0.5)
     ring.held_up(NOW + 0.9)
     under_way.answered(NOW + 0.95)
+    ring.held_up(NOW + 0.4)
 
     assert NOW + 0.01 + WINDOW == pytest.approx(ring.free_at())
     assert NOW + 0.9 + WINDOW == pytest.approx(ring.free_at(waiting=1))
+
+
+def test_what_was_written_after_it_went_on_counts_from_then() -> None:
+    """
+    A budget may hear of it at its next slot only, when it has written again.
+    """
+    ring = Ring(1.0)
+    ring.write(NOW + 1)
+    ring.held_up(NOW + 0.5)
+
+    assert NOW + 1 + WINDOW == pytest.approx(ring.free_at())
