@@ -141,10 +141,10 @@ class Budget:
     def _grant(self) -> None:
         self._armed_for = math.inf
         now = self._clock.monotonic()
-        if self._ticks.went_on > self._went_on:
-            self._went_on = self._ticks.went_on
-            self.pacer.held_up(self._went_on)
         try:
+            if self._ticks.went_on > self._went_on:
+                self._went_on = self._ticks.went_on
+                self.pacer.held_up(self._went_on)
             while self._next_slot(now) <= now and (choice := self._choose(now)):
                 bidder, lane, due = choice
                 self.pacer.take_slot(now, due)

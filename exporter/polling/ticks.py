@@ -7,8 +7,8 @@ calls are made, and a half or a quarter of that where more than ten would leave 
 
 One timer serves all that is to be done at a tick.
 
-At full pace a budget's slots come round in a whole number of ticks, however long they are, so those that the ring of
-``pacer`` compares are always as far apart.
+At full pace a budget's slots come round in a whole number of ticks, however long they are, so those that ``ring``
+compares are always as far apart.
 """
 
 from __future__ import annotations
