@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from exporter.polling.clock import Clock
 from exporter.polling.pacer import Pacer
 from exporter.polling.planner import LANES, Lane
-from exporter.polling.ring import Usual, Write
+from exporter.polling.ring import Usual
 from exporter.polling.ticks import Ticks, whole_milliseconds
 
 _SHARES: Final = {Lane.SUSPECT: 0.08, Lane.RETRY: 0.2}
@@ -55,6 +56,7 @@ class Budget:
         self.pacer = Pacer(limit, clock.monotonic() if since is None else since)
         self._clock = clock
         self._ticks = ticks
+        self._turn = ticks.turn
         self._preparation = Usual()
         self._went_on = ticks.went_on
         self._bidders: set[Bidder] = set()
@@ -105,25 +107,28 @@ class Budget:
             self._armed_for = self._ticks.after(max(due, free))
             self._ticks.call_at(self._armed_for, self._grant)
 
-    async def gate(self, slot: float) -> Write:
+    async def gate(self, slot: float) -> Callable[[], None]:
         """
         Wait, with a connection in hand, until one more request may be written; then count it as written.
 
         Args:
             slot: Monotonic time at which the call was granted its slot.
+
+        Returns:
+            What to call when the head of the reply is there.
         """
         came = now = self._clock.monotonic()
         if self._at_gate or self.pacer.next_write() > now:
             now = await self._queue()
         write = self.pacer.write(now)
 
-        def correct() -> None:
-            write.at = self._clock.monotonic()
-            self._preparation.learn((came - slot) + (write.at - now) - self._preparation.mean)
+        def written(ended: float) -> None:
+            write.at = ended
+            self._preparation.learn((came - slot) + (ended - now) - self._preparation.mean)
 
-        # Bytes are written when everything that is ready to run has run, a request with a body one turn later.
-        asyncio.get_running_loop().call_soon(correct)
-        return write
+        # A request with a body is written one turn later.
+        self._turn.at_end(written)
+        return lambda: self.pacer.answered(write, self._turn.began())
 
     async def _queue(self) -> float:
         """Wait behind those who came before; returns the monotonic time at which the gate is open."""

@@ -25,14 +25,14 @@ from exporter.metrics.room import Arrival
 from exporter.model import Failure, FailureKind, Request
 from exporter.polling.clock import Clock
 from exporter.polling.resolver import Resolver
-from exporter.polling.ring import Write
 
 MAX_REPLY: Final = 8 * 1024 * 1024
 _CHUNK: Final = 256 * 1024
 _HEADERS: Final = {"User-Agent": f"rtc-room-exporter/{__version__}"}
 _NO_OTHER_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 
-Gate: TypeAlias = Callable[[float], Awaitable[Write | None]]
+Answered: TypeAlias = Callable[[], None]
+Gate: TypeAlias = Callable[[float], Awaitable[Answered | None]]
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ class Caller:
 
     Args:
         gate: Awaited with a connection in hand before each request is written, given the call's slot; it may ask to be
-            told of the reply.
+            told when the head of the reply is there.
         rate: Calls per second that there can be; sizes the connection pool together with ``timeout``.
         timeout: Seconds from the slot to the last byte of the reply.
         ca_file: Certificates to trust instead of the system's.
@@ -115,14 +115,16 @@ class Caller:
         )
         connection = await self._connections.connect(outgoing, traces=[], timeout=_NO_OTHER_TIMEOUT)
         try:
-            write = await self._gate(slot)
-            return await self._reply(outgoing, connection, write)
+            answered = await self._gate(slot)
+            return await self._reply(outgoing, connection, answered)
         except BaseException:
             # What may still come on it must not be taken for the reply to another call.
             connection.close()
             raise
 
-    async def _reply(self, outgoing: aiohttp.ClientRequest, connection: Connection, write: Write | None) -> Exchange:
+    async def _reply(
+        self, outgoing: aiohttp.ClientRequest, connection: Connection, answered: Answered | None
+    ) -> Exchange:
         # Closed while it waited; or bytes came that nobody asked for, and would be taken for the reply.
         if connection.protocol is None or connection.closed or connection.protocol.should_close:
             raise aiohttp.ServerDisconnectedError
@@ -130,8 +132,8 @@ class Caller:
         response = await outgoing.send(connection)
         try:
             await response.start(connection)
-            if write:
-                write.answered(self._clock.monotonic())
+            if answered:
+                answered()
             body = await _read(response)
         except BaseException:
             response.close()

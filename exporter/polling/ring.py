@@ -6,8 +6,9 @@ reach the vendor. Pure: the caller brings the time.
 The vendor counts a call when it arrives, not when it was written. A reply that comes unusually late says that its call
 may have arrived late, too: the call then counts as written that much later, by at most half a second, and keeps its one
 place among the N for so long. What is usual is told by the smoothed mean and deviation of RFC 6298, so that a vendor
-whose replies take now 50 and now 150 ms loses no slot. Where this process itself stood still, calls under way may have
-stood still with it: those without a reply count as written when it went on.
+whose replies take now 50 and now 150 ms loses no slot. The deviation follows more slowly than there, and no lesson
+counts for more than half of what is unusual: after one hold-up the next one must still be. Where this process itself
+stood still, calls under way may have stood still with it: those without a reply count as written when it went on.
 """
 
 from __future__ import annotations
@@ -24,17 +25,25 @@ _LATEST: Final = 0.5
 _NEVER_LATE: Final = 0.005
 _MEAN_GAIN: Final = 1 / 8
 _DEVIATION_GAIN: Final = 1 / 4
+_CALM_GAIN: Final = 1 / 16
 _DEVIATIONS: Final = 4
+_GIVEN_UP: Final = 5.0
 
 
 class Usual:
-    """How long something usually takes, in seconds: the smoothed mean and deviation of RFC 6298."""
+    """
+    How long something usually takes, in seconds: the smoothed mean and deviation of RFC 6298.
 
-    __slots__ = ("deviation", "mean")
+    Args:
+        deviation_gain: How much of each new deviation is taken over; RFC 6298's, if left out.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_deviation_gain", "deviation", "mean")
+
+    def __init__(self, deviation_gain: float = _DEVIATION_GAIN) -> None:
         self.mean = 0.0
         self.deviation = 0.0
+        self._deviation_gain = deviation_gain
 
     @property
     def spread(self) -> float:
@@ -44,30 +53,7 @@ class Usual:
     def learn(self, error: float) -> None:
         """Something took so much longer than the mean."""
         self.mean += _MEAN_GAIN * error
-        self.deviation += _DEVIATION_GAIN * (abs(error) - self.deviation)
-
-
-class ReplyTimes:
-    """How long the vendor's replies usually take."""
-
-    __slots__ = ("_surprised_at", "_usual")
-
-    def __init__(self) -> None:
-        self._usual = Usual()
-        self._surprised_at = -math.inf
-
-    def lateness(self, sent: float, now: float) -> float:
-        """By how many seconds a reply that comes now is later than usual; 0 if that is nothing unusual."""
-        took, usual = now - sent, self._usual
-        if not usual.mean:  # the first of all: nobody knows
-            usual.mean, usual.deviation = took, took / 2
-            return took
-        error, spread = took - usual.mean, max(_NEVER_LATE, usual.spread)
-        if sent > self._surprised_at:  # of all calls that were held up together, one is a lesson
-            usual.learn(min(error, spread))
-            if error > spread:
-                self._surprised_at = now
-        return error if error > spread else 0.0
+        self.deviation += self._deviation_gain * (abs(error) - self.deviation)
 
 
 @dataclass(slots=True, eq=False)
@@ -81,12 +67,39 @@ class Write:
     """
 
     at: float
-    ring: Ring
     settled: bool = False
 
-    def answered(self, now: float) -> None:
-        """The head of the reply is there."""
-        self.ring.answered(self, now)
+
+class ReplyTimes:
+    """
+    How long the vendor's replies usually take.
+
+    One call is timed at a time, chosen when it is written: of all that are held up together, one is a lesson.
+    """
+
+    __slots__ = ("_timed", "_usual")
+
+    def __init__(self) -> None:
+        self._usual = Usual(_CALM_GAIN)
+        self._timed: Write | None = None
+
+    def written(self, write: Write) -> None:
+        """A request is on its way."""
+        if self._timed is None or write.at > self._timed.at + _GIVEN_UP:
+            self._timed = write
+
+    def lateness(self, write: Write, now: float) -> float:
+        """By how many seconds the reply to this request, which comes now, is later than usual; 0 if it is usual."""
+        took, usual, timed = now - write.at, self._usual, write is self._timed
+        if timed:
+            self._timed = None
+        if not usual.mean:  # the first of all: nobody knows
+            usual.mean, usual.deviation = took, took / 2
+            return took
+        error, spread = took - usual.mean, max(_NEVER_LATE, usual.spread)
+        if timed:
+            usual.learn(min(error, spread / 2))
+        return error if error > spread else 0.0
 
 
 class Ring:
@@ -115,17 +128,18 @@ class Ring:
 
     def write(self, now: float) -> Write:
         """Count a request that is written now."""
-        write = Write(now, self)
+        write = Write(now)
+        self._replies.written(write)
         self._writes.append(write)
         del self._writes[: -self.burst]
         return write
 
     def answered(self, write: Write, now: float) -> None:
-        """The head of a reply is there."""
+        """The head of the reply to a request is there."""
         if write.settled:
             return
         write.settled = True
-        late = self._replies.lateness(write.at, now)
+        late = self._replies.lateness(write, now)
         if late:
             with suppress(ValueError):  # it may have left the ring already, and comes back
                 self._writes.remove(write)

@@ -20,18 +20,20 @@ from typing import Final
 
 from exporter.polling.clock import Clock
 from exporter.polling.pacer import PERIOD
+from exporter.polling.turn import Turn
 
 _COMPANY: Final = 10
 _FEWEST: Final = 51
 _MOST: Final = 204
-_STILL: Final = 0.05
+_STILL: Final = 0.5
 
 
 class Ticks:
     """
     Moments on the monotonic clock, in seconds.
 
-    ``went_on`` is when this process last stood still until: a tick came more than 50 ms late then.
+    ``turn`` is the turn of the event loop that is under way. ``went_on`` is when this process last stood still until: a
+    tick came more than half a second late then.
 
     Args:
         raised: Told of an exception in what was to be done at a tick; the rest is done all the same.
@@ -39,6 +41,7 @@ class Ticks:
 
     def __init__(self, clock: Clock, raised: Callable[[Exception], None]) -> None:
         self.length = PERIOD / _FEWEST
+        self.turn = Turn(clock)
         self.went_on = -math.inf
         self._clock = clock
         self._raised = raised

@@ -140,7 +140,7 @@ async def test_calls_that_take_long_to_the_gate_get_their_slots_early() -> None:
 @in_virtual_time
 async def test_process_that_stood_still_waits_for_what_was_under_way() -> None:
     """
-    Half a second in which nothing ran, with ten calls that nobody has answered: the vendor may get all of them now, and
+    0.7 s in which nothing ran, with ten calls that nobody has answered: the vendor may get all of them now, and
     gets no other one in the second after.
     """
     loop = asyncio.get_running_loop()
@@ -157,7 +157,7 @@ async def test_process_that_stood_still_waits_for_what_was_under_way() -> None:
     bidder = Calling(regular=loop.time())
     budget.bid(bidder)
     await asyncio.sleep(3)
-    still = 0.5
+    still = 0.7
     await asyncio.sleep(0.1)
     before = budget.calls
     await asyncio.sleep(0.9)

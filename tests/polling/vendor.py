@@ -161,7 +161,7 @@ class FakeCaller:
     async def _exchange(self, request: Request, slot: float) -> Exchange | Failure:
         vendor, config = self._vendor, self._config
         await asyncio.sleep(vendor.connecting())
-        written = await self._gate(slot)
+        answered = await self._gate(slot)
         call = Call(config.name, config.api, _rooms(config.api, request), self._clock.monotonic(), request)
         vendor.calls.append(call)
         answer = vendor.reply_to(call, config.budget)
@@ -169,8 +169,8 @@ class FakeCaller:
             return answer
         await asyncio.sleep(vendor.latency() if answer.latency is None else answer.latency)
         call.ended = self._clock.monotonic()
-        if written:
-            written.answered(call.ended)
+        if answered:
+            answered()
         body = answer.document if isinstance(answer.document, bytes) else json.dumps(answer.document).encode()
         arrival = Arrival(call.ended, round(self._clock.unix(), 3))
         return Exchange(answer.status, {**vendor.headers(), **answer.headers}, body, arrival)
