@@ -59,7 +59,7 @@ class Running:
 
     poller: Poller
     files: RoomsFiles
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def config(self) -> SourceConfig:
@@ -286,7 +286,7 @@ class Exporter:
 
     async def _watch(self, running: Running, files: RoomsFiles) -> None:
         """Go over to the rooms of these files while calls go on, unless other files have come in their place."""
-        async with running.turn:
+        async with running.changing:
             if running.files is files:
                 for _ in running.poller.watching(files.rooms):
                     await asyncio.sleep(0)
