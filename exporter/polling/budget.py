@@ -128,7 +128,7 @@ class Budget:
 
         # A request with a body is written one turn later.
         self._turn.at_end(written)
-        return lambda: self.pacer.answered(write, self._turn.began())
+        return lambda: self.pacer.answered(write, self._turn.began(), self._turn.previous)
 
     async def _queue(self) -> float:
         """Wait behind those who came before; returns the monotonic time at which the gate is open."""

@@ -119,9 +119,14 @@ class Pacer:
         self.calls += 1
         return self._ring.write(now)
 
-    def answered(self, write: Write, now: float) -> None:
-        """The head of the reply to a request is there."""
-        self._ring.answered(write, now)
+    def answered(self, write: Write, now: float, looked: float | None = None) -> None:
+        """
+        The head of the reply to a request is there.
+
+        Args:
+            looked: When it was last looked for in vain; now, if left out.
+        """
+        self._ring.answered(write, now, looked)
 
     def held_up(self, now: float) -> None:
         """This process stood still until this moment, which may be a little past, and its calls under way with it."""

@@ -4,11 +4,12 @@ be used: one more may go out only 1.02 s after the N-th last one did. The 20 ms 
 reach the vendor. Pure: the caller brings the time.
 
 The vendor counts a call when it arrives, not when it was written. A reply that comes unusually late says that its call
-may have arrived late, too: the call then counts as written that much later, by at most half a second, and keeps its one
-place among the N for so long. What is usual is told by the smoothed mean and deviation of RFC 6298, so that a vendor
-whose replies take now 50 and now 150 ms loses no slot. The deviation follows more slowly than there, and no lesson
-counts for more than half of what is unusual: after one hold-up the next one must still be. Where this process itself
-stood still, calls under way may have stood still with it: those without a reply count as written when it went on.
+may have arrived late, too: the call then counts as written so much later as the 20 ms do not cover, by at most half a
+second, and keeps its one place among the N for so long. What is usual is told by the smoothed mean and deviation of
+RFC 6298, so that a vendor whose replies take now 50 and now 150 ms loses no slot. The deviation follows more slowly
+than there, and no lesson counts for more than half of what is unusual: after one hold-up the next one must still be.
+Where this process itself stood still, calls under way may have stood still with it: those without a reply count as
+written when it went on.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Final
 
 JITTER: Final = 0.02
 _LATEST: Final = 0.5
-_NEVER_LATE: Final = 0.005
+_ALLOWED_FOR: Final = JITTER / 2
 _MEAN_GAIN: Final = 1 / 8
 _DEVIATION_GAIN: Final = 1 / 4
 _CALM_GAIN: Final = 1 / 16
@@ -80,7 +81,7 @@ class ReplyTimes:
     __slots__ = ("_timed", "_usual")
 
     def __init__(self) -> None:
-        self._usual = Usual(_CALM_GAIN)
+        self._usual: Usual | None = None
         self._timed: Write | None = None
 
     def written(self, write: Write) -> None:
@@ -88,18 +89,27 @@ class ReplyTimes:
         if self._timed is None or write.at > self._timed.at + _GIVEN_UP:
             self._timed = write
 
-    def lateness(self, write: Write, now: float) -> float:
-        """By how many seconds the reply to this request, which comes now, is later than usual; 0 if it is usual."""
-        took, usual, timed = now - write.at, self._usual, write is self._timed
+    def lateness(self, write: Write, now: float, looked: float) -> float:
+        """
+        By how many seconds the call may have been held up on its way, beyond what the ring allows for anyway.
+
+        Args:
+            now: The reply was there at this moment.
+            looked: It was not yet there at this one. What lies between the two is neither the vendor's usual time nor
+                above suspicion.
+        """
+        at_least, at_most = max(0.0, looked - write.at), now - write.at
+        usual, timed = self._usual, write is self._timed
         if timed:
             self._timed = None
-        if not usual.mean:  # the first of all: nobody knows
-            usual.mean, usual.deviation = took, took / 2
-            return took
-        error, spread = took - usual.mean, max(_NEVER_LATE, usual.spread)
+        if usual is None:  # the first of all: nobody knows
+            usual = self._usual = Usual(_CALM_GAIN)
+            usual.mean, usual.deviation = at_least, at_most / 2
+            return at_most
+        spread, error = max(_ALLOWED_FOR, usual.spread), at_most - usual.mean
         if timed:
-            usual.learn(min(error, spread / 2))
-        return error if error > spread else 0.0
+            usual.learn(min(at_least - usual.mean, spread / 2))
+        return error - _ALLOWED_FOR if error > spread else 0.0
 
 
 class Ring:
@@ -134,12 +144,17 @@ class Ring:
         del self._writes[: -self.burst]
         return write
 
-    def answered(self, write: Write, now: float) -> None:
-        """The head of the reply to a request is there."""
+    def answered(self, write: Write, now: float, looked: float | None = None) -> None:
+        """
+        The head of the reply to a request is there.
+
+        Args:
+            looked: When it was last looked for in vain; now, if left out.
+        """
         if write.settled:
             return
         write.settled = True
-        late = self._replies.lateness(write, now)
+        late = self._replies.lateness(write, now, now if looked is None else looked)
         if late:
             with suppress(ValueError):  # it may have left the ring already, and comes back
                 self._writes.remove(write)

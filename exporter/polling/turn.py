@@ -9,24 +9,32 @@ nothing of the way to the vendor and back.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from exporter.polling.clock import Clock
 
 
 class Turn:
-    """The turn of the event loop that is under way."""
+    """
+    The turn of the event loop that is under way.
+
+    ``previous`` is when the one before it began: monotonic time at which the loop last looked for what is new. If it
+    has slept since, it looked until something was.
+    """
 
     def __init__(self, clock: Clock) -> None:
+        self.previous = -math.inf
+        self._began = -math.inf
+        self._asked = self._followed = False
         self._clock = clock
-        self._began: float | None = None
-        self._asked = False
         self._waiting: list[Callable[[float], None]] = []
 
     def began(self) -> float:
         """Monotonic time at which this turn began; now, if nobody asked in the turn before."""
-        if self._began is None:
-            self._began = self._clock.monotonic()
+        if not self._followed:
+            self._followed = True
+            self.previous = self._began = self._clock.monotonic()
             asyncio.get_running_loop().call_soon(self._next)
         self._asked = True
         return self._began
@@ -37,11 +45,11 @@ class Turn:
         self._waiting.append(callback)
 
     def _next(self) -> None:
-        if not self._asked:
-            self._began = None
+        self._followed = self._asked
+        if not self._followed:
             return
         self._asked = False
-        self._began = self._clock.monotonic()
+        self.previous, self._began = self._began, self._clock.monotonic()
         asyncio.get_running_loop().call_soon(self._next)
         waiting, self._waiting = self._waiting, []
         for callback in waiting:

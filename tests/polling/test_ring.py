@@ -5,6 +5,7 @@ Calls that may have reached the vendor late count late, and hold up nobody else.
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from bisect import bisect_right
 from collections.abc import Callable
@@ -20,22 +21,25 @@ def worst_second(arrivals: list[float]) -> int:
     return max(number - bisect_right(arrivals, at - 1.0) for number, at in enumerate(arrivals, start=1))
 
 
-def arrivals_in_a_minute(limit: float, every: float, stall: float, reply_takes: tuple[float, float]) -> list[float]:
-    """When calls arrive at a vendor that takes nothing in for a while, every so often."""
+def arrivals_in_a_minute(
+    limit: float, every: float, stall: float, reply_takes: tuple[float, float], turn: float = 1e-6
+) -> list[float]:
+    """When calls arrive at a vendor that takes nothing in for a while, every so often, if we look once a turn."""
     pacer, now, chance = settled(limit), NOW, random.Random(1)
-    under_way: list[tuple[float, float, Write]] = []
+    under_way: list[tuple[float, int, Write]] = []
     arrivals: list[float] = []
     while now < NOW + 60:
         now = max(now, pacer.next_slot(now))
         pacer.take_slot(now)
         while under_way and under_way[0][0] <= max(now, pacer.next_write()):
             answered, _, write = heapq.heappop(under_way)
-            pacer.answered(write, answered)
+            pacer.answered(write, answered, answered - turn)
         now = max(now, pacer.next_write())
         held_up = now % every < stall
         arrivals.append(now - now % every + stall if held_up else now)
         # Replies to what came in together overtake each other.
-        heapq.heappush(under_way, (arrivals[-1] + chance.uniform(*reply_takes), now, pacer.write(now)))
+        seen = math.ceil((arrivals[-1] + chance.uniform(*reply_takes)) / turn) * turn
+        heapq.heappush(under_way, (seen, len(arrivals), pacer.write(now)))
     return arrivals
 
 
@@ -60,6 +64,17 @@ def test_hold_ups_that_follow_each_other_stay_unusual(stall: float) -> None:
 
     assert worst_second(arrivals) <= 10
     assert len(arrivals) >= 0.92 * 10 * 60
+
+
+@pytest.mark.parametrize("limit", [10.0, 200.0])
+def test_hold_ups_do_not_hide_in_our_own_slowness(limit: float) -> None:
+    """
+    A loop that is so busy that it looks for replies every 40 ms only learns nothing of the vendor from that.
+    """
+    arrivals = arrivals_in_a_minute(limit, every=3.1, stall=0.1, reply_takes=(0.001, 0.004), turn=0.04)
+
+    assert limit >= worst_second(arrivals)
+    assert len(arrivals) >= 0.9 * limit * 60
 
 
 def calls_in_a_minute(limit: float, reply_takes: Callable[[int], float]) -> int:

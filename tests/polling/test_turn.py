@@ -36,6 +36,7 @@ async def test_a_turn_has_one_beginning_and_one_end() -> None:
     assert [ended, ended] == pytest.approx(ends, abs=1e-4)
     loop.stall(0.1)
     assert ends[0] == turn.began()
+    assert began == turn.previous
 
 
 @in_virtual_time
@@ -50,5 +51,5 @@ async def test_turn_that_nobody_asked_about_leaves_nothing_behind() -> None:
     assert not loop._ready  # type: ignore[attr-defined]  # it is CPython's
     await asyncio.sleep(1)
 
-    assert loop.time() == turn.began()
+    assert loop.time() == turn.began() == turn.previous
     assert 1 == len(ends)
