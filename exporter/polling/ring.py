@@ -28,6 +28,8 @@ _MEAN_GAIN: Final = 1 / 8
 _DEVIATION_GAIN: Final = 1 / 4
 _CALM_GAIN: Final = 1 / 16
 _DEVIATIONS: Final = 4
+_FIRST_LESSONS: Final = 4
+_FIRST_DEVIATION: Final = 1 / 8
 _GIVEN_UP: Final = 5.0
 
 
@@ -75,13 +77,17 @@ class ReplyTimes:
     """
     How long the vendor's replies usually take.
 
-    One call is timed at a time, chosen when it is written: of all that are held up together, one is a lesson.
+    One call is timed at a time, chosen when it is written: of all that are held up together, one is a lesson. Until
+    there were four, a call may have come as late as its reply; the quickest of them is the first to be called usual,
+    since a vendor's first replies may be slow for once.
     """
 
-    __slots__ = ("_timed", "_usual")
+    __slots__ = ("_lessons", "_timed", "_usual")
 
     def __init__(self) -> None:
-        self._usual: Usual | None = None
+        self._usual = Usual(_CALM_GAIN)
+        self._usual.mean = math.inf
+        self._lessons = 0
         self._timed: Write | None = None
 
     def written(self, write: Write) -> None:
@@ -102,9 +108,10 @@ class ReplyTimes:
         usual, timed = self._usual, write is self._timed
         if timed:
             self._timed = None
-        if usual is None:  # the first of all: nobody knows
-            usual = self._usual = Usual(_CALM_GAIN)
-            usual.mean, usual.deviation = at_least, at_most / 2
+            self._lessons += 1
+        if self._lessons <= _FIRST_LESSONS:
+            if timed and at_least < usual.mean:
+                usual.mean, usual.deviation = at_least, _FIRST_DEVIATION * at_most
             return at_most
         spread, error = max(_ALLOWED_FOR, usual.spread), at_most - usual.mean
         if timed:

@@ -66,6 +66,21 @@ def test_hold_ups_that_follow_each_other_stay_unusual(stall: float) -> None:
     assert len(arrivals) >= 0.92 * 10 * 60
 
 
+def test_first_replies_of_a_vendor_may_be_slow_for_once() -> None:
+    """
+    A hold-up in the first second shows all the same, and calls count from their replies until something is known.
+    """
+    ring = Ring(20.0)
+    for number in range(10):
+        write = ring.write(NOW + number / 20)
+        ring.answered(write, write.at + (0.06 if number < 3 else 0.002))
+        assert write.at == pytest.approx(NOW + number / 20 + (0.06 if number < 3 else 0.002 if number < 4 else 0.0))
+    held_up = ring.write(NOW + 0.6)
+    ring.answered(held_up, NOW + 0.65)
+
+    assert NOW + 0.64 == pytest.approx(held_up.at, abs=0.003)
+
+
 @pytest.mark.parametrize("limit", [10.0, 200.0])
 def test_hold_ups_do_not_hide_in_our_own_slowness(limit: float) -> None:
     """
