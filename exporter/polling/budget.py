@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from exporter.polling.clock import Clock
 from exporter.polling.pacer import Pacer
@@ -38,6 +38,19 @@ class Bidder(Protocol):
 
     def leave(self, lane: Lane) -> None:
         """Take the slot that was just granted: bind rooms of this lane and let their call leave."""
+
+
+class Passage(NamedTuple):
+    """
+    What to tell of a request that was let through the gate.
+
+    Args:
+        sent: Its bytes were written.
+        answered: The head of its reply is there.
+    """
+
+    sent: Callable[[], None]
+    answered: Callable[[], None]
 
 
 class Budget:
@@ -107,28 +120,27 @@ class Budget:
             self._armed_for = self._ticks.after(max(due, free))
             self._ticks.call_at(self._armed_for, self._grant)
 
-    async def gate(self, slot: float) -> Callable[[], None]:
+    async def gate(self, slot: float) -> Passage:
         """
         Wait, with a connection in hand, until one more request may be written; then count it as written.
 
         Args:
             slot: Monotonic time at which the call was granted its slot.
-
-        Returns:
-            What to call when the head of the reply is there.
         """
         came = now = self._clock.monotonic()
         if self._at_gate or self.pacer.next_write() > now:
             now = await self._queue()
         write = self.pacer.write(now)
 
-        def written(ended: float) -> None:
-            write.at = ended
-            self._preparation.learn((came - slot) + (ended - now) - self._preparation.mean)
+        def sent() -> None:
+            self._turn.follow()
+            write.at = self._clock.monotonic()
+            self._preparation.learn((came - slot) + (write.at - now) - self._preparation.mean)
 
-        # A request with a body is written one turn later.
-        self._turn.at_end(written)
-        return lambda: self.pacer.answered(write, self._turn.began(), self._turn.previous)
+        def answered() -> None:
+            self.pacer.answered(write, *self._turn.looked())
+
+        return Passage(sent, answered)
 
     async def _queue(self) -> float:
         """Wait behind those who came before; returns the monotonic time at which the gate is open."""

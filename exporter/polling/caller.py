@@ -23,6 +23,7 @@ from yarl import URL
 from exporter import __version__
 from exporter.metrics.room import Arrival
 from exporter.model import Failure, FailureKind, Request
+from exporter.polling.budget import Passage
 from exporter.polling.clock import Clock
 from exporter.polling.resolver import Resolver
 
@@ -31,8 +32,7 @@ _CHUNK: Final = 256 * 1024
 _HEADERS: Final = {"User-Agent": f"rtc-room-exporter/{__version__}"}
 _NO_OTHER_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 
-Answered: TypeAlias = Callable[[], None]
-Gate: TypeAlias = Callable[[float], Awaitable[Answered | None]]
+Gate: TypeAlias = Callable[[float], Awaitable[Passage | None]]
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ class Caller:
 
     Args:
         gate: Awaited with a connection in hand before each request is written, given the call's slot; it may ask to be
-            told when the head of the reply is there.
+            told how it goes on.
         rate: Calls per second that there can be; sizes the connection pool together with ``timeout``.
         timeout: Seconds from the slot to the last byte of the reply.
         ca_file: Certificates to trust instead of the system's.
@@ -115,25 +115,30 @@ class Caller:
         )
         connection = await self._connections.connect(outgoing, traces=[], timeout=_NO_OTHER_TIMEOUT)
         try:
-            answered = await self._gate(slot)
-            return await self._reply(outgoing, connection, answered)
+            passage = await self._gate(slot)
+            return await self._reply(outgoing, connection, passage)
         except BaseException:
             # What may still come on it must not be taken for the reply to another call.
             connection.close()
             raise
 
     async def _reply(
-        self, outgoing: aiohttp.ClientRequest, connection: Connection, answered: Answered | None
+        self, outgoing: aiohttp.ClientRequest, connection: Connection, passage: Passage | None
     ) -> Exchange:
         # Closed while it waited; or bytes came that nobody asked for, and would be taken for the reply.
         if connection.protocol is None or connection.closed or connection.protocol.should_close:
             raise aiohttp.ServerDisconnectedError
         connection.protocol.set_response_params(read_until_eof=True)
         response = await outgoing.send(connection)
+        if passage:
+            if outgoing.body:  # a task that was just made writes it
+                asyncio.get_running_loop().call_soon(passage.sent)
+            else:
+                passage.sent()
         try:
             await response.start(connection)
-            if answered:
-                answered()
+            if passage:
+                passage.answered()
             body = await _read(response)
         except BaseException:
             response.close()

@@ -119,14 +119,9 @@ class Pacer:
         self.calls += 1
         return self._ring.write(now)
 
-    def answered(self, write: Write, now: float, looked: float | None = None) -> None:
-        """
-        The head of the reply to a request is there.
-
-        Args:
-            looked: When it was last looked for in vain; now, if left out.
-        """
-        self._ring.answered(write, now, looked)
+    def answered(self, write: Write, looked: float, now: float) -> None:
+        """The head of the reply to a request is there now; it was not yet there at the last look."""
+        self._ring.answered(write, looked, now)
 
     def held_up(self, now: float) -> None:
         """This process stood still until this moment, which may be a little past, and its calls under way with it."""

@@ -4,12 +4,12 @@ be used: one more may go out only 1.02 s after the N-th last one did. The 20 ms 
 reach the vendor. Pure: the caller brings the time.
 
 The vendor counts a call when it arrives, not when it was written. A reply that comes unusually late says that its call
-may have arrived late, too: the call then counts as written so much later as the 20 ms do not cover, by at most half a
-second, and keeps its one place among the N for so long. What is usual is told by the smoothed mean and deviation of
+may have arrived late, too: the call then counts as written that much later, less the half of the 20 ms, by at most half
+a second, and keeps its one place among the N for so long. What is usual is told by the smoothed mean and deviation of
 RFC 6298, so that a vendor whose replies take now 50 and now 150 ms loses no slot. The deviation follows more slowly
-than there, and no lesson counts for more than half of what is unusual: after one hold-up the next one must still be.
-Where this process itself stood still, calls under way may have stood still with it: those without a reply count as
-written when it went on.
+than there, and what is unusual teaches little: after one hold-up the next one must still be unusual. Where this process
+itself stood still, calls under way may have stood still with it: those without a reply count as written when it went
+on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MEAN_GAIN: Final = 1 / 8
 _DEVIATION_GAIN: Final = 1 / 4
 _CALM_GAIN: Final = 1 / 16
 _DEVIATIONS: Final = 4
-_FIRST_LESSONS: Final = 4
+_CONVINCING: Final = 4
 _FIRST_DEVIATION: Final = 1 / 8
 _GIVEN_UP: Final = 5.0
 
@@ -66,10 +66,12 @@ class Write:
 
     Args:
         at: Monotonic time from which it counts.
-        settled: Whether nothing can be learned of that any more.
+        timed: Whether its reply tells what is usual.
+        settled: Whether nothing can be learned any more of when it arrived.
     """
 
     at: float
+    timed: bool = False
     settled: bool = False
 
 
@@ -77,46 +79,49 @@ class ReplyTimes:
     """
     How long the vendor's replies usually take.
 
-    One call is timed at a time, chosen when it is written: of all that are held up together, one is a lesson. Until
-    there were four, a call may have come as late as its reply; the quickest of them is the first to be called usual,
-    since a vendor's first replies may be slow for once.
+    One call is timed at a time, chosen when it is written: of all that are held up together, one is a lesson. When four
+    lessons in a row were unusual, as with a vendor that is new or has become slow, the quickest of them is usual from
+    then on.
     """
 
-    __slots__ = ("_lessons", "_timed", "_usual")
+    __slots__ = ("_timed", "_unusual", "_usual")
 
     def __init__(self) -> None:
         self._usual = Usual(_CALM_GAIN)
-        self._usual.mean = math.inf
-        self._lessons = 0
+        self._unusual: list[float] = []
         self._timed: Write | None = None
 
     def written(self, write: Write) -> None:
         """A request is on its way."""
-        if self._timed is None or write.at > self._timed.at + _GIVEN_UP:
+        if self._timed is None or self._timed.settled or write.at > self._timed.at + _GIVEN_UP:
             self._timed = write
+            write.timed = True
 
-    def lateness(self, write: Write, now: float, looked: float) -> float:
+    def lateness(self, write: Write, looked: float, now: float) -> float:
         """
-        By how many seconds the call may have been held up on its way, beyond what the ring allows for anyway.
+        By how many seconds this call should count later, since it may have been held up on its way.
 
         Args:
-            now: The reply was there at this moment.
-            looked: It was not yet there at this one. What lies between the two is neither the vendor's usual time nor
-                above suspicion.
+            looked: Its reply was not yet there at this moment.
+            now: It was there at this one. What lies between the two is neither the vendor's usual time nor above
+                suspicion.
         """
-        at_least, at_most = max(0.0, looked - write.at), now - write.at
-        usual, timed = self._usual, write is self._timed
-        if timed:
-            self._timed = None
-            self._lessons += 1
-        if self._lessons <= _FIRST_LESSONS:
-            if timed and at_least < usual.mean:
-                usual.mean, usual.deviation = at_least, _FIRST_DEVIATION * at_most
-            return at_most
-        spread, error = max(_ALLOWED_FOR, usual.spread), at_most - usual.mean
-        if timed:
-            usual.learn(min(at_least - usual.mean, spread / 2))
+        at_least, at_most = max(0.0, looked - write.at), max(0.0, now - write.at)
+        error, spread = at_most - self._usual.mean, max(_ALLOWED_FOR, self._usual.spread)
+        if write.timed:
+            self._learn(at_least, spread, unusual=error > spread)
         return error - _ALLOWED_FOR if error > spread else 0.0
+
+    def _learn(self, took: float, spread: float, *, unusual: bool) -> None:
+        if not unusual:
+            self._unusual.clear()
+        else:
+            self._unusual.append(took)
+        self._usual.learn(min(took - self._usual.mean, spread / 2))
+        if len(self._unusual) == _CONVINCING:
+            self._usual.mean = min(self._unusual)
+            self._usual.deviation = _FIRST_DEVIATION * self._usual.mean
+            self._unusual.clear()
 
 
 class Ring:
@@ -151,17 +156,12 @@ class Ring:
         del self._writes[: -self.burst]
         return write
 
-    def answered(self, write: Write, now: float, looked: float | None = None) -> None:
-        """
-        The head of the reply to a request is there.
-
-        Args:
-            looked: When it was last looked for in vain; now, if left out.
-        """
+    def answered(self, write: Write, looked: float, now: float) -> None:
+        """The head of the reply to a request is there now; it was not yet there at the last look."""
         if write.settled:
             return
         write.settled = True
-        late = self._replies.lateness(write, now, now if looked is None else looked)
+        late = self._replies.lateness(write, looked, now)
         if late:
             with suppress(ValueError):  # it may have left the ring already, and comes back
                 self._writes.remove(write)

@@ -25,7 +25,7 @@ from exporter.polling.turn import Turn
 _COMPANY: Final = 10
 _FEWEST: Final = 51
 _MOST: Final = 204
-_STILL: Final = 0.5
+_STILL: Final = 0.25
 
 
 class Ticks:
@@ -33,7 +33,7 @@ class Ticks:
     Moments on the monotonic clock, in seconds.
 
     ``turn`` is the turn of the event loop that is under way. ``went_on`` is when this process last stood still until: a
-    tick came more than half a second late then.
+    tick came more than a quarter of a second late then.
 
     Args:
         raised: Told of an exception in what was to be done at a tick; the rest is done all the same.

@@ -15,7 +15,7 @@ from exporter.polling.budget import Budget
 from exporter.polling.clock import Clock
 from exporter.polling.planner import Lane
 from exporter.polling.ticks import Ticks
-from tests.polling.virtual_time import in_virtual_time
+from tests.polling.virtual_time import VirtualLoop, in_virtual_time
 
 TICK = 0.0211
 """Seconds between two moments at which slots are used, and a timer that rings a millisecond late."""
@@ -124,7 +124,7 @@ async def test_calls_that_take_long_to_the_gate_get_their_slots_early() -> None:
 
         async def call(self, slot: float) -> None:
             await asyncio.sleep(0.3)
-            await budget.gate(slot)
+            (await budget.gate(slot)).sent()
 
     bidder = Connecting(regular=loop.time())
     budget.bid(bidder)
@@ -272,9 +272,33 @@ async def test_time_of_a_write_is_that_of_the_bytes() -> None:
     """
     loop = asyncio.get_running_loop()
     budget = budget_of(1)
-    await budget.gate(asyncio.get_running_loop().time())
+    passage = await budget.gate(loop.time())
     loop.stall(0.4)  # type: ignore[attr-defined]  # it is the virtual loop
+    passage.sent()
     written = loop.time()
-    await budget.gate(asyncio.get_running_loop().time())
+    await budget.gate(loop.time())
 
     assert written + 1.02 <= loop.time()
+
+
+@in_virtual_time
+async def test_late_reply_has_its_call_count_later() -> None:
+    """
+    It may have reached the vendor as late.
+    """
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    budget = budget_of(1)
+    for _ in range(5):
+        passage = await budget.gate(loop.time())
+        passage.sent()
+        await asyncio.sleep(0.005)
+        passage.answered()
+    passage = await budget.gate(loop.time())
+    passage.sent()
+    written = loop.time()
+    await asyncio.sleep(0.2)
+    passage.answered()
+    await budget.gate(loop.time())
+
+    assert written + 0.2 - 0.01 + 1.02 == pytest.approx(loop.time(), abs=0.01)

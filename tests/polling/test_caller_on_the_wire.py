@@ -45,6 +45,7 @@ async def test_broken_connection_is_not_a_reason_to_send_again(method: str, abor
     assert (FailureKind.TRANSIENT, "disconnected") == (second.kind, second.code)
     assert isinstance(third, Exchange)
     assert 3 == len(server.requests) == gate.passed
+    assert ["sent", "answered", "sent", "sent", "answered"] == gate.told
     assert 2 == server.connections
 
 

@@ -33,7 +33,7 @@ def arrivals_in_a_minute(
         pacer.take_slot(now)
         while under_way and under_way[0][0] <= max(now, pacer.next_write()):
             answered, _, write = heapq.heappop(under_way)
-            pacer.answered(write, answered, answered - turn)
+            pacer.answered(write, answered - turn, answered)
         now = max(now, pacer.next_write())
         held_up = now % every < stall
         arrivals.append(now - now % every + stall if held_up else now)
@@ -41,6 +41,18 @@ def arrivals_in_a_minute(
         seen = math.ceil((arrivals[-1] + chance.uniform(*reply_takes)) / turn) * turn
         heapq.heappush(under_way, (seen, len(arrivals), pacer.write(now)))
     return arrivals
+
+
+def answer(ring: Ring, write: Write, at: float) -> None:
+    """The head of a reply comes while nothing else happens."""
+    ring.answered(write, at, at)
+
+
+def teach(ring: Ring) -> None:
+    """Let it know that replies take 5 ms."""
+    for second in range(-20, -10):
+        write = ring.write(NOW + second)
+        answer(ring, write, write.at + 0.005)
 
 
 @pytest.mark.parametrize("limit", [10.0, 20.0, 40.0, 200.0])
@@ -60,7 +72,7 @@ def test_hold_ups_that_follow_each_other_stay_unusual(stall: float) -> None:
     """
     Where the vendor takes nothing in several times in every few seconds, no hold-up hides in the shadow of the last.
     """
-    arrivals = arrivals_in_a_minute(10.0, every=0.7, stall=stall, reply_takes=(0.001, 0.015))
+    arrivals = arrivals_in_a_minute(10.0, every=0.7, stall=stall, reply_takes=(0.001, 0.010))
 
     assert worst_second(arrivals) <= 10
     assert len(arrivals) >= 0.92 * 10 * 60
@@ -68,15 +80,16 @@ def test_hold_ups_that_follow_each_other_stay_unusual(stall: float) -> None:
 
 def test_first_replies_of_a_vendor_may_be_slow_for_once() -> None:
     """
-    A hold-up in the first second shows all the same, and calls count from their replies until something is known.
+    Those calls count from their replies, but for the jitter that is allowed for; a hold-up in the first second shows
+    all the same.
     """
     ring = Ring(20.0)
     for number in range(10):
         write = ring.write(NOW + number / 20)
-        ring.answered(write, write.at + (0.06 if number < 3 else 0.002))
-        assert write.at == pytest.approx(NOW + number / 20 + (0.06 if number < 3 else 0.002 if number < 4 else 0.0))
+        answer(ring, write, write.at + (0.06 if number < 3 else 0.002))
+        assert NOW + number / 20 + (0.05 if number < 3 else 0.0) == pytest.approx(write.at, abs=0.005)
     held_up = ring.write(NOW + 0.6)
-    ring.answered(held_up, NOW + 0.65)
+    answer(ring, held_up, NOW + 0.65)
 
     assert NOW + 0.64 == pytest.approx(held_up.at, abs=0.003)
 
@@ -102,7 +115,7 @@ def calls_in_a_minute(limit: float, reply_takes: Callable[[int], float]) -> int:
         pacer.take_slot(now)
         while under_way and under_way[0][0] <= now:
             answered, _, write = heapq.heappop(under_way)
-            pacer.answered(write, answered)
+            pacer.answered(write, answered, answered)
         now = max(now, pacer.next_write())
         heapq.heappush(under_way, (now + reply_takes(writes), writes, pacer.write(now)))
         writes += 1
@@ -120,14 +133,22 @@ def test_replies_that_take_now_long_and_now_short_cost_no_slot(limit: float) -> 
     assert calls_in_a_minute(limit, lambda _: chance.choice([0.05, 0.15])) >= 0.97 * limit * 60
 
 
+def test_vendor_slower_than_a_call_is_waited_for_teaches_all_the_same() -> None:
+    """
+    After 5 s without a reply another call is timed; the first one tells what is usual when its reply does come.
+    """
+    assert calls_in_a_minute(10.0, lambda _: 6.0) >= 0.85 * 10 * 60
+
+
 @pytest.mark.parametrize("limit", [10.0, 200.0])
 def test_vendor_that_becomes_slow_is_soon_no_surprise(limit: float) -> None:
     """
-    From one moment on all replies take 0.3 s instead of 20 ms: that costs some slots of a few seconds.
+    From one moment on all replies take 0.3 s instead of 20 ms: that costs a few slots.
     """
     slow_from = int(limit * 5)
 
-    assert calls_in_a_minute(limit, lambda call: 0.3 if call > slow_from else 0.02) >= 0.9 * limit * 60
+    assert calls_in_a_minute(limit, lambda call: 0.3 if call > slow_from else 0.02) >= 0.97 * limit * 60
+    assert calls_in_a_minute(limit, lambda call: 3.0 if call > slow_from else 0.05) >= 0.9 * limit * 60
 
 
 @pytest.mark.parametrize("limit", [10.0, 200.0])
@@ -144,18 +165,18 @@ def test_call_whose_reply_comes_after_it_left_the_ring_comes_back() -> None:
     A reply 1.3 s late may mean that the call arrived half a second late, when N others had been written since.
     """
     ring = Ring(1.0)
-    ring.answered(ring.write(NOW - 10), NOW - 9.99)
+    teach(ring)
     late = ring.write(NOW)
     ring.write(NOW + WINDOW)
-    ring.answered(late, NOW + 1.3)
+    answer(ring, late, NOW + 1.3)
     assert NOW + 2 * WINDOW == pytest.approx(ring.free_at())
 
     ring = Ring(2.0)
-    ring.answered(ring.write(NOW - 10), NOW - 9.99)
+    teach(ring)
     late = ring.write(NOW)
     ring.write(NOW + 0.1)
     ring.write(NOW + WINDOW)
-    ring.answered(late, NOW + 1.3)
+    answer(ring, late, NOW + 1.3)
     assert NOW + 0.5 + WINDOW == pytest.approx(ring.free_at())
 
 
@@ -166,14 +187,15 @@ def test_late_reply_keeps_its_call_in_the_ring_once() -> None:
     ring = Ring(3.0)
     writes = [ring.write(NOW + number / 10) for number in range(3)]
     for write in writes:
-        ring.answered(write, NOW + 0.3)
+        answer(ring, write, NOW + 0.3)
 
+    assert [NOW + 0.29] * 3 == pytest.approx([write.at for write in writes], abs=0.005)
     assert 3 == len(ring._writes) == len(set(map(id, ring._writes)))
     assert [write.at for write in ring._writes] == sorted(write.at for write in ring._writes)
 
 
 @pytest.mark.parametrize("limit", [10.0, 40.0, 200.0])
-@pytest.mark.parametrize("still", [0.08, 0.3, 1.5])
+@pytest.mark.parametrize("still", [0.3, 0.58, 1.5])
 def test_process_that_stood_still_does_not_make_up_for_calls_that_stood_still_with_it(
     limit: float, still: float
 ) -> None:
@@ -189,13 +211,13 @@ def test_process_that_stood_still_does_not_make_up_for_calls_that_stood_still_wi
         if now > NOW + 3.1 * (pauses + 1):
             pauses += 1
             stopped, now = NOW + 3.1 * pauses, max(now, NOW + 3.1 * pauses + still)
-            under_way = [(max(at, now + 0.003) if at > stopped else at, sent, write) for at, sent, write in under_way]
+            under_way = [(max(at, now + 0.03) if at > stopped else at, sent, write) for at, sent, write in under_way]
             arrivals = [now if at > stopped - 0.03 else at for at in arrivals]
             pacer.held_up(now)
         pacer.take_slot(now)
         while under_way and under_way[0][0] <= max(now, pacer.next_write()):
             answered, _, write = under_way.pop(0)
-            pacer.answered(write, answered)
+            pacer.answered(write, answered, answered)
         now = max(now, pacer.next_write())
         arrivals.append(now)
         under_way.append((now + 0.06, now, pacer.write(now)))
@@ -209,13 +231,13 @@ def test_what_was_answered_before_is_not_held_up() -> None:
     Only calls under way may have stood still with the process.
     """
     ring = Ring(2.0)
-    ring.answered(ring.write(NOW), NOW + 0.01)
+    answer(ring, ring.write(NOW), NOW + 0.005)
     under_way = ring.write(NOW + 0.5)
     ring.held_up(NOW + 0.9)
-    ring.answered(under_way, NOW + 0.95)
+    answer(ring, under_way, NOW + 0.95)
     ring.held_up(NOW + 0.4)
 
-    assert NOW + 0.01 + WINDOW == pytest.approx(ring.free_at())
+    assert NOW + WINDOW == pytest.approx(ring.free_at())
     assert NOW + 0.9 + WINDOW == pytest.approx(ring.free_at(waiting=1))
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from exporter.polling.clock import Clock
 from exporter.polling.pacer import PERIOD
 from exporter.polling.ticks import Ticks
-from tests.polling.virtual_time import in_virtual_time
+from tests.polling.virtual_time import VirtualLoop, in_virtual_time
 
 
 def ticks_for(rate: float) -> Ticks:
@@ -87,3 +87,20 @@ async def test_everybody_is_called_at_the_tick_asked_for() -> None:
 
     assert [("early", 0.0), ("late", 0.0)] == called
     assert [ZeroDivisionError] == [type(error) for error in reported]
+
+
+@in_virtual_time
+async def test_process_that_stood_still() -> None:
+    """
+    A tick that comes a little late is nothing; a process that slept for 0.3 s stood still until now.
+    """
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    ticks = Ticks(Clock(loop.time), raised=lambda error: pytest.fail(repr(error)))
+    for late, stood_still in [(0.2, False), (0.3, True)]:
+        tick = ticks.after(loop.time() + 1)
+        ticks.call_at(tick, lambda: None)
+        loop.stall(tick - loop.time() + late)
+        await asyncio.sleep(0.001)
+
+        assert stood_still is (ticks.went_on > tick)

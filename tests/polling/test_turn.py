@@ -1,5 +1,5 @@
 """
-Turns of the event loop, and the moments between them.
+Turns of the event loop: when it last looked for what is new.
 """
 
 from __future__ import annotations
@@ -14,42 +14,37 @@ from tests.polling.virtual_time import VirtualLoop, in_virtual_time
 
 
 @in_virtual_time
-async def test_a_turn_has_one_beginning_and_one_end() -> None:
+async def test_turns_that_follow_each_other() -> None:
     """
-    Whatever took its time in between: what it wrote, it wrote at its end.
+    What a turn handles was not there at the look before it, however long the two turns take.
     """
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
-    turn, ends = Turn(Clock(loop.time)), list[float]()
+    turn = Turn(Clock(loop.time))
     await asyncio.sleep(1)
+    began = loop.time()
 
-    began = turn.began()
-    assert loop.time() == began
-    turn.at_end(ends.append)
+    turn.follow()
     loop.stall(0.3)
-    assert began == turn.began()
-    turn.at_end(ends.append)
-    loop.stall(0.2)
-    ended = loop.time()
+    assert (began, began) == turn.looked()
     await asyncio.sleep(0)
+    loop.stall(0.2)
 
-    assert [ended, ended] == pytest.approx(ends, abs=1e-4)
-    loop.stall(0.1)
-    assert ends[0] == turn.began()
-    assert began == turn.previous
+    assert (began, began + 0.3) == pytest.approx(turn.looked(), abs=1e-4)
+    await asyncio.sleep(0)
+    assert (began + 0.3, began + 0.5) == pytest.approx(turn.looked(), abs=1e-4)
 
 
 @in_virtual_time
-async def test_turn_that_nobody_asked_about_leaves_nothing_behind() -> None:
+async def test_turn_that_nobody_asked_about() -> None:
     """
-    The next one to ask hears of now, and the loop sleeps until then.
+    Nothing is left behind, and the loop sleeps; the next one to ask hears of now.
     """
     loop = asyncio.get_running_loop()
-    turn, ends = Turn(Clock(loop.time)), list[float]()
-    turn.at_end(ends.append)
+    turn = Turn(Clock(loop.time))
+    turn.follow()
     await asyncio.sleep(1)
     assert not loop._ready  # type: ignore[attr-defined]  # it is CPython's
     await asyncio.sleep(1)
 
-    assert loop.time() == turn.began() == turn.previous
-    assert 1 == len(ends)
+    assert (loop.time(), loop.time()) == turn.looked()

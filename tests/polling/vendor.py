@@ -161,7 +161,9 @@ class FakeCaller:
     async def _exchange(self, request: Request, slot: float) -> Exchange | Failure:
         vendor, config = self._vendor, self._config
         await asyncio.sleep(vendor.connecting())
-        answered = await self._gate(slot)
+        passage = await self._gate(slot)
+        if passage:
+            passage.sent()
         call = Call(config.name, config.api, _rooms(config.api, request), self._clock.monotonic(), request)
         vendor.calls.append(call)
         answer = vendor.reply_to(call, config.budget)
@@ -169,8 +171,8 @@ class FakeCaller:
             return answer
         await asyncio.sleep(vendor.latency() if answer.latency is None else answer.latency)
         call.ended = self._clock.monotonic()
-        if answered:
-            answered()
+        if passage:
+            passage.answered()
         body = answer.document if isinstance(answer.document, bytes) else json.dumps(answer.document).encode()
         arrival = Arrival(call.ended, round(self._clock.unix(), 3))
         return Exchange(answer.status, {**vendor.headers(), **answer.headers}, body, arrival)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from exporter.model import Request
+from exporter.polling.budget import Passage
 from exporter.polling.caller import Caller
 from exporter.polling.clock import Clock
 
@@ -68,14 +69,16 @@ async def serving(answer: Answering, tls: ssl.SSLContext | None = None) -> Async
 
 
 class Gate:
-    """Counts the requests that were let through."""
+    """Notes what becomes of the requests that were let through."""
 
     def __init__(self) -> None:
         self.passed = 0
+        self.told: list[str] = []
 
-    async def __call__(self, slot: float) -> None:
+    async def __call__(self, slot: float) -> Passage:
         """Let one more through."""
         self.passed += 1
+        return Passage(lambda: self.told.append("sent"), lambda: self.told.append("answered"))
 
 
 @asynccontextmanager

@@ -44,7 +44,7 @@ def bench(scale: Scale) -> Sequence[Row]:
             other = _median_share(theirs, scale)
             rows.append(at_least("slots", f"{limit}/s: share of the limit", share, "%", 97, peer, other))
             rows.append(at_most("slots", f"{limit}/s: worst second", worst, "calls", limit, peer, _worst(theirs)))
-    rows.append(information("slots", "stolen by the machine's host in each half a minute", stolen, "s"))
+    rows.append(information("slots", "stolen by the machine's host in each run", stolen, "s"))
     return rows
 
 
