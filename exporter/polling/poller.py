@@ -93,7 +93,7 @@ class Poller:
         self._attempts: dict[str, int] = {}
         self._refusals: dict[str, int] = {}
         self._calls: set[asyncio.Task[None]] = set()
-        self._changing = asyncio.Lock()
+        self._bidding = asyncio.Lock()
         self._closing = asyncio.Event()
         self.first_call_ended = False
         app.join(self.health)
@@ -131,7 +131,7 @@ class Poller:
     async def window(self) -> None:
         """Bid for slots for one second; the body of this source's recurring job."""
         until = self._clock.monotonic() + WINDOW
-        async with self._changing:
+        async with self._bidding:
             self._judge()
             self.budget.bid(self)
             try:

@@ -4,8 +4,8 @@ be used: one more may go out only 1.02 s after the N-th last one did. The 20 ms 
 reach the vendor. Pure: the caller brings the time.
 
 The vendor counts a call when it arrives, not when it was written. A reply that comes unusually late says that its call
-may have arrived late, too: the call then counts as written that much later, less the half of the 20 ms, by at most half
-a second, and keeps its one place among the N for so long. What is usual is told by the smoothed mean and deviation of
+may have arrived late, too: the call then counts as written that much later, less half of the 20 ms, by at most a
+second, and keeps its one place among the N for so long. What is usual is told by the smoothed mean and deviation of
 RFC 6298, so that a vendor whose replies take now 50 and now 150 ms loses no slot. The deviation follows more slowly
 than there, and what is unusual teaches little: after one hold-up the next one must still be unusual. Where this process
 itself stood still, calls under way may have stood still with it: those without a reply count as written when it went
@@ -22,7 +22,7 @@ from operator import attrgetter
 from typing import Final
 
 JITTER: Final = 0.02
-_LATEST: Final = 0.5
+_LATEST: Final = 1.0
 _ALLOWED_FOR: Final = JITTER / 2
 _MEAN_GAIN: Final = 1 / 8
 _DEVIATION_GAIN: Final = 1 / 4
