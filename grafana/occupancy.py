@@ -11,7 +11,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from exporter.metrics.catalogue import ROOM_USERS, ROOM_USERS_THRESHOLD, SOURCE_ROOMS, SOURCE_USERS
-from exporter.metrics.table import RoomState
+from exporter.states import RoomState
 from grafana import frame, recorded
 from grafana.panels import (
     BLUE,

@@ -10,8 +10,7 @@ from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from exporter.metrics import catalogue as metrics
-from exporter.metrics.table import RoomState
-from exporter.metrics.telemetry import SourceState
+from exporter.states import RoomState, SourceState
 from grafana import exporter_health, frame
 from grafana.panels import (
     GREEN,

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import msgspec
 
 from exporter.model import Room
-
-
-class RoomState(StrEnum):
-    """What is known of a room; the first that fits, in this order."""
-
-    REFUSED = "refused"
-    MISSING = "missing"
-    FRESH = "fresh"
-    HELD = "held"
-    UNKNOWN = "unknown"
+from exporter.states import RoomState
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,9 @@ from typing import Final
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
 from exporter.metrics.pages import ABSENT, ROWS, Page, Pages
-from exporter.metrics.room import Arrival, Batch, RoomState, RoomView, Row
+from exporter.metrics.room import Arrival, Batch, RoomView, Row
 from exporter.model import ROOMS_AT_A_TIME, Reading, Room
+from exporter.states import RoomState
 
 _column = catalogue.ROOM_METRICS.index
 _USERS: Final = _column(catalogue.ROOM_USERS)

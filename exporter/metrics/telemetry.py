@@ -13,7 +13,6 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import accumulate
 from statistics import median
 from typing import Final, Protocol, TypeAlias
@@ -34,9 +33,9 @@ from prometheus_client.registry import Collector
 from exporter import __version__
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
-from exporter.metrics.room import RoomState
 from exporter.metrics.table import SourceTable
 from exporter.model import Failure, FailureKind
+from exporter.states import RoomState, SourceState
 
 _CALL_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _RENDER_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -44,15 +43,6 @@ _GAPS_KEPT: Final = 256
 _FAILURES_KEPT: Final = 20
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it without annotations
-
-
-class SourceState(StrEnum):
-    """What a source as a whole is in; anything but ``ok`` means that only trial calls are made."""
-
-    OK = "ok"
-    CIRCUIT_OPEN = "circuit_open"
-    UNAUTHORIZED = "unauthorized"
-    MISCONFIGURED = "misconfigured"
 
 
 class BudgetFigures(Protocol):

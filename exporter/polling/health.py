@@ -20,8 +20,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from exporter.metrics.telemetry import SourceState
 from exporter.model import Failure, FailureKind
+from exporter.states import SourceState
 
 _FAILURES_IN_A_ROW: Final = 5
 _WITHOUT_SUCCESS: Final = 5.0

@@ -20,7 +20,7 @@ import msgspec
 
 from exporter.config import SourceConfig
 from exporter.metrics.table import SourceTable
-from exporter.metrics.telemetry import FailureNote, SourceState, SourceTelemetry, Telemetry
+from exporter.metrics.telemetry import FailureNote, SourceTelemetry, Telemetry
 from exporter.model import Failure, FailureKind, Reading, Room
 from exporter.polling.budget import Budget
 from exporter.polling.caller import Caller, Exchange
@@ -29,6 +29,7 @@ from exporter.polling.health import App, Health
 from exporter.polling.journal import Journal, Log
 from exporter.polling.planner import Lane, Planner
 from exporter.polling.signing import Signing
+from exporter.states import SourceState
 
 WINDOW: Final = 1.0
 """Seconds that one run of a source's job hands out slots for."""

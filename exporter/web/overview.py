@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.metrics.room import RoomState
 from exporter.metrics.telemetry import Telemetry
+from exporter.states import RoomState
 from exporter.web.drawing import Part, Sparkline, sparkline, stacked
 from exporter.web.history import History
 from exporter.web.source_view import SHOWN_STATES, Level, Scene, SourceView, view_source

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from exporter.metrics.room import RoomState
+from exporter.states import RoomState
 from exporter.web.rooms import Key, Order, Query
 
 MAX_LIMIT: Final = 1_000

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from exporter.metrics.room import RoomState, RoomView
+from exporter.metrics.room import RoomView
 from exporter.metrics.table import SourceTable, Table
+from exporter.states import RoomState
 
 Key = tuple[int, str, str]
 """Where a room stands in its order: minus its users (0 in the order by name), source, room id."""

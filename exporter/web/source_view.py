@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from exporter.metrics.room import RoomState
-from exporter.metrics.telemetry import BudgetFigures, FailureNote, SourceFigures, SourceState, SourceTelemetry
+from exporter.metrics.telemetry import BudgetFigures, FailureNote, SourceFigures, SourceTelemetry
+from exporter.states import RoomState, SourceState
 from exporter.web import wording
 from exporter.web.drawing import Part, Sparkline, percent, sparkline, stacked
 from exporter.web.history import History

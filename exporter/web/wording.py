@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from exporter.metrics.telemetry import SourceState
 from exporter.model import FailureKind
+from exporter.states import SourceState
 
 _NOTABLE_SKEW: Final = 2.0
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400

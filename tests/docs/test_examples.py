@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from exporter.cli import app
 from exporter.config import parse
 from exporter.metrics.catalogue import CATALOGUE
-from exporter.metrics.telemetry import SourceState
 from exporter.model import FailureKind
 from exporter.rooms import read_rooms_file
 from exporter.simulator import DEFAULT_APPS
+from exporter.states import SourceState
 from tests.command import command
 from tests.deploy.project import ROOT, document
 from tests.docs.readme import README, Block, blocks, tables

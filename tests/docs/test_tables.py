@@ -19,11 +19,10 @@ from exporter.config.room_list import _ROOM_KEYS, _THRESHOLD_KEYS
 from exporter.config.sources import ROOM_KEYS, source_keys
 from exporter.logs import Format, Level, configure
 from exporter.metrics.catalogue import CATALOGUE
-from exporter.metrics.room import RoomState
-from exporter.metrics.telemetry import SourceState
 from exporter.model import Failure, FailureKind
 from exporter.polling.load import TOLERANCE
 from exporter.polling.pacer import pace_kept
+from exporter.states import RoomState, SourceState
 from exporter.vendors import APIS
 from exporter.vendors.source import Source, parse_duration
 from exporter.web import api as web_api

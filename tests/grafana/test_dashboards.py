@@ -9,8 +9,7 @@ import re
 import pytest
 
 from exporter.metrics.catalogue import CATALOGUE, ROOM_METRICS
-from exporter.metrics.room import RoomState
-from exporter.metrics.telemetry import SourceState
+from exporter.states import RoomState, SourceState
 from grafana import generate, occupancy, polling_health
 from grafana.expressions import expressions
 from tests.rules.promql import published_and_recorded, selectors

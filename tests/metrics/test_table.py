@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.metrics.room import Arrival, RoomState
+from exporter.metrics.room import Arrival
 from exporter.metrics.table import SourceTable
 from exporter.model import Reading, Room, Thresholds
+from exporter.states import RoomState
 
 LABELS = {"vendor": "zego", "api": "zego_rtc", "source": "live"}
 STALENESS = 30.0

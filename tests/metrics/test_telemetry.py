@@ -13,8 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.metrics.catalogue import CATALOGUE, ROOM_METRICS
 from exporter.metrics.room import Arrival
 from exporter.metrics.table import SourceTable
-from exporter.metrics.telemetry import FailureNote, SourceState, SourceTelemetry, Telemetry
+from exporter.metrics.telemetry import FailureNote, SourceTelemetry, Telemetry
 from exporter.model import Failure, FailureKind, Reading, Room
+from exporter.states import SourceState
 
 EPOCH = 1_700_000_000.0
 PUBLISHED = """

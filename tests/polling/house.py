@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Final, Self, cast
 
 from exporter.config import SourceConfig, parse
-from exporter.metrics.room import Arrival, RoomState
+from exporter.metrics.room import Arrival
 from exporter.metrics.table import SourceTable
-from exporter.metrics.telemetry import SourceState, SourceTelemetry, Telemetry
+from exporter.metrics.telemetry import SourceTelemetry, Telemetry
 from exporter.model import FailureKind, Reading, Room
 from exporter.polling.budget import Budget
 from exporter.polling.caller import Caller
@@ -28,6 +28,7 @@ from exporter.polling.health import App
 from exporter.polling.load import budget_loads
 from exporter.polling.poller import WINDOW, Poller
 from exporter.polling.ticks import Ticks
+from exporter.states import RoomState, SourceState
 from tests.polling.vendor import FakeCaller, Vendor
 
 EPOCH: Final = 1_700_000_000.0

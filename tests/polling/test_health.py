@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.metrics.telemetry import SourceState
 from exporter.model import Failure, FailureKind
 from exporter.polling.health import Health
+from exporter.states import SourceState
 
 NOW = 1_000.0
 INTERVAL = 10.0

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from exporter.metrics.telemetry import SourceState
 from exporter.model import Failure, FailureKind
 from exporter.polling.journal import Journal
+from exporter.states import SourceState
 from exporter.vendors import APIS
 from tests.polling.answers import BAD_GATEWAY, MISCONFIGURED, RATE_LIMITED, REFUSED, UNAUTHORIZED, Answer, always, fails
 from tests.polling.house import House, LogLines, named, source

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from exporter.metrics.telemetry import SourceState
 from exporter.model import FailureKind
+from exporter.states import SourceState
 from tests.polling.answers import (
     Answer,
     always,

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.metrics.room import RoomState
-from exporter.metrics.telemetry import SourceState
+from exporter.states import RoomState, SourceState
 from exporter.vendors import APIS
 from tests.polling.answers import (
     MISCONFIGURED,

@@ -9,7 +9,7 @@ import random
 
 import pytest
 
-from exporter.metrics.telemetry import SourceState
+from exporter.states import SourceState
 from tests.polling.answers import BAD_GATEWAY, HANGS, always, refuses
 from tests.polling.house import House, named, source
 from tests.polling.virtual_time import in_virtual_time, until

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.metrics.telemetry import SourceState
 from exporter.model import FailureKind
+from exporter.states import SourceState
 from exporter.vendors import APIS
 from tests.polling.answers import (
     RATE_LIMITED,

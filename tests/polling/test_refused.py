@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.metrics.telemetry import SourceState
+from exporter.states import SourceState
 from exporter.vendors import APIS
 from tests.polling.answers import (
     REFUSED,

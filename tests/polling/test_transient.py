@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import pytest
 
-from exporter.metrics.telemetry import SourceState
 from exporter.model import Failure, FailureKind
 from exporter.polling.planner import Lane
+from exporter.states import SourceState
 from tests.polling.answers import (
     BAD_GATEWAY,
     HANGS,

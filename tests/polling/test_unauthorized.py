@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.metrics.telemetry import SourceState
 from exporter.model import FailureKind
+from exporter.states import SourceState
 from exporter.vendors import APIS
 from tests.polling.answers import (
     UNAUTHORIZED,

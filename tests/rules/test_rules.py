@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.metrics.room import RoomState
-from exporter.metrics.telemetry import SourceState
+from exporter.states import RoomState, SourceState
 from exporter.vendors import APIS
 from grafana.recorded import RECORDED
 from tests.rules.promql import RULES, UnknownNameError, published, published_and_recorded, rules, selectors

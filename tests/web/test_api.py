@@ -9,8 +9,8 @@ from typing import Any
 
 from yarl import URL
 
-from exporter.metrics.telemetry import SourceState
 from exporter.model import FailureKind, Reading, Room, Thresholds
+from exporter.states import SourceState
 from tests.web.site import UNIX, Budget, Site
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.metrics.telemetry import SourceState
 from exporter.model import FailureKind, Reading, Room, Thresholds
+from exporter.states import SourceState
 from tests.web.html import Html
 from tests.web.site import Budget, Site
 

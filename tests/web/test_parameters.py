@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics.room import RoomState
+from exporter.states import RoomState
 from exporter.web.parameters import ParameterError, encode_cursor, rooms_query
 from exporter.web.rooms import Order, Query
 

@@ -11,9 +11,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics.room import Arrival, RoomState
+from exporter.metrics.room import Arrival
 from exporter.metrics.table import SourceTable, Table
 from exporter.model import Reading, Room
+from exporter.states import RoomState
 from exporter.web.rooms import Order, Query, Rooms
 
 NAMES = st.text(alphabet="abAB1", min_size=1, max_size=3)

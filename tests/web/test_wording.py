@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics.telemetry import SourceState
 from exporter.model import FailureKind
+from exporter.states import SourceState
 from exporter.web import wording
 
 
