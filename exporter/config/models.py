@@ -41,10 +41,14 @@ class SourceConfig:
     budget: str
     timeout: float
     max_staleness: float | None
-    base_url: str
     rooms: tuple[Room, ...] = field(repr=False)
     rooms_files: tuple[str, ...]
     thresholds: Thresholds
+
+    @property
+    def base_url(self) -> str:
+        """Where this source's requests go; no final slash."""
+        return self.codec.base_url(self.source)
 
     def same_client(self, other: SourceConfig) -> bool:
         """

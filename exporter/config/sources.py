@@ -119,7 +119,6 @@ def _complete(
         budget=source.budget or codec.budget_key(source),
         timeout=source.timeout,
         max_staleness=source.max_staleness,
-        base_url=source.base_url or codec.default_base_url(source),
         rooms=rooms,
         rooms_files=rooms_files,
         thresholds=thresholds,

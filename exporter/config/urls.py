@@ -26,7 +26,7 @@ _HIGHEST_PORT: Final = 65535
 
 def read_base_url(text: str, *, allow_http: bool) -> str:
     """
-    The URL without a final slash, scheme and host in lower case.
+    The URL with scheme and host in lower case.
 
     Raises:
         ValueError: What is accepted instead.
@@ -36,7 +36,7 @@ def read_base_url(text: str, *, allow_http: bool) -> str:
         raise ValueError(BASE_URL_ACCEPTED)
     if match["scheme"].lower() == "http" and not (allow_http or is_loopback(match["host"])):
         raise ValueError(HTTPS_ACCEPTED)
-    return text.removesuffix("/").lower()
+    return text.lower()
 
 
 def read_proxy(text: str) -> str:

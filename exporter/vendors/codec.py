@@ -55,8 +55,8 @@ class Codec(Protocol):
     def default_limit(self, source: Any) -> float:
         """Documented calls per second of the budget that this source draws on."""
 
-    def default_base_url(self, source: Any) -> str:
-        """Scheme and host of the vendor for this source's region."""
+    def base_url(self, source: Any) -> str:
+        """Where this source's requests go: the configured address, else the vendor's for its region; no final slash."""
 
     def budget_key(self, source: Any) -> str:
         """Names the vendor's limit that this source draws on; equal keys share one limit."""

@@ -116,7 +116,7 @@ class Source(BaseModel):
     budget: str | None = Field(default=None, min_length=1, max_length=128)
     timeout: Duration = 5.0
     max_staleness: Duration | None = None
-    base_url: str | None = None
+    base_url: Annotated[str, AfterValidator(lambda url: url.removesuffix("/"))] | None = None
     allow_http: bool = False
     # The URL may hold a password.
     proxy: str | None = Field(default=None, repr=False)

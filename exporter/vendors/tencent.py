@@ -50,6 +50,10 @@ class TencentSource(Source):
     secret_key: Secret
 
 
+def base_url(source: TencentSource, region: ImRegion) -> str:
+    return source.base_url or f"https://{HOSTS[region]}"
+
+
 def app_key(source: TencentSource) -> str:
     return f"tencent:{source.sdk_app_id}"
 
@@ -88,7 +92,7 @@ _URL_SAFE = str.maketrans("+/=", "*-_")
 
 
 def post(
-    source: TencentSource, default_base_url: str, auth: Auth, command: str, body: Mapping[str, Any], stamp: Stamp
+    source: TencentSource, base_url: str, auth: Auth, command: str, body: Mapping[str, Any], stamp: Stamp
 ) -> Request:
     """
     A POST of a JSON body.
@@ -99,7 +103,7 @@ def post(
     token = cast(str, auth.token)
     return Request(
         method="POST",
-        base_url=(source.base_url or default_base_url).rstrip("/"),
+        base_url=base_url,
         target=(
             f"/v4/{command}?sdkappid={source.sdk_app_id}&identifier={quote(source.identifier, safe='')}"
             f"&usersig={quote(token, safe='')}&random={int(stamp.nonce[:8], 16)}&contenttype=json"

@@ -48,8 +48,8 @@ class TencentIm:
     def default_limit(self, source: TencentImSource) -> float:  # noqa: ARG002 the same for every app
         return 200.0
 
-    def default_base_url(self, source: TencentImSource) -> str:
-        return f"https://{tencent.HOSTS[source.region]}"
+    def base_url(self, source: TencentImSource) -> str:
+        return tencent.base_url(source, source.region)
 
     def budget_key(self, source: TencentImSource) -> str:
         return f"tencent_im:{source.sdk_app_id}"
@@ -72,7 +72,7 @@ class TencentIm:
         # Communities have a service of their own; their ids, and no others, begin like this.
         service = "million_group_open_http_svc" if rooms[0].startswith("@TGS#_") else "group_open_http_svc"
         command = f"{service}/get_online_member_num"
-        return tencent.post(source, self.default_base_url(source), auth, command, {"GroupId": rooms[0]}, stamp)
+        return tencent.post(source, self.base_url(source), auth, command, {"GroupId": rooms[0]}, stamp)
 
     def reply(self, rooms: Sequence[str], status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
         answer = read(body, _DECODER, _DECODER)

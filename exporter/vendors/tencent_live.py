@@ -52,8 +52,8 @@ class TencentLive:
     def default_limit(self, source: TencentLiveSource) -> float:  # noqa: ARG002 the same for every app
         return 200.0
 
-    def default_base_url(self, source: TencentLiveSource) -> str:
-        return f"https://{tencent.HOSTS[source.region]}"
+    def base_url(self, source: TencentLiveSource) -> str:
+        return tencent.base_url(source, source.region)
 
     def budget_key(self, source: TencentLiveSource) -> str:
         return f"tencent_live:{source.sdk_app_id}"
@@ -75,7 +75,7 @@ class TencentLive:
             raise ValueError(f"get_member_list takes one room, not {len(rooms)}")
         body = {"RoomId": rooms[0], "Next": ""}
         command = "live_engine_http_srv/get_member_list"
-        return tencent.post(source, self.default_base_url(source), auth, command, body, stamp)
+        return tencent.post(source, self.base_url(source), auth, command, body, stamp)
 
     def reply(self, rooms: Sequence[str], status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
         answer = read(body, _WHOLE, _ENVELOPE)

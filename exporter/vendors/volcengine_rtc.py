@@ -67,7 +67,9 @@ class VolcengineRtc:
     def default_limit(self, source: VolcengineRtcSource) -> float:  # noqa: ARG002 the same for every account
         return 40.0
 
-    def default_base_url(self, source: VolcengineRtcSource) -> str:
+    def base_url(self, source: VolcengineRtcSource) -> str:
+        if source.base_url:
+            return source.base_url
         overseas = source.region.startswith("ap-")
         return "https://open-ap-singapore-1.volcengineapi.com" if overseas else "https://rtc.volcengineapi.com"
 
@@ -95,7 +97,7 @@ class VolcengineRtc:
         """
         if len(rooms) != 1:
             raise ValueError(f"GetRoomOnlineUsers takes one room, not {len(rooms)}")
-        base_url = (source.base_url or self.default_base_url(source)).rstrip("/")
+        base_url = self.base_url(source)
         query = volcengine.canonical_query(
             {"Action": "GetRoomOnlineUsers", "Version": "2023-11-01", "AppId": source.app_id, "RoomId": rooms[0]}
         )

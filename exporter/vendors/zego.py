@@ -33,9 +33,9 @@ class ZegoSource(Source):
     region: Region = "unified"
 
 
-def base_url(product: Literal["rtc", "zim"], region: Region) -> str:
-    suffix = "" if region == "unified" else f"-{region}"
-    return f"https://{product}-api{suffix}.zego.im"
+def base_url(product: Literal["rtc", "zim"], source: ZegoSource) -> str:
+    suffix = "" if source.region == "unified" else f"-{source.region}"
+    return source.base_url or f"https://{product}-api{suffix}.zego.im"
 
 
 def app_key(source: ZegoSource) -> str:
@@ -56,14 +56,14 @@ def signature(app_id: int, nonce: str, server_secret: str, timestamp: int) -> st
     return hashlib.md5(f"{app_id}{nonce}{server_secret}{timestamp}".encode(), usedforsecurity=False).hexdigest()
 
 
-def get(source: ZegoSource, default_base_url: str, auth: Auth, action: str, parameters: str, stamp: Stamp) -> Request:
+def get(source: ZegoSource, base_url: str, auth: Auth, action: str, parameters: str, stamp: Stamp) -> Request:
     """A signed GET; ``parameters`` is the rest of the query, percent-encoded already."""
     secret = cast(str, auth.token)
     timestamp = int(stamp.time)
     signed = signature(source.app_id, stamp.nonce, secret, timestamp)
     return Request(
         method="GET",
-        base_url=(source.base_url or default_base_url).rstrip("/"),
+        base_url=base_url,
         target=(
             f"/?Action={action}&AppId={source.app_id}&SignatureNonce={stamp.nonce}&SignatureVersion=2.0"
             f"&Timestamp={timestamp}&Signature={signed}&{parameters}"

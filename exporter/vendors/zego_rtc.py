@@ -61,8 +61,8 @@ class ZegoRtc:
     def default_limit(self, source: ZegoRtcSource) -> float:
         return 1.0 if source.is_test else 10.0
 
-    def default_base_url(self, source: ZegoRtcSource) -> str:
-        return zego.base_url("rtc", source.region)
+    def base_url(self, source: ZegoRtcSource) -> str:
+        return zego.base_url("rtc", source)
 
     def budget_key(self, source: ZegoRtcSource) -> str:
         return f"zego_rtc:{source.app_id}{':test' if source.is_test else ''}"
@@ -85,7 +85,7 @@ class ZegoRtc:
         parameters = "&".join([f"RoomId%5B%5D={zego.encoded(room)}" for room in rooms])
         if source.is_test:
             parameters = f"IsTest=true&{parameters}"
-        return zego.get(source, self.default_base_url(source), auth, "DescribeUserNum", parameters, stamp)
+        return zego.get(source, self.base_url(source), auth, "DescribeUserNum", parameters, stamp)
 
     def reply(self, rooms: Sequence[str], status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
         answer = read(body, _WHOLE, _ENVELOPE)

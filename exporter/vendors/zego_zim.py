@@ -51,8 +51,8 @@ class ZegoZim:
     def default_limit(self, source: ZegoZimSource) -> float:  # noqa: ARG002 the same for every app
         return 20.0
 
-    def default_base_url(self, source: ZegoZimSource) -> str:
-        return zego.base_url("zim", source.region)
+    def base_url(self, source: ZegoZimSource) -> str:
+        return zego.base_url("zim", source)
 
     def budget_key(self, source: ZegoZimSource) -> str:
         return f"zego_zim:{source.app_id}"
@@ -73,7 +73,7 @@ class ZegoZim:
         if len(rooms) != 1:
             raise ValueError(f"QueryRoomUserList takes one room, not {len(rooms)}")
         parameters = f"RoomId={zego.encoded(rooms[0])}&Mode=0&Limit=1"
-        return zego.get(source, self.default_base_url(source), auth, "QueryRoomUserList", parameters, stamp)
+        return zego.get(source, self.base_url(source), auth, "QueryRoomUserList", parameters, stamp)
 
     def reply(self, rooms: Sequence[str], status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
         answer = read(body, _DECODER, _DECODER)

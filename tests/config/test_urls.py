@@ -13,7 +13,7 @@ from exporter.config.urls import is_loopback, read_base_url, read_proxy
     ("text", "url"),
     [
         ("https://rtc-api.zego.im", "https://rtc-api.zego.im"),
-        ("https://rtc-api.zego.im/", "https://rtc-api.zego.im"),
+        ("https://rtc-api.zego.im/", "https://rtc-api.zego.im/"),
         ("HTTPS://RTC-API.zego.im:8443", "https://rtc-api.zego.im:8443"),
         ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443"),
         ("http://127.8.9.10:80", "http://127.8.9.10:80"),

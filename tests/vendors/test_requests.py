@@ -81,6 +81,15 @@ def test_base_url_replaces_the_vendors_address(api: str) -> None:
     assert "http://127.0.0.1:8080" == request(api, base_url="http://127.0.0.1:8080/").base_url
 
 
+@pytest.mark.parametrize("configured", [{}, {"base_url": "http://127.0.0.1:8080/"}])
+@pytest.mark.parametrize("api", APIS)
+def test_requests_go_where_the_codec_says(api: str, configured: dict[str, Any]) -> None:
+    """
+    The address that a codec tells of a source is the one that its requests have.
+    """
+    assert APIS[api].base_url(source(api, **configured)) == request(api, **configured).base_url
+
+
 @pytest.mark.parametrize(
     ("base_url", "host"),
     [
