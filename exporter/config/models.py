@@ -46,6 +46,11 @@ class SourceConfig:
     thresholds: Thresholds
 
     @property
+    def rooms_key(self) -> str:
+        """Names whose rooms these are; a reading may be published only for the key that it was asked with."""
+        return self.codec.rooms_key(self.source)
+
+    @property
     def base_url(self) -> str:
         """Where this source's requests go; no final slash."""
         return self.codec.base_url(self.source)

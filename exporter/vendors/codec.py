@@ -64,6 +64,14 @@ class Codec(Protocol):
     def app_key(self, source: Any) -> str:
         """Names the credentials' owner; equal keys are unauthorized together."""
 
+    def rooms_key(self, source: Any) -> str:
+        """
+        Names everything that decides whose room an id names: the API, the app, its environment and the address.
+
+        A reading may be published only for the key that it was asked with. What merely gets a call through (secrets,
+        the account that signs, proxy, certificates) is not in it.
+        """
+
     def authorize(self, source: Any, now: float) -> Auth:
         """Derive what calls are signed with, at Unix time ``now``."""
 

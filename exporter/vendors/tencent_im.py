@@ -57,6 +57,9 @@ class TencentIm:
     def app_key(self, source: TencentImSource) -> str:
         return tencent.app_key(source)
 
+    def rooms_key(self, source: TencentImSource) -> str:
+        return f"tencent_im {source.sdk_app_id} {self.base_url(source)}"
+
     def authorize(self, source: TencentImSource, now: float) -> Auth:
         return tencent.authorize(source, now)
 

@@ -61,6 +61,9 @@ class TencentLive:
     def app_key(self, source: TencentLiveSource) -> str:
         return tencent.app_key(source)
 
+    def rooms_key(self, source: TencentLiveSource) -> str:
+        return f"tencent_live {source.sdk_app_id} {self.base_url(source)}"
+
     def authorize(self, source: TencentLiveSource, now: float) -> Auth:
         return tencent.authorize(source, now)
 

@@ -79,6 +79,10 @@ class VolcengineRtc:
     def app_key(self, source: VolcengineRtcSource) -> str:
         return f"volcengine:{source.access_key_id}"
 
+    def rooms_key(self, source: VolcengineRtcSource) -> str:
+        # The region is signed with every call, so a gateway can route by it even where the address stays the same.
+        return f"volcengine_rtc {source.app_id} {source.region} {self.base_url(source)}"
+
     def authorize(self, source: VolcengineRtcSource, now: float) -> Auth:
         """The signing key of the UTC day, which is good until midnight."""
         midnight = now // _DAY * _DAY

@@ -70,6 +70,10 @@ class ZegoRtc:
     def app_key(self, source: ZegoRtcSource) -> str:
         return zego.app_key(source)
 
+    def rooms_key(self, source: ZegoRtcSource) -> str:
+        environment = "test" if source.is_test else "production"
+        return f"zego_rtc {source.app_id} {environment} {self.base_url(source)}"
+
     def authorize(self, source: ZegoRtcSource, now: float) -> Auth:  # noqa: ARG002 the secret itself never ages
         return zego.authorize(source)
 

@@ -60,6 +60,9 @@ class ZegoZim:
     def app_key(self, source: ZegoZimSource) -> str:
         return zego.app_key(source)
 
+    def rooms_key(self, source: ZegoZimSource) -> str:
+        return f"zego_zim {source.app_id} {self.base_url(source)}"
+
     def authorize(self, source: ZegoZimSource, now: float) -> Auth:  # noqa: ARG002 the secret itself never ages
         return zego.authorize(source)
 

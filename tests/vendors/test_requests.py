@@ -164,6 +164,85 @@ def test_limits_and_who_shares_them(api: str, changes: dict[str, str], limit: fl
     assert (limit, budget, app) == (codec.default_limit(asked), codec.budget_key(asked), codec.app_key(asked))
 
 
+OTHER_SECRET = Secret("another secret")
+HOST = {"base_url": "https://vendor.example"}
+
+
+@pytest.mark.parametrize(
+    ("api", "changes"),
+    [
+        ("zego_rtc", {"app_id": "1234567891"}),
+        ("zego_rtc", {"is_test": "true"}),
+        ("zego_rtc", {"region": "fra"}),
+        ("zego_zim", {"app_id": "1234567891"}),
+        ("zego_zim", {"region": "fra"}),
+        ("tencent_im", {"sdk_app_id": "1400000001"}),
+        ("tencent_im", {"region": "singapore"}),
+        ("tencent_live", {"sdk_app_id": "1400000001"}),
+        ("tencent_live", {"region": "singapore"}),
+        ("volcengine_rtc", {"app_id": "other"}),
+        ("volcengine_rtc", {"region": "ap-singapore-1"}),
+        ("volcengine_rtc", {"region": "cn-north-2"}),
+        *((api, HOST) for api in APIS),
+        *((api, {"base_url": "http://127.0.0.1:8080"}) for api in APIS),
+    ],
+)
+def test_change_that_makes_a_room_id_name_another_room(api: str, changes: dict[str, Any]) -> None:
+    """
+    Another app, environment or address has rooms of its own under the same ids.
+    """
+    codec = APIS[api]
+
+    assert codec.rooms_key(source(api)) != codec.rooms_key(source(api, **changes))
+
+
+@pytest.mark.parametrize(
+    ("api", "before", "changes"),
+    [
+        ("zego_rtc", {}, {"server_secret": OTHER_SECRET}),
+        ("zego_rtc", HOST, {"region": "fra"}),
+        ("zego_zim", {}, {"server_secret": OTHER_SECRET}),
+        ("zego_zim", HOST, {"region": "fra"}),
+        ("tencent_im", {}, {"identifier": "another", "secret_key": OTHER_SECRET}),
+        ("tencent_im", {"region": "mumbai"}, {"region": "india"}),
+        ("tencent_im", HOST, {"region": "singapore"}),
+        ("tencent_live", {}, {"identifier": "another", "secret_key": OTHER_SECRET}),
+        ("volcengine_rtc", {}, {"access_key_id": "AKLTother", "secret_access_key": OTHER_SECRET}),
+        ("volcengine_rtc", {}, {"session_token": OTHER_SECRET}),
+        *((api, HOST, {"base_url": "https://vendor.example/"}) for api in APIS),
+        *(
+            (api, {}, {"interval": "1m", "rate_limit": "1", "budget": "mine", "timeout": "1s", "max_staleness": "5m"})
+            for api in APIS
+        ),
+        *((api, {}, {"name": "renamed", "proxy": "http://proxy:3128", "ca_file": "ca.pem"}) for api in APIS),
+    ],
+)
+def test_change_that_leaves_rooms_the_same(api: str, before: dict[str, Any], changes: dict[str, Any]) -> None:
+    """
+    Who asks, how often and by which way does not change whose room an id names.
+    """
+    codec = APIS[api]
+
+    assert codec.rooms_key(source(api, **before)) == codec.rooms_key(source(api, **{**before, **changes}))
+
+
+def test_rooms_of_different_apis_are_different() -> None:
+    """
+    Two products of one vendor, under the same app id and address, have rooms of their own.
+    """
+    assert len(APIS) == len({codec.rooms_key(source(api, **HOST)) for api, codec in APIS.items()})
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_rooms_key_holds_no_secret(api: str) -> None:
+    """
+    A key may be logged and compared, so no secret is part of it.
+    """
+    asked = source(api)
+
+    assert not [secret for secret in asked.secrets() if secret in APIS[api].rooms_key(asked)]
+
+
 @pytest.mark.parametrize(("is_test", "sent"), [("true", ["true"]), ("false", None)])
 def test_zego_test_environment_is_named_only_when_it_is_meant(is_test: str, sent: list[str] | None) -> None:
     """
