@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import Final
 
 from exporter.config import ConfigError, SourceConfig, reread_secrets
@@ -21,6 +19,7 @@ from exporter.model import Auth, Request, Stamp
 from exporter.polling.caller import Exchange
 from exporter.polling.clock import Clock
 from exporter.polling.journal import Log
+from exporter.vendors.http_date import http_date
 
 _NOTABLE_SKEW: Final = 60.0
 
@@ -84,7 +83,7 @@ class Signing:
 
     def measure_skew(self, came: Exchange) -> None:
         """Compare the clocks."""
-        vendor = _http_date(came.headers.get("date", ""))
+        vendor = http_date(came.headers.get("date", ""))
         if vendor is not None:
             # The header is cut to the second, so on average the vendor's clock is half a second further.
             self._noted.clock_skew = round(came.arrival.unix - vendor - 0.5, 1)
@@ -100,12 +99,3 @@ class Signing:
             )
         else:
             self._log.info("stamping calls with our own time again")
-
-
-@lru_cache(maxsize=64)
-def _http_date(text: str) -> float | None:
-    """Unix seconds of a Date header; many replies in one second carry the same."""
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, OverflowError):
-        return None

@@ -10,13 +10,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Final, TypeVar
 
 import msgspec
 
 from exporter.model import Failure, FailureKind
+from exporter.vendors.http_date import http_date
 
 MAX_USERS: Final = 2**53
 """A count above it is no count: JSON numbers are exact up to here."""
@@ -164,18 +163,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
     if _SECONDS.fullmatch(wanted):
         return float(wanted)
-    until, sent = _http_date(wanted), _http_date(_header(headers, "date"))
-    return max(0.0, (until - sent).total_seconds()) if until and sent else None
+    until, sent = http_date(wanted), http_date(_header(headers, "date") or "")
+    return None if until is None or sent is None else max(0.0, until - sent)
 
 
 def _header(headers: Mapping[str, str], lower_name: str) -> str | None:
     return next((value.strip() for name, value in headers.items() if name.lower() == lower_name), None)
-
-
-def _http_date(text: str | None) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text) if text else None
-    except (ValueError, OverflowError):
-        return None
-    # "-0000" yields a date without a zone, which HTTP does not know.
-    return moment if moment and moment.tzinfo else None
