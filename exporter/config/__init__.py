@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from exporter.config import credentials
+from exporter.config import certificates, credentials
 from exporter.config.budgets import agree
 from exporter.config.errors import ConfigError, Problems, describe
 from exporter.config.files import decode, read_file
@@ -22,7 +22,7 @@ from exporter.config.tree import List, Map, Place, Value, dismantle
 from exporter.config.yaml_text import compose
 from exporter.vendors import APIS
 
-__all__ = ["RESERVED_LABELS", "Config", "ConfigError", "SourceConfig", "load", "parse", "reread_secrets"]
+__all__ = ["RESERVED_LABELS", "Config", "ConfigError", "SourceConfig", "load", "parse", "reread_files"]
 
 _SECRET_NAMES: Final = frozenset(name for codec in APIS.values() for name in codec.source_model.secret_fields())
 
@@ -69,14 +69,18 @@ def parse(text: str | bytes, path: Path, env: Mapping[str, str]) -> Config:
     return Config(path, sources, tuple(around.warnings))
 
 
-def reread_secrets(config: SourceConfig) -> SourceConfig:
+def reread_files(config: SourceConfig) -> SourceConfig:
     """
-    The source with its ``*_file`` secrets as the files hold them now. Blocks.
+    The source with its ``*_file`` secrets and its ``ca_file`` as the files hold them now. Blocks.
 
     Raises:
-        ConfigError: A file cannot be read, or holds no secret.
+        ConfigError: A file cannot be read, or does not hold what it should.
     """
-    return replace(config, source=credentials.reread(config.source))
+    problems: list[str] = []
+    source = certificates.reread(credentials.reread(config.source, problems), problems)
+    if problems:
+        raise ConfigError(problems)
+    return replace(config, source=source)
 
 
 def _read_root(root: Value | None, around: Surroundings) -> tuple[SourceConfig, ...]:

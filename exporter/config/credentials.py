@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from exporter.config.errors import ConfigError, Problems, describe
+from exporter.config.errors import Problems, describe
 from exporter.config.tree import Place, has_control_character
 from exporter.vendors.source import Secret, Source
 
@@ -68,15 +68,9 @@ def read_secret(
         return None
 
 
-def reread(source: Source) -> Source:
-    """
-    The source with the secrets of its files as they are now.
-
-    Raises:
-        ConfigError: A file cannot be read any more, or holds no secret.
-    """
+def reread(source: Source, problems: list[str]) -> Source:
+    """The source with the secrets of its files as they are now; what is wrong with them is noted."""
     renewed = {}
-    problems = []
     for name in source.secret_fields():
         secret = getattr(source, name)
         if secret is None or secret.file is None:
@@ -86,8 +80,6 @@ def reread(source: Source) -> Source:
         except _UnusableError as problem:
             found, accepted = problem.args
             problems.append(f"source {source.name!r}: {name}_file: found {found}; accepted: {accepted}")
-    if problems:
-        raise ConfigError(problems)
     return source.model_copy(update=renewed)
 
 

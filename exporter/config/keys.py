@@ -4,7 +4,6 @@ The keys of a source that its API's model knows: text in, a frozen model out.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
+from exporter.config.certificates import read_certificates
 from exporter.config.credentials import read_secret
 from exporter.config.errors import Problems, describe
 from exporter.config.tree import Place, has_control_character
@@ -108,7 +108,7 @@ class _Keys:
             self._refine(name, partial(_read_duration, shortest, longest, words))
         self._refine("base_url", lambda url: read_base_url(url, allow_http=self._values.get("allow_http", False)))
         self._refine("proxy", read_proxy)
-        self._refine("ca_file", lambda name: _read_ca_file(self._around.folder / name))
+        self._refine("ca_file", lambda name: read_certificates(self._around.folder / name))
 
     def _refine(self, name: str, read: Callable[[Any], Any]) -> None:
         """Replace a value by what ``read`` makes of it; its ValueError says what is accepted instead."""
@@ -171,16 +171,6 @@ def _read_duration(shortest: float, longest: float, words: str, text: str) -> fl
     if not shortest <= seconds <= longest:
         raise ValueError(f"{DURATION_ACCEPTED}, {words}")
     return seconds
-
-
-def _read_ca_file(path: Path) -> str:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
-    except ssl.SSLError:
-        raise ValueError("a file of certificates in PEM form") from None
-    except (OSError, ValueError):
-        raise ValueError("a readable file of certificates in PEM form") from None
-    return str(path)
 
 
 def _accepted(detail: ErrorDetails) -> str:

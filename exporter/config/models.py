@@ -10,7 +10,22 @@ from typing import Any
 
 from exporter.model import Room, Thresholds
 from exporter.vendors.codec import Codec
-from exporter.vendors.source import Source
+from exporter.vendors.source import Certificates, Source
+
+
+@dataclass(frozen=True, slots=True)
+class ClientKey:
+    """
+    All that an HTTP client of one source is made of: with equal keys, connections can be kept across a reload.
+
+    Args:
+        base_url: Scheme, host and port.
+        proxy: Its URL may hold a password.
+    """
+
+    base_url: str
+    proxy: str | None = field(repr=False)
+    ca_file: Certificates | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +69,11 @@ class SourceConfig:
     def base_url(self) -> str:
         """Where this source's requests go; no final slash."""
         return self.codec.base_url(self.source)
+
+    @property
+    def client_key(self) -> ClientKey:
+        """Which sources could share an HTTP client: a reload makes a new one if this changes, and only then."""
+        return ClientKey(self.base_url, self.source.proxy, self.source.ca_file)
 
     def same_client(self, other: SourceConfig) -> bool:
         """

@@ -26,6 +26,7 @@ from exporter.model import Failure, FailureKind, Request
 from exporter.polling.budget import Passage
 from exporter.polling.clock import Clock
 from exporter.polling.resolver import Resolver
+from exporter.vendors.source import Certificates
 
 MAX_REPLY: Final = 8 * 1024 * 1024
 _CHUNK: Final = 256 * 1024
@@ -72,7 +73,7 @@ class Caller:
         rate: float,
         timeout: float,
         proxy: str | None = None,
-        ca_file: str | None = None,
+        ca_file: Certificates | None = None,
     ) -> None:
         self._gate = gate
         self._clock = clock
@@ -80,7 +81,7 @@ class Caller:
         self._proxy = URL(proxy) if proxy else None
         self._connections = aiohttp.TCPConnector(
             limit=math.ceil(rate * timeout) + 1,
-            ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True,
+            ssl=ssl.create_default_context(cadata=ca_file.pem) if ca_file else True,
             resolver=Resolver(clock.monotonic),
             use_dns_cache=False,
             keepalive_timeout=30,

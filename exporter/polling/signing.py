@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from exporter.config import ConfigError, SourceConfig, reread_secrets
+from exporter.config import ConfigError, SourceConfig, reread_files
 from exporter.metrics.telemetry import SourceTelemetry
 from exporter.model import Auth, Request, Stamp
 from exporter.polling.caller import Exchange
@@ -68,7 +68,7 @@ class Signing:
             self._noted.clock_shift = shift
             self._tell_shift(shift)
         try:
-            mended = await asyncio.to_thread(reread_secrets, config)
+            mended = await asyncio.to_thread(reread_files, config)
         except ConfigError as error:
             if str(error) != self._unreadable:
                 self._log.warning("secrets cannot be read again", error=str(error))

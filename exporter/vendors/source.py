@@ -7,6 +7,7 @@ The API's own keys (credentials, region) are added by each vendor's model. Value
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -43,6 +44,20 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._value)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """
+    The certificates of a ``ca_file``, as they were when it was read. Equal if their text is, whatever the file.
+
+    Args:
+        pem: For ``ssl``, as ``cadata``.
+        file: To read them again from.
+    """
+
+    pem: str = field(repr=False)
+    file: str = field(compare=False)
 
 
 def parse_duration(value: object) -> float:
@@ -120,7 +135,7 @@ class Source(BaseModel):
     allow_http: bool = False
     # The URL may hold a password.
     proxy: str | None = Field(default=None, repr=False)
-    ca_file: str | None = None
+    ca_file: Certificates | None = None
 
     @classmethod
     def secret_fields(cls) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.config import ConfigError, reread_secrets
+from exporter.config import ConfigError, reread_files
 from tests.config.configs import SECRET, config, source, text
 
 
@@ -63,6 +63,35 @@ def test_another_secret_needs_a_restart():
     assert not source().same_client(changed)
 
 
+@pytest.mark.parametrize(
+    ("extra", "same"),
+    [
+        ("timeout: 6s", True),
+        ("budget: main", True),
+        ("is_test: true", True),
+        ("interval: 20s", True),
+        ("rooms: [stage]", True),
+        ("base_url: https://rtc-api.zego.im/", True),
+        ("base_url: https://rtc-api.zego.im:8443", False),
+        ("base_url: http://127.0.0.1", False),
+        ("region: sha", False),
+        ("proxy: http://proxy:3128", False),
+    ],
+)
+def test_what_an_http_client_is_made_of(extra, same):
+    """
+    Where it connects to, by which way, and whom it trusts; everything else is the calls' own.
+    """
+    assert same is (source().client_key == source(extra).client_key)
+
+
+def test_client_key_does_not_show_the_proxys_password():
+    """
+    A key may be logged.
+    """
+    assert "hunter2" not in repr(source("proxy: http://user:hunter2@proxy:3128").client_key)
+
+
 def test_spelled_out_default_is_the_same_client():
     """
     A reload that only writes down what held before restarts nothing.
@@ -70,7 +99,7 @@ def test_spelled_out_default_is_the_same_client():
     assert source().same_client(source("base_url: https://rtc-api.zego.im/\ntimeout: 5000ms"))
 
 
-def test_reread_secrets(tmp_path):
+def test_reread_files(tmp_path):
     """
     A secret that was rotated in its file is there after a second look.
     """
@@ -79,7 +108,7 @@ def test_reread_secrets(tmp_path):
     (im,) = config(text(api="tencent_im").replace(f"secret_key: {SECRET}", f"secret_key_file: {file}")).sources
     file.write_text("second-key\r\n")
 
-    renewed = reread_secrets(im)
+    renewed = reread_files(im)
 
     assert ("first-key",) == im.source.secrets()
     assert ("second-key",) == renewed.source.secrets()
@@ -97,7 +126,7 @@ def test_reread_of_a_lost_file(tmp_path):
     file.unlink()
 
     with pytest.raises(ConfigError) as refused:
-        reread_secrets(im)
+        reread_files(im)
 
     assert (
         f"source 'live': secret_key_file: found '{file}' (no such file or directory); "
@@ -109,4 +138,4 @@ def test_inline_secrets_stay():
     """
     There is nothing to read again for a secret that stands in the config or the environment.
     """
-    assert source() == reread_secrets(source())
+    assert source() == reread_files(source())

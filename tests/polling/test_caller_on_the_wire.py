@@ -9,7 +9,6 @@ import gzip
 import ssl
 import tracemalloc
 import zlib
-from pathlib import Path
 
 import pytest
 import trustme
@@ -18,6 +17,7 @@ from exporter import __version__
 from exporter.model import Failure, FailureKind, Request
 from exporter.polling.caller import MAX_REPLY, Caller, Exchange
 from exporter.polling.clock import Clock
+from exporter.vendors.source import Certificates
 from tests.polling.wire import OK, Gate, calling, get, serving, write
 
 
@@ -296,12 +296,12 @@ async def test_proxy_is_asked() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_vendor_must_have_a_certificate_that_is_trusted(method: str, tmp_path: Path) -> None:
+async def test_vendor_must_have_a_certificate_that_is_trusted(method: str) -> None:
     """
     The one of ``ca_file`` is; without it nothing is sent to whoever answers there.
     """
     authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    trusted = Certificates(authority.cert_pem.bytes().decode(), "ca.pem")
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
 
@@ -311,7 +311,7 @@ async def test_vendor_must_have_a_certificate_that_is_trusted(method: str, tmp_p
     async with serving(answer, tls) as (server, base_url):
         request = Request(method, base_url, "/?Action=x", {}, b"{}" if method == "POST" else b"")
         outcomes = []
-        for ca_file in (str(tmp_path / "ca.pem"), None):
+        for ca_file in (trusted, None):
             caller = Caller(Gate(), Clock(), rate=10, timeout=5, ca_file=ca_file)
             outcomes += [await caller.call(request) for _ in range(2)]
             await caller.aclose()

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from exporter.model import REDACTED, Request, Stamp
 from exporter.vendors import APIS
-from exporter.vendors.source import Secret
+from exporter.vendors.source import Certificates, Secret
 from tests.vendors.examples import CREDENTIALS, NOW, ODD_ROOM_IDS, STAMP, request, source
 
 room_ids = st.sampled_from(ODD_ROOM_IDS) | st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
@@ -214,7 +214,10 @@ def test_change_that_makes_a_room_id_name_another_room(api: str, changes: dict[s
             (api, {}, {"interval": "1m", "rate_limit": "1", "budget": "mine", "timeout": "1s", "max_staleness": "5m"})
             for api in APIS
         ),
-        *((api, {}, {"name": "renamed", "proxy": "http://proxy:3128", "ca_file": "ca.pem"}) for api in APIS),
+        *(
+            (api, {}, {"name": "renamed", "proxy": "http://proxy:3128", "ca_file": Certificates("pem", "ca.pem")})
+            for api in APIS
+        ),
     ],
 )
 def test_change_that_leaves_rooms_the_same(api: str, before: dict[str, Any], changes: dict[str, Any]) -> None:
