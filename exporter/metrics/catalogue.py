@@ -92,7 +92,11 @@ SOURCE_ROOMS = Metric("rtc_source_rooms", "gauge", "Watched rooms by state.", (*
 SOURCE_USERS = Metric("rtc_source_users", "gauge", "Sum of users over the rooms now published.", SOURCE)
 SOURCE_INTERVAL = Metric("rtc_source_interval_seconds", "gauge", "Wanted time between two readings of a room.", SOURCE)
 SOURCE_ACHIEVED_INTERVAL = Metric(
-    "rtc_source_achieved_interval_seconds", "gauge", "Median time between two readings of a room lately.", SOURCE
+    "rtc_source_achieved_interval_seconds",
+    "gauge",
+    "Median time between two readings of a room, over those of the last two minutes or three intervals, whichever is"
+    " longer; absent if no room was read again in that time.",
+    SOURCE,
 )
 SOURCE_OLDEST_READING = Metric(
     "rtc_source_oldest_reading_timestamp_seconds",

@@ -55,12 +55,14 @@ class Row(msgspec.Struct, gc=False):
     Args:
         labels: Bytes that its labels take in each line.
         batch: What the published reading came with.
+        read_at: Monotonic time of the last reading, be it still published or too old for that.
     """
 
     number: int
     labels: int
     state: RoomState = RoomState.UNKNOWN
     batch: Batch | None = None
+    read_at: float | None = None
     users: int | None = None
     admin_users: int | None = None
     invisible_users: int | None = None

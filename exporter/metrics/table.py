@@ -98,7 +98,7 @@ class SourceTable:
         Publish what one reply said of its rooms; those that are no longer watched are passed over.
 
         Returns:
-            For each room that had a reading before, the seconds since it arrived.
+            For each room that was read before, the seconds between the two readings.
         """
         batch = Batch(arrival, tuple(readings))
         self._batches[batch] = None
@@ -110,8 +110,10 @@ class SourceTable:
                 continue
             self._say(room_id, row, reading)
             self._put_value(room_id, row, _TIMESTAMP, timestamp)
+            if row.read_at is not None:
+                gaps.append(arrival.monotonic - row.read_at)
+            row.read_at = arrival.monotonic
             if row.batch is not None:
-                gaps.append(arrival.monotonic - row.batch.arrival.monotonic)
                 self._leave(row.batch)
             row.batch = batch
             batch.published += 1

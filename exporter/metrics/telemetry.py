@@ -33,13 +33,13 @@ from prometheus_client.registry import Collector
 from exporter import __version__
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
+from exporter.metrics.gaps import RecentGaps
 from exporter.metrics.table import SourceTable
 from exporter.model import Failure, FailureKind
 from exporter.states import RoomState, SourceState
 
 _CALL_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _RENDER_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-_GAPS_KEPT: Final = 256
 _FAILURES_KEPT: Final = 20
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it without annotations
@@ -105,7 +105,7 @@ class SourceFigures:
 
     @property
     def achieved_interval(self) -> float | None:
-        """Median of the last gaps between two readings of a room."""
+        """Median of the recent gaps between two readings of a room."""
         return median(self.gaps) if self.gaps else None
 
 
@@ -122,7 +122,6 @@ class SourceTelemetry:
         self.api = api
         self.source = source
         self.budget = budget
-        self.interval = interval
         self.table = table
         self.state = SourceState.OK
         self.calls = 0
@@ -133,12 +132,21 @@ class SourceTelemetry:
         self.failures: deque[FailureNote] = deque(maxlen=_FAILURES_KEPT)
         self._call_durations = [0] * (len(_CALL_BUCKETS) + 1)
         self._call_seconds = 0.0
-        self._gaps: deque[float] = deque(maxlen=_GAPS_KEPT)
+        self._gaps = RecentGaps(interval)
         self._last_success: tuple[float, float] | None = None
 
     @property
     def labels(self) -> tuple[str, str, str]:
         return self.vendor, self.api, self.source
+
+    @property
+    def interval(self) -> float:
+        """Seconds wanted between two readings of a room; a reload may change it."""
+        return self._gaps.interval
+
+    @interval.setter
+    def interval(self, interval: float) -> None:
+        self._gaps.interval = interval
 
     @property
     def last_success(self) -> float | None:
@@ -159,9 +167,9 @@ class SourceTelemetry:
         self._call_durations[bisect_left(_CALL_BUCKETS, seconds)] += 1
         self._call_seconds += seconds
 
-    def gaps(self, seconds: Iterable[float]) -> None:
-        """Note the times between two readings of some rooms."""
-        self._gaps.extend(seconds)
+    def gaps(self, seconds: Iterable[float], now: float) -> None:
+        """Note the seconds between two readings of each of some rooms; the second came at this monotonic time."""
+        self._gaps.add(seconds, now)
 
     def figures(self, now: float) -> SourceFigures:
         """The numbers as they stand at this monotonic time."""
@@ -176,7 +184,7 @@ class SourceTelemetry:
             rooms=self.table.states.copy(),
             users=self.table.users,
             interval=self.interval,
-            gaps=tuple(self._gaps),
+            gaps=self._gaps.within(now),
             oldest_reading=self.table.oldest_reading(),
             last_success=self._last_success[1] if self._last_success else None,
             clock_skew=self.clock_skew,

@@ -214,7 +214,7 @@ class Poller:
             else:
                 read[room] = said
         if read:
-            self.noted.gaps(self.table.record(read, came.arrival))
+            self.noted.gaps(self.table.record(read, came.arrival), now)
             self._succeeded(calling, read, now)
             if failures:
                 self._failed_rooms(calling, failures, now)

@@ -53,7 +53,8 @@ class Modelled:
 
     room: Room
     reading: Reading | None = None
-    arrived: float = 0.0
+    arrived: float | None = None
+    """Of the last reading, even if it is too old to be published."""
     failed: bool = False
     refused: bool = False
 
@@ -68,6 +69,11 @@ class Modelled:
             return RoomState.FRESH
         return RoomState.HELD if self.reading else RoomState.UNKNOWN
 
+    def age(self, now: float) -> float:
+        """Of its last reading."""
+        assert self.arrived is not None
+        return now - self.arrived
+
     def samples(self) -> set[Sample]:
         """The samples of this room."""
         labels = frozenset([*LABELS.items(), ("room", self.room.id)])
@@ -81,7 +87,7 @@ class Modelled:
                 "rtc_room_admin_users": self.reading.admin_users,
                 "rtc_room_invisible_users": self.reading.invisible_users,
                 "rtc_room_exists": self.reading.exists,
-                "rtc_room_reading_timestamp_seconds": round(EPOCH + self.arrived, 3),
+                "rtc_room_reading_timestamp_seconds": round(EPOCH - self.age(0.0), 3),
             }
             found |= {(name, labels, float(value)) for name, value in values.items() if value is not None}
         return found
@@ -126,7 +132,8 @@ class TableBesideModel(RuleBasedStateMachine):
         arrived = self.now - late
         gaps = self.table.record(said, arrival(arrived))
         read = [room for room in said if room in self.rooms]
-        assert [arrived - self.rooms[room].arrived for room in read if self.rooms[room].reading] == gaps
+        before = [self.rooms[room].arrived for room in read]
+        assert [arrived - earlier for earlier in before if earlier is not None] == gaps
         for room in read:
             self.rooms[room] = Modelled(self.rooms[room].room, said[room], arrived)
 
@@ -157,7 +164,7 @@ class TableBesideModel(RuleBasedStateMachine):
         self.now += seconds
         self.table.expire(self.now)
         for room in self.rooms.values():
-            if room.reading and self.now - room.arrived > STALENESS:
+            if room.reading and room.age(self.now) > STALENESS:
                 room.reading = None
 
     @invariant()
@@ -175,7 +182,7 @@ class TableBesideModel(RuleBasedStateMachine):
         assert expected == table.users_of(modelled)
         for room_id, room in modelled.items():
             view = table.view(room_id, self.now)
-            age = self.now - room.arrived if room.reading else None
+            age = room.age(self.now) if room.reading else None
             assert (room.room, room.state, age) == (view.room, view.state, view.age)
         assert bool(read) == (table.oldest_reading() is not None)
 
@@ -317,6 +324,22 @@ def test_rooms_that_went_away_leave_nothing_behind(turns: int) -> None:
     assert (0, None, set()) == (table.users, table.oldest_reading(), samples(table))
     assert not table._batches
     assert not table._rows
+
+
+def test_gap_is_told_across_an_expiry() -> None:
+    """
+    A room that is read more seldom than its readings may be shown has gaps all the same; one that was away has none.
+    """
+    table = table_of("a", "b")
+    both = dict.fromkeys("ab", Reading(1))
+    told = [table.record(both, arrival(100))]
+    table.expire(140)
+    told.append(table.record(both, arrival(195)))
+    table.watch([Room("a")])
+    table.watch([Room("a"), Room("b")])
+    told.append(table.record(both, arrival(290)))
+
+    assert [[], [95.0, 95.0], [95.0]] == told
 
 
 def test_many_rooms_are_taken_over_step_by_step() -> None:

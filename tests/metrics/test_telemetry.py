@@ -4,8 +4,6 @@ The exporter's own metrics: all of them there, none too many, and true.
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -115,7 +113,7 @@ def test_every_metric_of_the_catalogue_is_published() -> None:
     observed.telemetry.rooms_files["rooms.yml"] = True
     observed.table.record({"a": Reading(3)}, Arrival(99.0, EPOCH))
     observed.source.succeeded(99.0, EPOCH)
-    observed.source.gaps([10.0])
+    observed.source.gaps([10.0], 99.0)
     observed.source.clock_skew = 0.4
     observed.samples()
 
@@ -201,7 +199,7 @@ def test_numbers_of_a_source() -> None:
     observed.source.calls = 7
     observed.source.strangers = 2
     observed.source.clock_skew = -1.5
-    observed.source.gaps([9.0, 10.0, 30.0])
+    observed.source.gaps([9.0, 10.0, 30.0], 95.0)
     failure = Failure(FailureKind.MALFORMED, "x", "x")
     observed.source.failed(FailureNote(EPOCH, failure, ("a",)))
 
@@ -223,6 +221,20 @@ def test_numbers_of_a_source() -> None:
         ("rtc_source_failed_calls_total", "transient"): 0,
     }
     assert expected.items() <= observed.samples().items()
+
+
+def test_achieved_interval_of_rooms_that_are_read_too_seldom() -> None:
+    """
+    It may be longer than readings stay published, and is not known of a source that stopped.
+    """
+    observed = Observed()
+    for moment in (0.0, 95.0, 190.0, 285.0):
+        observed.table.expire(moment)
+        gaps = observed.table.record(dict.fromkeys("abc", Reading(3)), Arrival(moment, EPOCH + moment))
+        observed.source.gaps(gaps, moment)
+
+    assert 95.0 == observed.samples(285.0)["rtc_source_achieved_interval_seconds", ""]
+    assert ("rtc_source_achieved_interval_seconds", "") not in observed.samples(405.0)
 
 
 def test_numbers_are_those_of_the_moment_that_was_frozen() -> None:
@@ -259,8 +271,6 @@ def test_last_failures_are_few() -> None:
     for number in range(1_000):
         failure = Failure(FailureKind.TRANSIENT, str(number), "x")
         observed.source.failed(FailureNote(EPOCH + number, failure, ()))
-        observed.source.gaps([math.pi])
 
     assert "999" == observed.source.failures[-1].failure.code
     assert 20 == len(observed.source.failures)
-    assert 256 >= len(observed.source.figures(0.0).gaps)

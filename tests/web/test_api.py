@@ -29,8 +29,8 @@ async def test_every_figure_of_a_source(site: Site) -> None:
     """
     source = site.watch("live", ["a", "b", "c"])
     site.read("live", {"a": 7, "b": 5})
-    source.gaps([10.0])
-    source.gaps([11.0])
+    source.gaps([10.0], site.now)
+    source.gaps([11.0], site.now)
     source.calls = 12
     source.strangers = 1
     source.clock_skew = 903.0

@@ -78,7 +78,7 @@ async def test_a_source_that_is_well(site: Site) -> None:
     source = site.watch("live", ["a", "b", "c"])
     budget = site.telemetry.budgets["live"]
     assert isinstance(budget, Budget)
-    source.gaps([10.2])
+    source.gaps([10.2], site.now)
     for calls in (0, 20):
         budget.calls = calls
         await site.server.sample()
@@ -145,7 +145,7 @@ async def test_everything_else_that_may_be_wrong(site: Site) -> None:
     budget = site.telemetry.budgets["live"]
     assert isinstance(budget, Budget)
     budget.pace = 5.0
-    source.gaps([14.0])
+    source.gaps([14.0], site.now)
     source.clock_skew = source.clock_shift = 903.0
     site.telemetry.config_reload_timestamp.set(1.0)
     site.telemetry.config_reload.set(0)
