@@ -25,8 +25,9 @@ from typing import Final
 
 from exporter.config import Config, ConfigError, SourceConfig
 from exporter.metrics.exposition import Exposition
+from exporter.metrics.source_stats import SourceStats
 from exporter.metrics.table import SourceTable, Table
-from exporter.metrics.telemetry import SourceTelemetry, Telemetry
+from exporter.metrics.telemetry import Telemetry
 from exporter.polling.budget import Budget
 from exporter.polling.caller import Caller
 from exporter.polling.clock import Clock
@@ -229,7 +230,7 @@ class Exporter:
         if config.name not in self.table:
             self.table.add(config.name, SourceTable(labels, max_staleness=0.0))
         rooms = self.table[config.name]
-        noted = SourceTelemetry(config.vendor, config.api, config.name, config.budget, config.interval, rooms)
+        noted = SourceStats(config.vendor, config.api, config.name, config.budget, config.interval, rooms)
         self.telemetry.add_source(noted)
         caller = Caller(
             budget.gate, self.clock, config.rate_limit, config.timeout, config.source.proxy, config.source.ca_file

@@ -105,11 +105,11 @@ class Reply(msgspec.Struct, frozen=True):
     What a vendor's reply says of each room asked for; every one of them is a key.
 
     Args:
-        strangers: Rooms in the reply that nobody asked for. They are ignored, and counted.
+        unrequested: Rooms in the reply that nobody asked for. They are ignored, and counted.
     """
 
     rooms: Mapping[str, Reading | Failure]
-    strangers: int = 0
+    unrequested: int = 0
 
 
 class Stamp(msgspec.Struct, frozen=True):

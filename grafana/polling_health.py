@@ -47,7 +47,7 @@ def dashboard() -> Dashboard:
     rows = {
         "Sources": (_up(), _failed_share(), _reload(), _states(), _rooms_unread()),
         "Pace": (_intervals(), _stretch(), _budget_use(), _budget_calls()),
-        "Calls": (_calls(), _failures(), _durations(), _strangers()),
+        "Calls": (_calls(), _failures(), _durations(), _unrequested_rooms()),
         "Freshness": (_reading_ages(), _success_ages(), _skew()),
         "The exporter itself": exporter_health.panels(),
     }
@@ -239,16 +239,16 @@ def _durations() -> timeseries.Panel:
     return over_time(subject, *quantiles(metrics.SOURCE_CALL_DURATION, OF_SOURCE, "source")).min(0)
 
 
-def _strangers() -> timeseries.Panel:
+def _unrequested_rooms() -> timeseries.Panel:
     subject = Subject(
         "Rooms in replies that nobody asked for",
         "More than none means that the vendor's API does not do what its documents say; the log has an example.",
-        (metrics.SOURCE_STRANGERS,),
+        (metrics.SOURCE_UNREQUESTED_ROOMS,),
         "short",
         NONE_WANTED,
     )
-    strangers = f"increase({select(metrics.SOURCE_STRANGERS, OF_SOURCE)}[$__rate_interval])"
-    return over_time(subject, Query(f"sum by (source) ({strangers})", "{{source}}")).min(0)
+    unrequested = f"increase({select(metrics.SOURCE_UNREQUESTED_ROOMS, OF_SOURCE)}[$__rate_interval])"
+    return over_time(subject, Query(f"sum by (source) ({unrequested})", "{{source}}")).min(0)
 
 
 def _reading_ages() -> timeseries.Panel:

@@ -1,5 +1,5 @@
 """
-What is wrong with a file, told so that it can be mended: file, line, key path, what was found, what is accepted.
+What is wrong with a file, for people who will mend it: file, line, key path, what was found, what is accepted.
 
 Every problem of a file is collected before any is reported, and no secret is ever among the words.
 """
@@ -31,7 +31,7 @@ class ConfigError(Exception):
     A config that cannot be used; one line for each problem, in the order of the file.
 
     Args:
-        problems: At least one; the first twenty are told, the others counted.
+        problems: At least one; the first twenty are shown, the others counted.
         uncollected: Problems that are only counted.
     """
 
@@ -41,9 +41,9 @@ class ConfigError(Exception):
         super().__init__(self.problems, uncollected)
 
     def __str__(self) -> str:
-        told = self.problems[:REPORTED_PROBLEMS]
-        rest = self.count - len(told)
-        return "\n".join((*told, *([f"and {rest} more"] if rest else ())))
+        shown = self.problems[:REPORTED_PROBLEMS]
+        rest = self.count - len(shown)
+        return "\n".join((*shown, *([f"and {rest} more"] if rest else ())))
 
 
 class Problems:

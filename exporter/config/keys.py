@@ -50,15 +50,15 @@ class Surroundings:
 
 
 def read_keys(
-    model: type[Source], place: Place, around: Surroundings, noted: frozenset[str] = frozenset()
+    model: type[Source], place: Place, around: Surroundings, reported: frozenset[str] = frozenset()
 ) -> Source | None:
     """
     The source without its rooms; ``None`` if a problem is noted.
 
     Args:
-        noted: Keys whose problems are noted already.
+        reported: Keys whose problems are reported already.
     """
-    keys = _Keys(model, place, around, noted)
+    keys = _Keys(model, place, around, reported)
     keys.read_secrets()
     keys.read_texts()
     return keys.validate()
@@ -71,12 +71,12 @@ class _Keys:
     A spoilt required key would be reported again as missing, hence the second set.
     """
 
-    def __init__(self, model: type[Source], place: Place, around: Surroundings, noted: frozenset[str]) -> None:
+    def __init__(self, model: type[Source], place: Place, around: Surroundings, reported: frozenset[str]) -> None:
         self._model = model
         self._place = place
         self._around = around
         self._values: dict[str, Any] = {}
-        self._spoilt = set(noted)
+        self._spoilt = set(reported)
 
     def read_secrets(self) -> None:
         problems = self._around.problems

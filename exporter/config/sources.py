@@ -46,7 +46,7 @@ def read_source(place: Place, around: Surroundings) -> SourceConfig | None:
         problems.add_unknown_keys(place, source_keys(codec.source_model))
         source = read_keys(codec.source_model, place, around)
     else:
-        source = read_keys(Source, place, around, noted=frozenset({"api"}))
+        source = read_keys(Source, place, around, reported=frozenset({"api"}))
     thresholds = NO_THRESHOLDS
     if "thresholds" in place.value:
         thresholds = read_thresholds(place.key("thresholds"), NO_THRESHOLDS, problems)

@@ -113,21 +113,30 @@ SOURCE_CLOCK_SKEW = Metric(
     "Our clock minus the vendor's, from the Date header of its replies, give or take one second.",
     SOURCE,
 )
-SOURCE_CALLS = Metric("rtc_source_calls_total", "counter", "Calls to the vendor, retries included.", SOURCE)
+SOURCE_CALLS = Metric(
+    "rtc_source_calls_total",
+    "counter",
+    "Calls to the vendor, retries and those included that could not connect.",
+    SOURCE,
+)
 SOURCE_FAILED_CALLS = Metric(
     "rtc_source_failed_calls_total",
     "counter",
     "Calls that gave no reading of one or more of their rooms, by reason.",
     (*SOURCE, "reason"),
 )
-SOURCE_STRANGERS = Metric(
+SOURCE_UNREQUESTED_ROOMS = Metric(
     "rtc_source_unrequested_rooms_total",
     "counter",
     "Rooms in the vendor's replies that the call had not asked for; they are ignored.",
     SOURCE,
 )
 SOURCE_CALL_DURATION = Metric(
-    "rtc_source_call_duration_seconds", "histogram", "Duration of one call, from its slot to the parsed reply.", SOURCE
+    "rtc_source_call_duration_seconds",
+    "histogram",
+    "Duration of one call that was written to the wire, from its slot to its end: the parsed reply, a time-out or any"
+    " other failure.",
+    SOURCE,
 )
 SOURCE_METRICS: Final = (
     SOURCE_UP,
@@ -141,7 +150,7 @@ SOURCE_METRICS: Final = (
     SOURCE_CLOCK_SKEW,
     SOURCE_CALLS,
     SOURCE_FAILED_CALLS,
-    SOURCE_STRANGERS,
+    SOURCE_UNREQUESTED_ROOMS,
     SOURCE_CALL_DURATION,
 )
 

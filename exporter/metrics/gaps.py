@@ -70,16 +70,16 @@ class RecentGaps:
 class _Bucket:
     """A fair sample of the gaps that ended at ``began`` or a little later."""
 
-    __slots__ = ("_told", "began", "gaps")
+    __slots__ = ("_seen", "began", "gaps")
 
     def __init__(self, began: float) -> None:
         self.began = began
         self.gaps: list[float] = []
-        self._told = 0
+        self._seen = 0
 
     def add(self, gap: float, random: Callable[[], float]) -> None:
-        self._told += 1
+        self._seen += 1
         if len(self.gaps) < GAPS_OF_A_BUCKET:
             self.gaps.append(gap)
-        elif (place := int(random() * self._told)) < GAPS_OF_A_BUCKET:
+        elif (place := int(random() * self._seen)) < GAPS_OF_A_BUCKET:
             self.gaps[place] = gap

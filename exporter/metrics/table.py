@@ -73,10 +73,10 @@ class SourceTable:
 
     def watch(self, rooms: Iterable[Room]) -> None:
         """Watch exactly these rooms: new ones are unknown, others keep their reading, the rest leave nothing behind."""
-        deque(self.watching(rooms), maxlen=0)
+        deque(self.watch_in_steps(rooms), maxlen=0)
 
-    def watching(self, rooms: Iterable[Room]) -> Iterator[None]:
-        """The same step by step: whoever has many rooms lets others run in between. One change at a time."""
+    def watch_in_steps(self, rooms: Iterable[Room]) -> Iterator[None]:
+        """The same in steps, so that others can run between two of them. One change at a time."""
         wanted: dict[str, Room] = {}
         for number, room in enumerate(rooms, start=1):
             wanted[room.id] = room
@@ -108,13 +108,13 @@ class SourceTable:
             row = self._rows.get(room_id)
             if row is None:
                 continue
-            self._say(room_id, row, reading)
+            self._set_values(room_id, row, reading)
             self._put_value(room_id, row, _TIMESTAMP, timestamp)
             if row.read_at is not None:
                 gaps.append(arrival.monotonic - row.read_at)
             row.read_at = arrival.monotonic
             if row.batch is not None:
-                self._leave(row.batch)
+                self._leave_batch(row.batch)
             row.batch = batch
             batch.published += 1
             self._enter(row, _MISSING if reading.missing else _FRESH)
@@ -211,7 +211,7 @@ class SourceTable:
         self.states[row.state] -= 1
         self._pages.release(row.number)
 
-    def _say(self, room_id: str, row: Row, reading: Reading) -> None:
+    def _set_values(self, room_id: str, row: Row, reading: Reading) -> None:
         """Put a reading in the place of another; lines whose value has not changed are left alone."""
         if reading.users != row.users:
             self.users += reading.users - (row.users or 0)
@@ -244,12 +244,12 @@ class SourceTable:
         for column in _VALUES:
             self._pages.put(row.number, column, ABSENT)
         self.users -= row.users or 0
-        self._leave(row.batch)
+        self._leave_batch(row.batch)
         row.users = row.admin_users = row.invisible_users = row.exists = row.batch = None
         if row.state is not RoomState.REFUSED:
             self._enter(row, row.last_known())
 
-    def _leave(self, batch: Batch) -> None:
+    def _leave_batch(self, batch: Batch) -> None:
         """One room of a batch shows another reading now, or none."""
         batch.published -= 1
         if not batch.published:

@@ -19,8 +19,9 @@ from typing import Final
 import msgspec
 
 from exporter.config import SourceConfig
+from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import SourceTable
-from exporter.metrics.telemetry import FailureNote, SourceTelemetry, Telemetry
+from exporter.metrics.telemetry import Telemetry
 from exporter.model import Failure, FailureKind, Reading, Room
 from exporter.polling.budget import Budget
 from exporter.polling.caller import Caller, Exchange
@@ -74,7 +75,7 @@ class Poller:
         caller: Caller,
         table: SourceTable,
         telemetry: Telemetry,
-        noted: SourceTelemetry,
+        noted: SourceStats,
         clock: Clock,
         log: Log,
     ) -> None:
@@ -102,7 +103,7 @@ class Poller:
     def watching(self, rooms: Iterable[Room]) -> Iterator[None]:
         """Watch exactly these rooms, step by step; new ones are due at once. One change at a time."""
         rooms = tuple(rooms)
-        yield from self.table.watching(rooms)
+        yield from self.table.watch_in_steps(rooms)
         yield from self.planner.watching((room.id for room in rooms), self._clock.monotonic())
         for failures in (self._attempts, self._refusals):
             for room_id in [room_id for room_id in failures if room_id not in self.table]:
@@ -201,11 +202,11 @@ class Poller:
         self._signing.measure_skew(came)
         outcome = self.config.codec.reply(calling.rooms, came.status, came.headers, came.body)
         now = self._clock.monotonic()
-        self.noted.replied(now - calling.slot)
+        self.noted.ended(now - calling.slot)
         if isinstance(outcome, Failure):
             self._failed(calling, outcome)
             return
-        self.noted.strangers += outcome.strangers
+        self.noted.unrequested += outcome.unrequested
         read: dict[str, Reading] = {}
         failures: dict[str, Failure] = {}
         for room, said in outcome.rooms.items():

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from exporter.config import ConfigError, SourceConfig, reread_files
-from exporter.metrics.telemetry import SourceTelemetry
+from exporter.metrics.source_stats import SourceStats
 from exporter.model import Auth, Request, Stamp
 from exporter.polling.caller import Exchange
 from exporter.polling.clock import Clock
@@ -32,7 +32,7 @@ class Signing:
         noted: Where the clock's skew and the part of it that is taken off the stamps are kept.
     """
 
-    def __init__(self, noted: SourceTelemetry, clock: Clock, log: Log) -> None:
+    def __init__(self, noted: SourceStats, clock: Clock, log: Log) -> None:
         self._noted = noted
         self._clock = clock
         self._log = log

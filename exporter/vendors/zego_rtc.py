@@ -129,16 +129,16 @@ _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 
 
 def _outcomes(rooms: Sequence[str], entries: Iterable[_Room]) -> Reply:
-    told: dict[str, Reading | Failure] = dict.fromkeys(rooms, OMITTED)
-    strangers = 0
+    outcomes: dict[str, Reading | Failure] = dict.fromkeys(rooms, OMITTED)
+    unrequested = 0
     for entry in entries:
-        earlier = told.get(entry.RoomId)
+        earlier = outcomes.get(entry.RoomId)
         if earlier is None:
-            strangers += 1
+            unrequested += 1
             continue
         outcome = _outcome(entry)
-        told[entry.RoomId] = outcome if earlier is OMITTED or earlier == outcome else CONTRADICTION
-    return Reply(told, strangers)
+        outcomes[entry.RoomId] = outcome if earlier is OMITTED or earlier == outcome else CONTRADICTION
+    return Reply(outcomes, unrequested)
 
 
 def _outcome(entry: _Room) -> Reading | Failure:

@@ -12,8 +12,9 @@ from aiohttp import web
 
 from exporter.metrics import catalogue
 from exporter.metrics.room import RoomView
+from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import Table
-from exporter.metrics.telemetry import FailureNote, SourceTelemetry, Telemetry
+from exporter.metrics.telemetry import Telemetry
 from exporter.web.history import History
 from exporter.web.parameters import ParameterError, encode_cursor, rooms_query
 from exporter.web.process import Process
@@ -73,7 +74,7 @@ class Api:
             headers["Link"] = f'<?{urlencode([*parameters, ("after", answer["next"])])}>; rel="next"'
         return _json(answer, headers)
 
-    def _source(self, source: SourceTelemetry, monotonic: float, unix: float) -> Json:
+    def _source(self, source: SourceStats, monotonic: float, unix: float) -> Json:
         figures = source.figures(monotonic)
         budget = self._telemetry.budgets.get(source.budget)
         last_success = source.last_success
@@ -94,7 +95,7 @@ class Api:
             "clock_shift_seconds": source.clock_shift,
             "calls": figures.calls,
             "failed_calls": figures.failed_calls,
-            "unrequested_rooms": figures.strangers,
+            "unrequested_rooms": figures.unrequested,
             "budget": {
                 "name": source.budget,
                 "limit_calls_per_second": budget.limit if budget else None,
@@ -109,7 +110,7 @@ class Api:
         budget = self._telemetry.budgets.get(name)
         return self._history.calls_per_second(name, budget.calls, now) if budget else None
 
-    def _room(self, source: SourceTelemetry, view: RoomView) -> Json:
+    def _room(self, source: SourceStats, view: RoomView) -> Json:
         thresholds = view.room.thresholds
         values = source.table.values(view.room.id)
         exists = values.get(catalogue.ROOM_EXISTS)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from exporter.metrics.telemetry import BudgetFigures, FailureNote, SourceFigures, SourceTelemetry
+from exporter.metrics.source_stats import FailureNote, SourceFigures, SourceStats
+from exporter.metrics.telemetry import BudgetFigures
 from exporter.states import RoomState, SourceState
 from exporter.web import wording
 from exporter.web.drawing import Part, Sparkline, percent, sparkline, stacked
@@ -115,7 +116,7 @@ class Scene:
     unix: float
 
 
-def view_source(source: SourceTelemetry, scene: Scene) -> SourceView:
+def view_source(source: SourceStats, scene: Scene) -> SourceView:
     """One source as it stands now."""
     figures = source.figures(scene.monotonic)
     budget = _budget(source, scene)
@@ -136,7 +137,7 @@ def view_source(source: SourceTelemetry, scene: Scene) -> SourceView:
     )
 
 
-def _standing(source: SourceTelemetry, figures: SourceFigures, now: float) -> tuple[Level, str, str | None]:
+def _standing(source: SourceStats, figures: SourceFigures, now: float) -> tuple[Level, str, str | None]:
     if figures.state is not SourceState.OK:
         return Level.BAD, wording.STATES[figures.state], wording.EXPLANATIONS[figures.state]
     if figures.up:
@@ -150,7 +151,7 @@ def _standing(source: SourceTelemetry, figures: SourceFigures, now: float) -> tu
     return Level.WAITING, "waiting", None
 
 
-def _troubles(source: SourceTelemetry, figures: SourceFigures, budget: BudgetView | None) -> Iterator[tuple[str, str]]:
+def _troubles(source: SourceStats, figures: SourceFigures, budget: BudgetView | None) -> Iterator[tuple[str, str]]:
     """What is less than well while calls succeed: in a word or two, and in a sentence."""
     if budget is not None and budget.slowed:
         pace = wording.decimal(budget.pace)
@@ -166,7 +167,7 @@ def _late(figures: SourceFigures) -> bool:
     return figures.achieved_interval is not None and figures.achieved_interval > _LATE * figures.interval
 
 
-def _budget(source: SourceTelemetry, scene: Scene) -> BudgetView | None:
+def _budget(source: SourceStats, scene: Scene) -> BudgetView | None:
     budget = scene.budgets.get(source.budget)
     if budget is None:
         return None
@@ -183,7 +184,7 @@ def _budget(source: SourceTelemetry, scene: Scene) -> BudgetView | None:
     )
 
 
-def _intervals(source: SourceTelemetry, history: History) -> Sparkline | None:
+def _intervals(source: SourceStats, history: History) -> Sparkline | None:
     intervals = history.achieved_intervals(source.source, _POINTS)
     known = [seconds for seconds in intervals if seconds is not None]
     return sparkline(intervals, 0.0, max([1.6 * source.interval, *known]), source.interval)

@@ -13,8 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.metrics.exposition import Exposition, Wanted
 from exporter.metrics.room import Arrival
+from exporter.metrics.source_stats import SourceStats
 from exporter.metrics.table import SourceTable, Table
-from exporter.metrics.telemetry import SourceTelemetry, Telemetry
+from exporter.metrics.telemetry import Telemetry
 from exporter.model import Reading, Room
 
 EPOCH = 1_700_000_000.0
@@ -33,7 +34,7 @@ class Scraped:
         for name, watched in rooms.items():
             table = SourceTable({"vendor": "zego", "api": "zego_rtc", "source": name}, 30.0)
             self.table.add(name, table)
-            self.telemetry.add_source(SourceTelemetry("zego", "zego_rtc", name, "budget", 10.0, table))
+            self.telemetry.add_source(SourceStats("zego", "zego_rtc", name, "budget", 10.0, table))
             table.watch([room for room, _ in watched])
             for room, reading in watched:
                 if reading is not None:

@@ -13,7 +13,7 @@ import pytest
 from exporter.metrics.exposition import OPENMETRICS_TYPE, TEXT_TYPE, Wanted
 from exporter.metrics.pages import ROWS
 from exporter.metrics.room import Arrival
-from exporter.metrics.telemetry import FailureNote
+from exporter.metrics.source_stats import FailureNote
 from exporter.model import Failure, FailureKind, Reading, Room
 from tests.metrics.scraped import EPOCH, parsed, scraped, some_rooms
 

@@ -348,7 +348,7 @@ def test_many_rooms_are_taken_over_step_by_step() -> None:
     """
     old, new = [f"old-{number}" for number in range(3_000)], [f"new-{number}" for number in range(3_000)]
     table = table_of(*old)
-    steps = table.watching([*map(Room, old[:100]), *map(Room, new)])
+    steps = table.watch_in_steps([*map(Room, old[:100]), *map(Room, new)])
     watched = []
     for _ in steps:
         assert len(table) == len(table.states_of(table.rooms)) == len(table.users_of(table.rooms))

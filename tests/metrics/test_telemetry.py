@@ -4,14 +4,17 @@ The exporter's own metrics: all of them there, none too many, and true.
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics.catalogue import CATALOGUE, ROOM_METRICS
 from exporter.metrics.room import Arrival
+from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import SourceTable
-from exporter.metrics.telemetry import FailureNote, SourceTelemetry, Telemetry
+from exporter.metrics.telemetry import Telemetry
 from exporter.model import Failure, FailureKind, Reading, Room
 from exporter.states import SourceState
 
@@ -65,8 +68,14 @@ class Observed:
         self.telemetry = Telemetry()
         self.table = SourceTable({"vendor": "zego", "api": "zego_rtc", "source": "live"}, 30.0)
         self.table.watch([Room(room) for room in "abc"])
-        self.source = SourceTelemetry("zego", "zego_rtc", "live", "budget", 10.0, self.table)
+        self.source = SourceStats("zego", "zego_rtc", "live", "budget", 10.0, self.table)
         self.telemetry.add_source(self.source)
+
+    def bucket(self, name: str, bound: str) -> float:
+        """The number of observations up to a bound."""
+        text = generate_latest(self.telemetry.registry).decode()
+        (value,) = re.findall(rf'^{name}_bucket{{.*le="{re.escape(bound)}".*}} (\S+)$', text, re.MULTILINE)
+        return float(value)
 
     def samples(self, now: float = 100.0) -> dict[tuple[str, str], float]:
         """What is published, by name and the last of the labels that are the sample's own."""
@@ -197,7 +206,7 @@ def test_numbers_of_a_source() -> None:
     observed.table.refuse("c")
     observed.source.succeeded(95.0, EPOCH + 5)
     observed.source.calls = 7
-    observed.source.strangers = 2
+    observed.source.unrequested = 2
     observed.source.clock_skew = -1.5
     observed.source.gaps([9.0, 10.0, 30.0], 95.0)
     failure = Failure(FailureKind.MALFORMED, "x", "x")
@@ -255,12 +264,28 @@ def test_source_that_comes_back_begins_anew() -> None:
     A source that was taken away leaves no series, and its histogram does not go on where it stopped.
     """
     observed = Observed()
-    observed.source.replied(1.0)
+    observed.source.ended(1.0)
     observed.telemetry.remove_source("live")
     assert not [name for name, _ in observed.samples() if name.startswith("rtc_source")]
 
     observed.telemetry.add_source(Observed().source)
     assert 0 == observed.samples()["rtc_source_call_duration_seconds_count", ""]
+
+
+def test_durations_of_calls() -> None:
+    """
+    Every call that ended is counted in the buckets that it fits in, be it quick or a time-out, and summed up.
+    """
+    observed = Observed()
+    for seconds in (0.01, 0.02, 5.0, 61.0):
+        observed.source.ended(seconds)
+    samples = observed.samples()
+
+    assert 4 == samples["rtc_source_call_duration_seconds_count", ""]
+    assert 66.03 == pytest.approx(samples["rtc_source_call_duration_seconds_sum", ""])
+    assert [1, 2, 3, 4] == [
+        observed.bucket("rtc_source_call_duration_seconds", bound) for bound in ("0.01", "0.025", "5.0", "+Inf")
+    ]
 
 
 def test_last_failures_are_few() -> None:

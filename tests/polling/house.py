@@ -18,8 +18,9 @@ from typing import Any, Final, Self, cast
 
 from exporter.config import SourceConfig, parse
 from exporter.metrics.room import Arrival
+from exporter.metrics.source_stats import SourceStats
 from exporter.metrics.table import SourceTable
-from exporter.metrics.telemetry import SourceTelemetry, Telemetry
+from exporter.metrics.telemetry import Telemetry
 from exporter.model import FailureKind, Reading, Room
 from exporter.polling.budget import Budget
 from exporter.polling.caller import Caller
@@ -238,7 +239,7 @@ class House:
     def _start(self, config: SourceConfig, budget: Budget) -> None:
         labels = {"vendor": config.vendor, "api": config.api, "source": config.name}
         table = self.tables[config.name] = RecordingTable(labels, 0.0)
-        noted = SourceTelemetry(config.vendor, config.api, config.name, config.budget, config.interval, table)
+        noted = SourceStats(config.vendor, config.api, config.name, config.budget, config.interval, table)
         self.telemetry.add_source(noted)
         caller = cast(Caller, FakeCaller(config, budget.gate, self.vendor, self.clock))
         app = self._apps.setdefault(config.codec.app_key(config.source), App())

@@ -64,4 +64,4 @@ async def test_malformed_for_one_room_leaves_its_batch_alone() -> None:
 
         assert {"fresh": 9, "unknown": 1} == house.states("zego_rtc")
         assert SourceState.OK == house.state("zego_rtc")
-        assert 2 <= house.failed("zego_rtc")[FailureKind.MALFORMED] == house.telemetry.sources["zego_rtc"].strangers
+        assert 2 <= house.failed("zego_rtc")[FailureKind.MALFORMED] == house.telemetry.sources["zego_rtc"].unrequested

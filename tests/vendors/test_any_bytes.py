@@ -99,7 +99,7 @@ def _is_sound(api: str, status: int, headers: dict[str, str], body: bytes) -> No
         _is_printable(answer)
         return
     assert rooms == tuple(answer.rooms)
-    assert answer.strangers >= 0
+    assert answer.unrequested >= 0
     for outcome in answer.rooms.values():
         if isinstance(outcome, Failure):
             _is_printable(outcome)

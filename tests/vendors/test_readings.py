@@ -192,7 +192,7 @@ def test_zego_bad_room_does_not_darken_its_batch() -> None:
                 "empty": NO_COUNT,
                 "omitted": OMITTED,
             },
-            strangers=2,
+            unrequested=2,
         )
         == answer
     )

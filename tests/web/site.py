@@ -13,8 +13,9 @@ from structlog.testing import CapturingLogger
 
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.room import Arrival
+from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import SourceTable, Table
-from exporter.metrics.telemetry import FailureNote, SourceTelemetry, Telemetry
+from exporter.metrics.telemetry import Telemetry
 from exporter.model import Failure, FailureKind, Reading, Room
 from exporter.web import Process, WebServer
 
@@ -81,7 +82,7 @@ class Site:
 
     def watch(
         self, source: str, rooms: Iterable[Room | str], api: str = "zego_rtc", *, limit: float = 10.0
-    ) -> SourceTelemetry:
+    ) -> SourceStats:
         """
         Add a source with these rooms, on a budget of its own name; nothing is known of them yet.
         """
@@ -89,7 +90,7 @@ class Site:
         table = SourceTable({"vendor": vendor, "api": api, "source": source}, max_staleness=30)
         table.watch(room if isinstance(room, Room) else Room(room) for room in rooms)
         self.table.add(source, table)
-        telemetry = SourceTelemetry(vendor, api, source, source, 10.0, table)
+        telemetry = SourceStats(vendor, api, source, source, 10.0, table)
         self.telemetry.add_source(telemetry)
         self.telemetry.budgets[source] = Budget(limit)
         return telemetry

@@ -32,7 +32,7 @@ async def test_every_figure_of_a_source(site: Site) -> None:
     source.gaps([10.0], site.now)
     source.gaps([11.0], site.now)
     source.calls = 12
-    source.strangers = 1
+    source.unrequested = 1
     source.clock_skew = 903.0
     source.clock_shift = 900.0
     source.state = SourceState.CIRCUIT_OPEN

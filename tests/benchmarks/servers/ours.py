@@ -13,8 +13,9 @@ import uvloop
 
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.room import Arrival
+from exporter.metrics.source_stats import SourceStats
 from exporter.metrics.table import SourceTable, Table
-from exporter.metrics.telemetry import SourceTelemetry, Telemetry
+from exporter.metrics.telemetry import Telemetry
 from exporter.model import Reading, Room
 from exporter.polling.planner import Lane, Planner
 from exporter.web import Process, WebServer
@@ -65,7 +66,7 @@ async def serving(count: int) -> AsyncIterator[tuple[WebServer, Rooms]]:
     """A web server with so many rooms."""
     table, telemetry, rooms = Table(), Telemetry(), Rooms(count)
     table.add(LABELS["source"], rooms.source)
-    telemetry.add_source(SourceTelemetry(*SOURCE, "zego-main", 10.0, rooms.source))
+    telemetry.add_source(SourceStats(*SOURCE, "zego-main", 10.0, rooms.source))
     exposition = Exposition(table, telemetry, time.monotonic)
     web = WebServer(exposition, table, telemetry, _process(), structlog.get_logger())
     await web.start("127.0.0.1:0")

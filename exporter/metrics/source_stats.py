@@ -1,0 +1,160 @@
+"""
+What pollers write down of their sources while they work, for the metrics and the pages to show.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from exporter.metrics.gaps import RecentGaps
+from exporter.metrics.table import SourceTable
+from exporter.model import Failure, FailureKind
+from exporter.states import RoomState, SourceState
+
+CALL_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_FAILURES_KEPT: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FailureNote:
+    """One failed call as the status page tells it. ``unix`` is when its failure was noted."""
+
+    unix: float
+    failure: Failure
+    rooms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFigures:
+    """
+    One source's numbers at one moment. Times are Unix seconds, durations seconds, ``None`` is unknown.
+
+    Args:
+        call_durations: Calls per bucket, those of the buckets below not counted in.
+        call_seconds: The sum of all durations.
+    """
+
+    vendor: str
+    api: str
+    source: str
+    budget: str
+    state: SourceState
+    up: bool
+    rooms: Mapping[RoomState, int]
+    users: int
+    interval: float
+    gaps: tuple[float, ...]
+    oldest_reading: float | None
+    last_success: float | None
+    clock_skew: float | None
+    calls: int
+    failed_calls: Mapping[FailureKind, int]
+    unrequested: int
+    call_durations: tuple[int, ...]
+    call_seconds: float
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        return self.vendor, self.api, self.source
+
+    @property
+    def published_users(self) -> int | None:
+        """Users of the published rooms; unknown while none is published."""
+        return None if self.oldest_reading is None else self.users
+
+    @property
+    def achieved_interval(self) -> float | None:
+        """Median of the recent gaps between two readings of a room."""
+        return median(self.gaps) if self.gaps else None
+
+
+class SourceStats:
+    """
+    What a poller notes of its source while it works.
+
+    ``clock_skew`` is our clock minus the vendor's in seconds; ``clock_shift`` the part of it that is taken off the
+    stamps of calls, 0 unless a signature was refused while the clocks differed.
+    """
+
+    def __init__(self, vendor: str, api: str, source: str, budget: str, interval: float, table: SourceTable) -> None:
+        self.vendor = vendor
+        self.api = api
+        self.source = source
+        self.budget = budget
+        self.table = table
+        self.state = SourceState.OK
+        self.calls = 0
+        self.failed_calls: dict[FailureKind, int] = dict.fromkeys(FailureKind, 0)
+        self.unrequested = 0
+        self.clock_skew: float | None = None
+        self.clock_shift = 0.0
+        self.failures: deque[FailureNote] = deque(maxlen=_FAILURES_KEPT)
+        self._call_durations = [0] * (len(CALL_BUCKETS) + 1)
+        self._call_seconds = 0.0
+        self._gaps = RecentGaps(interval)
+        self._last_success: tuple[float, float] | None = None
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        return self.vendor, self.api, self.source
+
+    @property
+    def interval(self) -> float:
+        """Seconds wanted between two readings of a room; a reload may change it."""
+        return self._gaps.interval
+
+    @interval.setter
+    def interval(self, interval: float) -> None:
+        self._gaps.interval = interval
+
+    @property
+    def last_success(self) -> float | None:
+        """Monotonic time of the last call that gave a reading."""
+        return self._last_success[0] if self._last_success else None
+
+    def succeeded(self, monotonic: float, unix: float) -> None:
+        """Note a call that gave at least one reading."""
+        self._last_success = (monotonic, unix)
+
+    def failed(self, note: FailureNote) -> None:
+        """Note a failed call, or a call that failed for some of its rooms."""
+        self.failed_calls[note.failure.kind] += 1
+        self.failures.append(note)
+
+    def ended(self, seconds: float) -> None:
+        """Note the seconds from a call's slot to its end, however it ended; for calls that were written to the wire."""
+        self._call_durations[bisect_left(CALL_BUCKETS, seconds)] += 1
+        self._call_seconds += seconds
+
+    def gaps(self, seconds: Iterable[float], now: float) -> None:
+        """Note the seconds between two readings of each of some rooms; the second came at this monotonic time."""
+        self._gaps.add(seconds, now)
+
+    def figures(self, now: float) -> SourceFigures:
+        """The numbers as they stand at this monotonic time."""
+        recent = self._last_success is not None and now - self._last_success[0] <= 2 * self.interval
+        return SourceFigures(
+            vendor=self.vendor,
+            api=self.api,
+            source=self.source,
+            budget=self.budget,
+            state=self.state,
+            up=recent and self.state is SourceState.OK,
+            rooms=self.table.states.copy(),
+            users=self.table.users,
+            interval=self.interval,
+            gaps=self._gaps.within(now),
+            oldest_reading=self.table.oldest_reading(),
+            last_success=self._last_success[1] if self._last_success else None,
+            clock_skew=self.clock_skew,
+            calls=self.calls,
+            failed_calls=self.failed_calls.copy(),
+            unrequested=self.unrequested,
+            call_durations=tuple(self._call_durations),
+            call_seconds=self._call_seconds,
+        )
