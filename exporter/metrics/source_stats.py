@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Final
+from typing import Final, Protocol
 
 from exporter.metrics.gaps import RecentGaps
 from exporter.metrics.table import SourceTable
@@ -18,6 +18,27 @@ from exporter.states import RoomState, SourceState
 
 CALL_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _FAILURES_KEPT: Final = 20
+
+
+class ClockFigures(Protocol):
+    """What is known of the vendor's clock, in seconds."""
+
+    @property
+    def skew(self) -> float | None:
+        """Our clock minus the vendor's."""
+
+    @property
+    def shift(self) -> float:
+        """What is taken off the stamps of calls; 0 unless a signature was refused while the clocks differed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _UnknownClock:
+    skew: float | None = None
+    shift: float = 0.0
+
+
+UNKNOWN_CLOCK: Final[ClockFigures] = _UnknownClock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +73,7 @@ class SourceFigures:
     oldest_reading: float | None
     last_success: float | None
     clock_skew: float | None
+    clock_shift: float
     calls: int
     failed_calls: Mapping[FailureKind, int]
     unrequested: int
@@ -75,24 +97,37 @@ class SourceFigures:
 
 class SourceStats:
     """
-    What a poller notes of its source while it works.
+    What a poller notes of its source while it works. All of it is for show: nobody decides by it.
 
-    ``clock_skew`` is our clock minus the vendor's in seconds; ``clock_shift`` the part of it that is taken off the
-    stamps of calls, 0 unless a signature was refused while the clocks differed.
+    Args:
+        clock: Asked whenever the numbers are wanted.
+
+    Attributes:
+        state: As the poller last wrote it.
+        calls: Attempts, those included that could not connect.
+        unrequested: Rooms in replies that the call had not asked for.
     """
 
-    def __init__(self, vendor: str, api: str, source: str, budget: str, interval: float, table: SourceTable) -> None:
+    def __init__(
+        self,
+        vendor: str,
+        api: str,
+        source: str,
+        budget: str,
+        interval: float,
+        table: SourceTable,
+        clock: ClockFigures = UNKNOWN_CLOCK,
+    ) -> None:
         self.vendor = vendor
         self.api = api
         self.source = source
         self.budget = budget
         self.table = table
+        self.clock = clock
         self.state = SourceState.OK
         self.calls = 0
         self.failed_calls: dict[FailureKind, int] = dict.fromkeys(FailureKind, 0)
         self.unrequested = 0
-        self.clock_skew: float | None = None
-        self.clock_shift = 0.0
         self.failures: deque[FailureNote] = deque(maxlen=_FAILURES_KEPT)
         self._call_durations = [0] * (len(CALL_BUCKETS) + 1)
         self._call_seconds = 0.0
@@ -151,7 +186,8 @@ class SourceStats:
             gaps=self._gaps.within(now),
             oldest_reading=self.table.oldest_reading(),
             last_success=self._last_success[1] if self._last_success else None,
-            clock_skew=self.clock_skew,
+            clock_skew=self.clock.skew,
+            clock_shift=self.clock.shift,
             calls=self.calls,
             failed_calls=self.failed_calls.copy(),
             unrequested=self.unrequested,

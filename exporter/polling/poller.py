@@ -29,7 +29,7 @@ from exporter.polling.clock import Clock
 from exporter.polling.health import App, Health
 from exporter.polling.journal import Journal, Log
 from exporter.polling.planner import Lane, Planner
-from exporter.polling.signing import Signing
+from exporter.polling.signing import ClockSkew, Signing
 from exporter.states import SourceState
 
 WINDOW: Final = 1.0
@@ -90,7 +90,8 @@ class Poller:
         self._telemetry = telemetry
         self._clock = clock
         self._journal = Journal(log, quiet=max(10.0, 2 * config.interval))
-        self._signing = Signing(noted, clock, log)
+        noted.clock = skew = ClockSkew()
+        self._signing = Signing(skew, clock, log)
         self._accused: tuple[str, ...] = ()
         self._attempts: dict[str, int] = {}
         self._refusals: dict[str, int] = {}

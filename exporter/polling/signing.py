@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from exporter.config import ConfigError, SourceConfig, reread_files
-from exporter.metrics.source_stats import SourceStats
 from exporter.model import Auth, Request, Stamp
 from exporter.polling.caller import Exchange
 from exporter.polling.clock import Clock
@@ -24,16 +24,30 @@ from exporter.vendors.http_date import http_date
 _NOTABLE_SKEW: Final = 60.0
 
 
+@dataclass(slots=True)
+class ClockSkew:
+    """
+    How far our clock is from the vendor's.
+
+    Args:
+        skew: Our clock minus the vendor's in seconds; ``None`` if unknown.
+        shift: The part of it that is taken off the stamps of calls.
+    """
+
+    skew: float | None = None
+    shift: float = 0.0
+
+
 class Signing:
     """
     Makes one source's requests.
 
     Args:
-        noted: Where the clock's skew and the part of it that is taken off the stamps are kept.
+        skew: Where the clock's skew and the part of it that is taken off the stamps are kept.
     """
 
-    def __init__(self, noted: SourceStats, clock: Clock, log: Log) -> None:
-        self._noted = noted
+    def __init__(self, skew: ClockSkew, clock: Clock, log: Log) -> None:
+        self._skew = skew
         self._clock = clock
         self._log = log
         self._auth: Auth | None = None
@@ -42,7 +56,7 @@ class Signing:
 
     def request(self, config: SourceConfig, rooms: Sequence[str]) -> Request:
         """The request that asks for these rooms, stamped and signed now."""
-        stamp = Stamp(self._clock.unix() - self._noted.clock_shift, self._clock.nonce())
+        stamp = Stamp(self._clock.unix() - self._skew.shift, self._clock.nonce())
         if self._auth is None or not self._auth.covers(stamp.time):
             self._auth = self._derived(config, stamp.time)
         return config.codec.request(config.source, self._auth, rooms, stamp)
@@ -65,7 +79,7 @@ class Signing:
         self.forget()
         shift = self._wanted_shift()
         if self.skew_unheeded():
-            self._noted.clock_shift = shift
+            self._skew.shift = shift
             self._tell_shift(shift)
         try:
             mended = await asyncio.to_thread(reread_files, config)
@@ -79,17 +93,17 @@ class Signing:
 
     def skew_unheeded(self) -> bool:
         """Whether stamps are more than a minute off the vendor's clock, as far as that is known."""
-        return abs(self._wanted_shift() - self._noted.clock_shift) > _NOTABLE_SKEW
+        return abs(self._wanted_shift() - self._skew.shift) > _NOTABLE_SKEW
 
     def measure_skew(self, came: Exchange) -> None:
         """Compare the clocks."""
         vendor = http_date(came.headers.get("date", ""))
         if vendor is not None:
             # The header is cut to the second, so on average the vendor's clock is half a second further.
-            self._noted.clock_skew = round(came.arrival.unix - vendor - 0.5, 1)
+            self._skew.skew = round(came.arrival.unix - vendor - 0.5, 1)
 
     def _wanted_shift(self) -> float:
-        skew = self._noted.clock_skew
+        skew = self._skew.skew
         return skew if skew is not None and abs(skew) > _NOTABLE_SKEW else 0.0
 
     def _tell_shift(self, shift: float) -> None:

@@ -92,7 +92,7 @@ class Api:
             "last_success_timestamp_seconds": figures.last_success,
             "last_success_age_seconds": None if last_success is None else monotonic - last_success,
             "clock_skew_seconds": figures.clock_skew,
-            "clock_shift_seconds": source.clock_shift,
+            "clock_shift_seconds": figures.clock_shift,
             "calls": figures.calls,
             "failed_calls": figures.failed_calls,
             "unrequested_rooms": figures.unrequested,

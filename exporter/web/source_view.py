@@ -121,7 +121,7 @@ def view_source(source: SourceStats, scene: Scene) -> SourceView:
     figures = source.figures(scene.monotonic)
     budget = _budget(source, scene)
     level, status, remark = _standing(source, figures, scene.monotonic)
-    troubles = list(_troubles(source, figures, budget))
+    troubles = list(_troubles(figures, budget))
     if level is Level.OK and troubles:
         level, status = Level.WARNING, troubles[0][0]
     return SourceView(
@@ -151,7 +151,7 @@ def _standing(source: SourceStats, figures: SourceFigures, now: float) -> tuple[
     return Level.WAITING, "waiting", None
 
 
-def _troubles(source: SourceStats, figures: SourceFigures, budget: BudgetView | None) -> Iterator[tuple[str, str]]:
+def _troubles(figures: SourceFigures, budget: BudgetView | None) -> Iterator[tuple[str, str]]:
     """What is less than well while calls succeed: in a word or two, and in a sentence."""
     if budget is not None and budget.slowed:
         pace = wording.decimal(budget.pace)
@@ -159,7 +159,7 @@ def _troubles(source: SourceStats, figures: SourceFigures, budget: BudgetView | 
     if figures.achieved_interval is not None and _late(figures):
         achieved, wanted = wording.duration(figures.achieved_interval), wording.duration(figures.interval)
         yield "late", f"Its rooms are read every {achieved} instead of every {wanted}."
-    if (clock := wording.clock(figures.clock_skew, source.clock_shift)) is not None:
+    if (clock := wording.clock(figures.clock_skew, figures.clock_shift)) is not None:
         yield "clock differs", clock
 
 

@@ -61,6 +61,13 @@ class Figures:
     calls = 42
 
 
+class Clock:
+    """A vendor's clock as telemetry sees it."""
+
+    skew: float | None = None
+    shift = 0.0
+
+
 class Observed:
     """One source in a telemetry, all of it known."""
 
@@ -68,7 +75,8 @@ class Observed:
         self.telemetry = Telemetry()
         self.table = SourceTable({"vendor": "zego", "api": "zego_rtc", "source": "live"}, 30.0)
         self.table.watch([Room(room) for room in "abc"])
-        self.source = SourceStats("zego", "zego_rtc", "live", "budget", 10.0, self.table)
+        self.clock = Clock()
+        self.source = SourceStats("zego", "zego_rtc", "live", "budget", 10.0, self.table, self.clock)
         self.telemetry.add_source(self.source)
 
     def bucket(self, name: str, bound: str) -> float:
@@ -123,7 +131,7 @@ def test_every_metric_of_the_catalogue_is_published() -> None:
     observed.table.record({"a": Reading(3)}, Arrival(99.0, EPOCH))
     observed.source.succeeded(99.0, EPOCH)
     observed.source.gaps([10.0], 99.0)
-    observed.source.clock_skew = 0.4
+    observed.clock.skew = 0.4
     observed.samples()
 
     families = {
@@ -207,7 +215,7 @@ def test_numbers_of_a_source() -> None:
     observed.source.succeeded(95.0, EPOCH + 5)
     observed.source.calls = 7
     observed.source.unrequested = 2
-    observed.source.clock_skew = -1.5
+    observed.clock.skew = -1.5
     observed.source.gaps([9.0, 10.0, 30.0], 95.0)
     failure = Failure(FailureKind.MALFORMED, "x", "x")
     observed.source.failed(FailureNote(EPOCH, failure, ("a",)))

@@ -136,7 +136,7 @@ async def test_unauthorized_while_the_clocks_differ(ahead: float) -> None:
         vendor.clock_ahead = ahead
         await house.passes(20)
         assert SourceState.OK == house.state("zego_rtc")
-        assert -ahead == pytest.approx(house.telemetry.sources["zego_rtc"].clock_skew, abs=1)
+        assert -ahead == pytest.approx(house.telemetry.sources["zego_rtc"].clock.skew, abs=1)
         assert 2 >= house.failed("zego_rtc")[FailureKind.UNAUTHORIZED]
         (line,) = [line for line in house.lines("warning") if "clock skew is large" in line.event]
         assert -ahead == pytest.approx(line.values["skew_seconds"], abs=1)
@@ -173,7 +173,7 @@ async def test_unauthorized_skew_that_passes_together_with_the_revoked_secret(tm
         await house.passes(65)
 
         assert SourceState.OK == house.state("zego_rtc")
-        assert 0.0 == house.telemetry.sources["zego_rtc"].clock_shift
+        assert 0.0 == house.telemetry.sources["zego_rtc"].clock.shift
 
 
 @in_virtual_time

@@ -5,6 +5,7 @@ A web server on rooms and sources that a test makes up, with clocks that it turn
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -31,6 +32,16 @@ class Budget:
         self.limit = limit
         self.pace = limit
         self.calls = 0
+
+
+@dataclass
+class Clock:
+    """
+    A vendor's clock.
+    """
+
+    skew: float | None
+    shift: float
 
 
 class Site:

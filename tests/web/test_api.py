@@ -11,7 +11,7 @@ from yarl import URL
 
 from exporter.model import FailureKind, Reading, Room, Thresholds
 from exporter.states import SourceState
-from tests.web.site import UNIX, Budget, Site
+from tests.web.site import UNIX, Budget, Clock, Site
 
 
 async def fetch(site: Site, path: str, status: int = 200) -> Any:
@@ -33,8 +33,7 @@ async def test_every_figure_of_a_source(site: Site) -> None:
     source.gaps([11.0], site.now)
     source.calls = 12
     source.unrequested = 1
-    source.clock_skew = 903.0
-    source.clock_shift = 900.0
+    source.clock = Clock(skew=903.0, shift=900.0)
     source.state = SourceState.CIRCUIT_OPEN
     site.pass_time(4)
     site.fail("live", FailureKind.TRANSIENT, [f"r{index}" for index in range(12)], "the vendor did not answer in time")

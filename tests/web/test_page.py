@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from exporter.model import FailureKind, Reading, Room, Thresholds
 from exporter.states import SourceState
 from tests.web.html import Html
-from tests.web.site import Budget, Site
+from tests.web.site import Budget, Clock, Site
 
 
 async def page(site: Site, path: str = "/", status: int = 200) -> Html:
@@ -146,7 +146,7 @@ async def test_everything_else_that_may_be_wrong(site: Site) -> None:
     assert isinstance(budget, Budget)
     budget.pace = 5.0
     source.gaps([14.0], site.now)
-    source.clock_skew = source.clock_shift = 903.0
+    source.clock = Clock(skew=903.0, shift=903.0)
     site.telemetry.config_reload_timestamp.set(1.0)
     site.telemetry.config_reload.set(0)
     site.telemetry.rooms_files = {"rooms/good.yml": True, "rooms/<bad>.yml": False}
