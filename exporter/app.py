@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -48,6 +49,9 @@ _READY_AFTER: Final = 10.0
 _DRAIN: Final = 3.5
 _MOMENTS: Final = 20
 """Moments of a second at which windows begin: those of many sources neither all at once nor one by one."""
+
+SWITCH_INTERVAL: Final = 0.0005
+"""Seconds within which the thread that renders a scrape gives the interpreter back to the loop."""
 
 _GARBAGE: Final = 25_000
 """Objects that come to be, and stay, before the collector looks for cycles among them. Those of calls under way soon go
@@ -134,6 +138,7 @@ class Exporter:
             OSError, ValueError: The address cannot be listened on.
         """
         gc.set_threshold(_GARBAGE)
+        sys.setswitchinterval(SWITCH_INTERVAL)
         plan = await asyncio.to_thread(self._plan)
         await self.web.start(self._listen_address)
         self._scheduler.start()
@@ -315,9 +320,10 @@ class Exporter:
         self.table.expire(now)
 
     def _note_reload(self, *, successful: bool) -> None:
-        self.telemetry.config_reload.set(successful)
         if successful:
-            self.telemetry.config_reload_timestamp.set(self.clock.unix())
+            self.telemetry.config_loaded(self.clock.unix())
+        else:
+            self.telemetry.config_refused()
 
     def _why_unhealthy(self) -> str | None:
         age = self.clock.monotonic() - self._swept

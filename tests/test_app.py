@@ -14,7 +14,6 @@ import pytest
 
 from exporter.app import Exporter, WebOptions
 from exporter.config import load
-from exporter.metrics.catalogue import UNEXPECTED_ERRORS
 from exporter.rooms import RoomsFiles
 from tests.polling.house import LogLines
 from tests.polling.virtual_time import until
@@ -71,7 +70,7 @@ async def test_rooms_files_of_one_source_do_not_keep_the_others_from_being_looke
         monkeypatch.setattr(RoomsFiles, "scan", scan_or_fail)
         (tmp_path / "third.yml").write_text('[{"targets": ["a", "b"]}]')
         await until(lambda: len(exporter.table["third"]) == 2, within=20)
-        await until(lambda: bool(exporter.telemetry.registry.get_sample_value(UNEXPECTED_ERRORS.name)), within=20)
+        await until(lambda: bool(exporter.telemetry.unexpected_errors), within=20)
 
         told = [
             cast(Exception, line.values["exc_info"]) for line in log.lines if line.event == "unexpected error in a job"

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import struct
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -40,7 +39,6 @@ OPENMETRICS_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=
 _generate_openmetrics: Callable[..., bytes] = openmetrics.generate_latest
 _PART: Final = 64 * 1024
 _SUFFIXES: Final = ("", "_total", "_bucket", "_count", "_sum")
-_SWITCH: Final = 0.0005
 _LEVEL: Final = 1
 _RAW_DEFLATE: Final = -15
 _GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
@@ -104,8 +102,6 @@ class Exposition:
         self._deflated: dict[bool, Deflated] = {}
         self._waiting: dict[Wanted, asyncio.Task[Body]] = {}
         self._turn = asyncio.Lock()
-        # The worker gives the interpreter back to the loop within this time, whenever a vendor's reply is there.
-        sys.setswitchinterval(_SWITCH)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="render")
 
     async def body(self, wanted: Wanted) -> Body:

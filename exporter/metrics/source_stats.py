@@ -4,19 +4,18 @@ What pollers write down of their sources while they work, for the metrics and th
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Final, Protocol
 
+from exporter.metrics.durations import DurationFigures, Durations
 from exporter.metrics.gaps import RecentGaps
 from exporter.metrics.table import SourceTable
 from exporter.model import Failure, FailureKind
 from exporter.states import RoomState, SourceState
 
-CALL_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _FAILURES_KEPT: Final = 20
 
 
@@ -52,13 +51,7 @@ class FailureNote:
 
 @dataclass(frozen=True, slots=True)
 class SourceFigures:
-    """
-    One source's numbers at one moment. Times are Unix seconds, durations seconds, ``None`` is unknown.
-
-    Args:
-        call_durations: Calls per bucket, those of the buckets below not counted in.
-        call_seconds: The sum of all durations.
-    """
+    """One source's numbers at one moment. Times are Unix seconds, durations seconds, ``None`` is unknown."""
 
     vendor: str
     api: str
@@ -77,8 +70,7 @@ class SourceFigures:
     calls: int
     failed_calls: Mapping[FailureKind, int]
     unrequested: int
-    call_durations: tuple[int, ...]
-    call_seconds: float
+    call_durations: DurationFigures
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -129,8 +121,7 @@ class SourceStats:
         self.failed_calls: dict[FailureKind, int] = dict.fromkeys(FailureKind, 0)
         self.unrequested = 0
         self.failures: deque[FailureNote] = deque(maxlen=_FAILURES_KEPT)
-        self._call_durations = [0] * (len(CALL_BUCKETS) + 1)
-        self._call_seconds = 0.0
+        self._call_durations = Durations(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
         self._gaps = RecentGaps(interval)
         self._last_success: tuple[float, float] | None = None
 
@@ -163,8 +154,7 @@ class SourceStats:
 
     def ended(self, seconds: float) -> None:
         """Note the seconds from a call's slot to its end, however it ended; for calls that were written to the wire."""
-        self._call_durations[bisect_left(CALL_BUCKETS, seconds)] += 1
-        self._call_seconds += seconds
+        self._call_durations.observe(seconds)
 
     def gaps(self, seconds: Iterable[float], now: float) -> None:
         """Note the seconds between two readings of each of some rooms; the second came at this monotonic time."""
@@ -191,6 +181,5 @@ class SourceStats:
             calls=self.calls,
             failed_calls=self.failed_calls.copy(),
             unrequested=self.unrequested,
-            call_durations=tuple(self._call_durations),
-            call_seconds=self._call_seconds,
+            call_durations=self._call_durations.figures(),
         )

@@ -9,19 +9,14 @@ the very ``rtc_room_users`` beside it, whatever the pollers do while the scrape 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from collections.abc import Iterable
 from typing import Final, Protocol, TypeAlias
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
-    Gauge,
     GCCollector,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
-    disable_created_metrics,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
@@ -29,12 +24,9 @@ from prometheus_client.registry import Collector
 from exporter import __version__
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
-from exporter.metrics.source_stats import CALL_BUCKETS, SourceFigures, SourceStats
+from exporter.metrics.durations import DurationFigures, Durations
+from exporter.metrics.source_stats import SourceFigures, SourceStats
 from exporter.states import SourceState
-
-_RENDER_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-
-disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it without annotations
 
 
 class BudgetFigures(Protocol):
@@ -52,8 +44,15 @@ class Telemetry:
     """
     The registry of everything but the room lines.
 
-    ``sources`` and ``budgets`` hold what is polled now, by name; ``rooms_files`` whether each file's last reading
-    succeeded.
+    All numbers here are plain ones: prometheus_client's counters and histograms would have a ``_created`` series beside
+    them, unless that is switched off for the whole process.
+
+    Attributes:
+        sources: What is polled now, by name.
+        budgets: Those of the sources, by name.
+        rooms_files: Whether each file's last reading succeeded.
+        missed_runs: Runs of recurring jobs that the scheduler missed or skipped.
+        unexpected_errors: Exceptions that only a bug can explain.
     """
 
     def __init__(self) -> None:
@@ -61,23 +60,30 @@ class Telemetry:
         self.sources: dict[str, SourceStats] = {}
         self.budgets: dict[str, BudgetFigures] = {}
         self.rooms_files: dict[str, bool] = {}
-        self.scrape_durations = _histogram(catalogue.SCRAPE_DURATION, _RENDER_BUCKETS, self.registry)
-        self.missed_runs = _counter(catalogue.MISSED_RUNS, self.registry)
-        self.unexpected_errors = _counter(catalogue.UNEXPECTED_ERRORS, self.registry)
-        self.config_reload = _gauge(catalogue.CONFIG_RELOAD, self.registry)
-        self.config_reload_timestamp = _gauge(catalogue.CONFIG_RELOAD_TIMESTAMP, self.registry)
-        _gauge(catalogue.BUILD_INFO, self.registry).labels(__version__, platform.python_version()).set(1)
+        self.missed_runs = 0
+        self.unexpected_errors = 0
+        self.scrape_durations = Durations(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+        self._config_loaded: bool | None = None
+        self._config_loaded_at: float | None = None
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._collector = _SourcesAndBudgets()
+        self._collector = _Figures()
         self.registry.register(self._collector)
+
+    def config_loaded(self, unix: float) -> None:
+        """Note that the config file was read successfully at this Unix time."""
+        self._config_loaded = True
+        self._config_loaded_at = unix
+
+    def config_refused(self) -> None:
+        """Note that the config file could not be used, so that the old config is kept."""
+        self._config_loaded = False
 
     @property
     def config_kept(self) -> bool:
         """Whether the last reload failed, so that an older config is in use."""
-        (reload,), (timestamp,) = self.config_reload.collect(), self.config_reload_timestamp.collect()
-        return timestamp.samples[0].value > 0 and not reload.samples[0].value
+        return self._config_loaded_at is not None and self._config_loaded is False
 
     def add_source(self, stats: SourceStats) -> None:
         """Publish a source from now on."""
@@ -94,85 +100,93 @@ class Telemetry:
             (name, budget.limit, budget.pace, budget.calls) for name, budget in self.budgets.items()
         ]
         self._collector.rooms_files = dict(self.rooms_files)
+        self._collector.scrapes = self.scrape_durations.figures()
+        self._collector.exporter = {
+            catalogue.CONFIG_RELOAD: self._config_loaded,
+            catalogue.CONFIG_RELOAD_TIMESTAMP: self._config_loaded_at,
+            catalogue.MISSED_RUNS: self.missed_runs,
+            catalogue.UNEXPECTED_ERRORS: self.unexpected_errors,
+        }
 
 
 Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
 
+_OWN: Final = (*catalogue.SOURCE_METRICS, *catalogue.BUDGET_METRICS, *catalogue.EXPORTER_METRICS)
 
-class _SourcesAndBudgets(Collector):
+
+class _Figures(Collector):
     """Turns frozen numbers into families; runs on the rendering thread."""
 
     def __init__(self) -> None:
         self.sources: list[SourceFigures] = []
         self.budgets: list[tuple[str, float, float, int]] = []
         self.rooms_files: dict[str, bool] = {}
+        self.exporter: dict[Metric, float | None] = {}
+        self.scrapes: DurationFigures | None = None
 
     def describe(self) -> Iterable[Family]:
-        return [*self._values().values(), _call_durations()]
+        return _Families().all()
 
     def collect(self) -> Iterable[Family]:
-        families, durations = self._values(), _call_durations()
-
-        def add(metric: Metric, labels: tuple[str, ...], value: float | None) -> None:
-            if value is not None:
-                families[metric].add_metric(labels, value)
-
+        families = _Families()
         for figures in self.sources:
-            labels = figures.labels
-            add(catalogue.SOURCE_UP, labels, figures.up)
-            for state in SourceState:
-                add(catalogue.SOURCE_STATE, (*labels, state), state is figures.state)
-            for room_state, rooms in figures.rooms.items():
-                add(catalogue.SOURCE_ROOMS, (*labels, room_state), rooms)
-            add(catalogue.SOURCE_USERS, labels, figures.published_users)
-            add(catalogue.SOURCE_INTERVAL, labels, figures.interval)
-            add(catalogue.SOURCE_ACHIEVED_INTERVAL, labels, figures.achieved_interval)
-            add(catalogue.SOURCE_OLDEST_READING, labels, figures.oldest_reading)
-            add(catalogue.SOURCE_LAST_SUCCESS, labels, figures.last_success)
-            add(catalogue.SOURCE_CLOCK_SKEW, labels, figures.clock_skew)
-            add(catalogue.SOURCE_CALLS, labels, figures.calls)
-            for kind, calls in figures.failed_calls.items():
-                add(catalogue.SOURCE_FAILED_CALLS, (*labels, kind), calls)
-            add(catalogue.SOURCE_UNREQUESTED_ROOMS, labels, figures.unrequested)
-            durations.add_metric(labels, _cumulated(figures.call_durations), figures.call_seconds)
+            _add_source(families, figures)
         for name, limit, pace, calls in self.budgets:
-            add(catalogue.BUDGET_LIMIT, (name,), limit)
-            add(catalogue.BUDGET_PACE, (name,), pace)
-            add(catalogue.BUDGET_CALLS, (name,), calls)
+            families.add(catalogue.BUDGET_LIMIT, (name,), limit)
+            families.add(catalogue.BUDGET_PACE, (name,), pace)
+            families.add(catalogue.BUDGET_CALLS, (name,), calls)
         for file, successful in self.rooms_files.items():
-            add(catalogue.ROOMS_FILE_RELOAD, (file,), successful)
-        return [*families.values(), durations]
-
-    @staticmethod
-    def _values() -> dict[Metric, GaugeMetricFamily | CounterMetricFamily]:
-        """The families of all that are one number each, empty."""
-        metrics = (*catalogue.SOURCE_METRICS, *catalogue.BUDGET_METRICS, catalogue.ROOMS_FILE_RELOAD)
-        return {metric: _family(metric) for metric in metrics if metric is not catalogue.SOURCE_CALL_DURATION}
-
-
-def _family(metric: Metric) -> GaugeMetricFamily | CounterMetricFamily:
-    if metric.type == "counter":
-        return CounterMetricFamily(metric.name.removesuffix("_total"), metric.help, labels=metric.labels)
-    return GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+            families.add(catalogue.ROOMS_FILE_RELOAD, (file,), successful)
+        families.add(catalogue.BUILD_INFO, (__version__, platform.python_version()), 1)
+        for metric, value in self.exporter.items():
+            families.add(metric, (), value)
+        if self.scrapes is not None:
+            families.add_durations(catalogue.SCRAPE_DURATION, (), self.scrapes)
+        return families.all()
 
 
-def _call_durations() -> HistogramMetricFamily:
-    metric = catalogue.SOURCE_CALL_DURATION
-    return HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+def _add_source(families: _Families, figures: SourceFigures) -> None:
+    labels = figures.labels
+    families.add(catalogue.SOURCE_UP, labels, figures.up)
+    for state in SourceState:
+        families.add(catalogue.SOURCE_STATE, (*labels, state), state is figures.state)
+    for room_state, rooms in figures.rooms.items():
+        families.add(catalogue.SOURCE_ROOMS, (*labels, room_state), rooms)
+    families.add(catalogue.SOURCE_USERS, labels, figures.published_users)
+    families.add(catalogue.SOURCE_INTERVAL, labels, figures.interval)
+    families.add(catalogue.SOURCE_ACHIEVED_INTERVAL, labels, figures.achieved_interval)
+    families.add(catalogue.SOURCE_OLDEST_READING, labels, figures.oldest_reading)
+    families.add(catalogue.SOURCE_LAST_SUCCESS, labels, figures.last_success)
+    families.add(catalogue.SOURCE_CLOCK_SKEW, labels, figures.clock_skew)
+    families.add(catalogue.SOURCE_CALLS, labels, figures.calls)
+    for kind, calls in figures.failed_calls.items():
+        families.add(catalogue.SOURCE_FAILED_CALLS, (*labels, kind), calls)
+    families.add(catalogue.SOURCE_UNREQUESTED_ROOMS, labels, figures.unrequested)
+    families.add_durations(catalogue.SOURCE_CALL_DURATION, labels, figures.call_durations)
 
 
-def _cumulated(calls: Sequence[int]) -> list[tuple[str, float]]:
-    """Calls up to each bound, the last of which is infinity."""
-    return list(zip((*map(str, CALL_BUCKETS), "+Inf"), accumulate(calls), strict=True))
+class _Families:
+    """Every family of ours but those of the rooms, empty at first."""
 
+    def __init__(self) -> None:
+        self._values: dict[Metric, GaugeMetricFamily | CounterMetricFamily] = {}
+        self._durations: dict[Metric, HistogramMetricFamily] = {}
+        for metric in _OWN:
+            if metric.type == "histogram":
+                self._durations[metric] = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+            elif metric.type == "counter":
+                name = metric.name.removesuffix("_total")
+                self._values[metric] = CounterMetricFamily(name, metric.help, labels=metric.labels)
+            else:
+                self._values[metric] = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
 
-def _histogram(metric: Metric, buckets: tuple[float, ...], registry: CollectorRegistry) -> Histogram:
-    return Histogram(metric.name, metric.help, metric.labels, buckets=buckets, registry=registry)
+    def add(self, metric: Metric, labels: tuple[str, ...], value: float | None) -> None:
+        """Add a number, unless it is unknown."""
+        if value is not None:
+            self._values[metric].add_metric(labels, value)
 
+    def add_durations(self, metric: Metric, labels: tuple[str, ...], durations: DurationFigures) -> None:
+        self._durations[metric].add_metric(labels, durations.buckets, durations.seconds)
 
-def _counter(metric: Metric, registry: CollectorRegistry) -> Counter:
-    return Counter(metric.name, metric.help, metric.labels, registry=registry)
-
-
-def _gauge(metric: Metric, registry: CollectorRegistry) -> Gauge:
-    return Gauge(metric.name, metric.help, metric.labels, registry=registry)
+    def all(self) -> list[Family]:
+        return [*self._values.values(), *self._durations.values()]

@@ -182,7 +182,7 @@ class Poller:
                 self._receive(calling, came)
         except Exception as error:  # noqa: BLE001 whatever it is, the source goes on
             self._journal.raised(error)
-            self._telemetry.unexpected_errors.inc()
+            self._telemetry.unexpected_errors += 1
             self._failed(calling, _BUG)
         finally:
             self.first_call_ended = True

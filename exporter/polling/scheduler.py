@@ -114,7 +114,7 @@ class Scheduler:
         self._beat = asyncio.get_running_loop().call_later(_HEARTBEAT, self._heartbeat)
 
     def _missed(self, event: JobEvent) -> None:
-        self._telemetry.missed_runs.inc()
+        self._telemetry.missed_runs += 1
         self._log.debug("a run was missed", job=event.job_id)
 
     def raised(self, name: str, error: Exception) -> None:
@@ -123,7 +123,7 @@ class Scheduler:
             for one in error.exceptions:
                 self.raised(name, one)
             return
-        self._telemetry.unexpected_errors.inc()
+        self._telemetry.unexpected_errors += 1
         # A job that always raises does so every second, and one traceback tells as much as a thousand.
         kind = (name, type(error).__name__)
         if kind not in self._told:

@@ -52,7 +52,7 @@ def plain_errors(paths: tuple[str, ...], telemetry: Telemetry, log: Log) -> Midd
         except (web.HTTPException, ConnectionError):
             raise
         except Exception:  # a bug in one answer must not end the process, nor be shown to a client
-            telemetry.unexpected_errors.inc()
+            telemetry.unexpected_errors += 1
             log.exception("unexpected error in an answer", method=request.method, path=request.path)
             if request.writer.output_size > 0:
                 raise ConnectionError("a part of the answer is on its way; nothing can be said but goodbye") from None

@@ -5,15 +5,19 @@ The exporter's own metrics: all of them there, none too many, and true.
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Callable
 
 import pytest
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics.catalogue import CATALOGUE, ROOM_METRICS
+from exporter.metrics.exposition import Exposition
 from exporter.metrics.room import Arrival
 from exporter.metrics.source_stats import FailureNote, SourceStats
-from exporter.metrics.table import SourceTable
+from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Failure, FailureKind, Reading, Room
 from exporter.states import SourceState
@@ -132,6 +136,7 @@ def test_every_metric_of_the_catalogue_is_published() -> None:
     observed.source.succeeded(99.0, EPOCH)
     observed.source.gaps([10.0], 99.0)
     observed.clock.skew = 0.4
+    observed.telemetry.config_loaded(EPOCH)
     observed.samples()
 
     families = {
@@ -254,6 +259,28 @@ def test_achieved_interval_of_rooms_that_are_read_too_seldom() -> None:
     assert ("rtc_source_achieved_interval_seconds", "") not in observed.samples(405.0)
 
 
+def test_config_is_loaded_refused_and_loaded_again() -> None:
+    """
+    Nothing is said before the first config is read; a refused one leaves the time of the last good one.
+    """
+    observed = Observed()
+    names = "rtc_exporter_config_last_reload_successful", "rtc_exporter_config_last_reload_success_timestamp_seconds"
+
+    def shown() -> tuple[float | None, float | None, bool]:
+        successful, timestamp = (observed.samples().get((name, "")) for name in names)
+        return successful, timestamp, observed.telemetry.config_kept
+
+    seen = [shown()]
+    observed.telemetry.config_loaded(EPOCH)
+    seen.append(shown())
+    observed.telemetry.config_refused()
+    seen.append(shown())
+    observed.telemetry.config_loaded(EPOCH + 9)
+    seen.append(shown())
+
+    assert [(None, None, False), (1, EPOCH, False), (0, EPOCH, True), (1, EPOCH + 9, False)] == seen
+
+
 def test_numbers_are_those_of_the_moment_that_was_frozen() -> None:
     """
     A collection that comes late tells what was known when its snapshot was taken.
@@ -294,6 +321,32 @@ def test_durations_of_calls() -> None:
     assert [1, 2, 3, 4] == [
         observed.bucket("rtc_source_call_duration_seconds", bound) for bound in ("0.01", "0.025", "5.0", "+Inf")
     ]
+
+
+@pytest.mark.parametrize("generate", [generate_latest, openmetrics.generate_latest])
+def test_nothing_is_published_of_when_a_counter_was_made(generate: Callable[[CollectorRegistry], bytes]) -> None:
+    """
+    A restart shows in the counters themselves, so no ``_created`` series stands beside them.
+    """
+    observed = Observed()
+    observed.telemetry.scrape_durations.observe(1.0)
+    observed.samples()
+
+    assert b"_created" not in generate(observed.telemetry.registry)
+
+
+def test_other_metrics_of_the_process_are_left_alone() -> None:
+    """
+    Nothing is switched for the whole process: who counts with prometheus_client's own classes gets what it documents.
+    """
+    before = sys.getswitchinterval()
+    observed = Observed()
+    Exposition(Table(), observed.telemetry, lambda: 0.0)
+    registry = CollectorRegistry()
+    Counter("others", "Somebody else's counter.", registry=registry)
+
+    assert registry.get_sample_value("others_created") is not None
+    assert before == sys.getswitchinterval()
 
 
 def test_last_failures_are_few() -> None:

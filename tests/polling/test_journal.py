@@ -196,7 +196,7 @@ async def test_bug_in_a_codec_is_logged_counted_and_survived(share: float, monke
 
         monkeypatch.setattr(codec, "reply", buggy)
         await house.passes(120)
-        errors = house.telemetry.registry.get_sample_value("rtc_exporter_unexpected_errors_total")
+        errors = house.telemetry.unexpected_errors
         assert errors == house.failed("zego_rtc")[FailureKind.TRANSIENT]
         assert 5 <= errors
         (line,) = house.lines("error")

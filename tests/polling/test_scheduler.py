@@ -64,18 +64,12 @@ class Jobs:
         self.runs.append(self.wall.loop.time())
 
     def missed(self) -> float:
-        """Missed runs as they are published."""
-        return _value(self.telemetry, "rtc_exporter_scheduler_missed_runs_total")
+        """Missed runs as they are counted."""
+        return self.telemetry.missed_runs
 
     def errors(self) -> float:
-        """Unexpected errors as they are published."""
-        return _value(self.telemetry, "rtc_exporter_unexpected_errors_total")
-
-
-def _value(telemetry: Telemetry, name: str) -> float:
-    value = telemetry.registry.get_sample_value(name)
-    assert value is not None
-    return value
+        """Unexpected errors as they are counted."""
+        return self.telemetry.unexpected_errors
 
 
 @in_virtual_time

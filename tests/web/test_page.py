@@ -147,8 +147,8 @@ async def test_everything_else_that_may_be_wrong(site: Site) -> None:
     budget.pace = 5.0
     source.gaps([14.0], site.now)
     source.clock = Clock(skew=903.0, shift=903.0)
-    site.telemetry.config_reload_timestamp.set(1.0)
-    site.telemetry.config_reload.set(0)
+    site.telemetry.config_loaded(1.0)
+    site.telemetry.config_refused()
     site.telemetry.rooms_files = {"rooms/good.yml": True, "rooms/<bad>.yml": False}
 
     html = await page(site)

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import structlog
 import uvloop
 
+from exporter.app import SWITCH_INTERVAL
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.room import Arrival
 from exporter.metrics.source_stats import SourceStats
@@ -79,6 +80,7 @@ async def serving(count: int) -> AsyncIterator[tuple[WebServer, Rooms]]:
 
 async def main(count: int, *, ticking: bool) -> None:
     """Serve until stdin ends."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
     async with serving(count) as (web, rooms):
         orders: dict[str, Order] = {"change": rooms.change, "churn": rooms.churn}
         if ticking:
