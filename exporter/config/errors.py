@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 REPORTED_PROBLEMS: Final = 20
 COLLECTED_PROBLEMS: Final = 1000
 SHOWN_LENGTH: Final = 60
+_UNREAD: Final = "…"
+"""Stands for a text in a problem that is only counted. To look for secrets in it would take longest of all."""
 _SHORTEST_SECRET: Final = 4
 _SEARCHED: Final = 1000
 # Hex and base64 with letters and digits in it.
@@ -126,10 +128,14 @@ class Problems:
 
         Secret and app id do get swapped, or a secret ends up under a key that is not secret.
         """
+        if self.full:
+            return _UNREAD
         return self.show_name(text if isinstance(text, ManyLines) else _SECRET_LIKE.sub(REDACTED, text[:_SEARCHED]))
 
     def show_name(self, text: str) -> str:
         """The same for names and room ids, which may look like secrets: only the file's secrets are taken out."""
+        if self.full:
+            return _UNREAD
         if isinstance(text, ManyLines):
             return "text of several lines"
         text = text[:_SEARCHED]

@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
+_FEW_KEYS: Final = 32
 _SPEAKABLE_KEY: Final = re.compile(r"[A-Za-z_][a-z_]{0,30}", re.ASCII)
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -33,7 +34,8 @@ class Map:
     def __init__(
         self, keys: tuple[str, ...], values: tuple[Value, ...], line: int, lines: Sequence[int] | None
     ) -> None:
-        self._keys = keys
+        # A few keys are found fastest by looking at each one, but to find each of 100,000 would take minutes that way.
+        self._keys = keys if len(keys) <= _FEW_KEYS else {key: place for place, key in enumerate(keys)}
         self._values = values
         self._lines = lines
         self.line = line
@@ -42,20 +44,23 @@ class Map:
         return key in self._keys
 
     def get(self, key: str) -> Value | None:
-        return self._values[self._keys.index(key)] if key in self._keys else None
+        return self._values[self._place(key)] if key in self._keys else None
 
     def items(self) -> Iterable[tuple[str, Value]]:
         return zip(self._keys, self._values, strict=True)
 
     def keys(self) -> tuple[str, ...]:
-        return self._keys
+        return tuple(self._keys)
 
     def values(self) -> tuple[Value, ...]:
         return self._values
 
     def line_of(self, key: str) -> int:
         """The key's line, or the mapping's own if there is no such key."""
-        return self._lines[self._keys.index(key)] if self._lines and key in self._keys else self.line
+        return self._lines[self._place(key)] if self._lines and key in self._keys else self.line
+
+    def _place(self, key: str) -> int:
+        return self._keys[key] if isinstance(self._keys, dict) else self._keys.index(key)
 
 
 class List(list["Value"]):

@@ -18,6 +18,7 @@ from exporter.web.source_view import SHOWN_STATES, Level, Scene, SourceView, vie
 
 _SOURCES_AT_ONCE: Final = 10
 _POINTS: Final = 120
+_FILES_NAMED: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ async def survey(telemetry: Telemetry, history: History, monotonic: float, unix:
 def _alarms(telemetry: Telemetry) -> Iterator[str]:
     if telemetry.config_kept:
         yield "The config file could not be read again; the config of before is in use. The log says what is wrong."
-    for file, successful in telemetry.rooms_files.items():
-        if not successful:
-            yield f"The rooms file {file} could not be read; its list of before is in use. The log says what is wrong."
+    failed = [file for file, successful in telemetry.rooms_files.items() if not successful]
+    for file in failed[:_FILES_NAMED]:
+        yield f"The rooms file {file} could not be read; its list of before is in use. The log says what is wrong."
+    if len(failed) > _FILES_NAMED:
+        yield f"Neither could {len(failed) - _FILES_NAMED} more rooms files."

@@ -136,6 +136,19 @@ async def test_a_source_in_trouble(site: Site, state: SourceState, words: str) -
     assert "1 source in trouble" in html.find("title")[0].text
 
 
+async def test_some_of_many_bad_rooms_files_are_named(site: Site) -> None:
+    """
+    When a folder of thousands of files cannot be read, the page stays a page.
+    """
+    site.telemetry.rooms_files = {f"rooms/{number:04}.yml": False for number in range(5_000)}
+
+    html = await page(site)
+
+    *named, rest = [item.text for item in html.find("li") if "rooms file" in item.text]
+    assert [f"rooms/{number:04}.yml" for number in range(10)] == [text.split()[4] for text in named]
+    assert "Configuration Neither could 4990 more rooms files." == rest
+
+
 async def test_everything_else_that_may_be_wrong(site: Site) -> None:
     """
     A slowed budget, a source that falls behind, clocks that differ, a config and a rooms file that could not be read.
