@@ -98,12 +98,23 @@ def failed_call(
 
 
 def by_code(code: int | str, known: Failure | None, status: int, headers: Mapping[str, str]) -> Failure:
-    """The failure that a vendor's code stands for; an unknown code is worth another try."""
-    if known is not None:
-        return _with_retry_after(known, headers)
-    kind = FailureKind.RATE_LIMITED if status == 429 else FailureKind.TRANSIENT
-    words = "a code that the vendor's documentation does not list"
-    return _with_retry_after(Failure(kind, printable_code(code), words), headers)
+    """The failure that a vendor's code stands for; what an unknown code means, the HTTP status beside it tells."""
+    if known is None:
+        kind, words = _MEANING_OF_UNLISTED.get(status, (FailureKind.TRANSIENT, _UNLISTED))
+        known = Failure(kind, printable_code(code), words)
+    return _with_retry_after(known, headers)
+
+
+_UNLISTED: Final = "a code that the vendor's documentation does not list"
+_MEANING_OF_UNLISTED: Final[Mapping[int, tuple[FailureKind, str]]] = {
+    401: (
+        FailureKind.UNAUTHORIZED,
+        f"{_UNLISTED}, with HTTP status 401: check the credentials, and this machine's clock",
+    ),
+    403: (FailureKind.MISCONFIGURED, f"{_UNLISTED}, with HTTP status 403: check what this account and app may do"),
+    405: (FailureKind.MISCONFIGURED, f"{_UNLISTED}, with HTTP status 405: check base_url and region"),
+    429: (FailureKind.RATE_LIMITED, f"{_UNLISTED}, with HTTP status 429; {LOWER_RATE_LIMIT}"),
+}
 
 
 def printable_code(code: int | str) -> str:

@@ -203,7 +203,8 @@ def _known(code: str) -> Failure | None:
 
 _SLOW_DOWN = "the account called too often, with all its apps together; lower rate_limit if others call this API"
 _KEYS = "check access_key_id and secret_access_key, which must be one pair"
-_INCOMPLETE = "the request arrived incomplete: check base_url and proxy"
+_PROXY = "check base_url and proxy"
+_INCOMPLETE = f"the request arrived incomplete: {_PROXY}"
 _GRANT = "the account may not call this API for this app: grant it RTC in Volcengine's access control (IAM)"
 
 # Matched on the beginning of Code, the first that fits; the number is CodeN, for replies that hold nothing else.
@@ -212,6 +213,7 @@ _CODES: Final[tuple[tuple[str, str, FailureKind, str], ...]] = (
     ("AccountFlowLimitExceeded", "100027", FailureKind.RATE_LIMITED, _SLOW_DOWN),
     ("InternalError", "100014", FailureKind.TRANSIENT, "an internal error of Volcengine's"),
     ("InternalServiceTimeout", "100016", FailureKind.TRANSIENT, "Volcengine ran out of time"),
+    ("InternalServiceError", "", FailureKind.TRANSIENT, "an internal error of Volcengine's"),
     ("ServiceUnavailable", "100019", FailureKind.TRANSIENT, "the service is unavailable for a while"),
     ("FailToConnect", "100015", FailureKind.TRANSIENT, "Volcengine's gateway could not reach the service"),
     (
@@ -222,16 +224,21 @@ _CODES: Final[tuple[tuple[str, str, FailureKind, str], ...]] = (
     ),
     ("InvalidAccessKey", "100009", FailureKind.UNAUTHORIZED, f"Volcengine knows no such access key: {_KEYS}"),
     ("SignatureDoesNotMatch", "100010", FailureKind.UNAUTHORIZED, f"the signature is wrong: {_KEYS}, and region"),
-    ("MissingSignature", "100005", FailureKind.UNAUTHORIZED, "no signature arrived: check base_url and proxy"),
+    ("MissingSignature", "100005", FailureKind.UNAUTHORIZED, f"no signature arrived: {_PROXY}"),
+    ("MissingAuthenticationToken", "100003", FailureKind.UNAUTHORIZED, f"no signature arrived: {_PROXY}"),
     (
-        "MissingAuthenticationToken",
-        "100003",
+        "InvalidSecretToken",
+        "100026",
         FailureKind.UNAUTHORIZED,
-        "no signature arrived: check base_url and proxy",
+        "the session token is wrong or has expired: get a new one, with the pair of keys that comes with it",
     ),
+    ("InvalidCredential", "", FailureKind.UNAUTHORIZED, f"the credential is not accepted: {_KEYS}, and region"),
+    ("InvalidAuthorization", "", FailureKind.UNAUTHORIZED, f"the signature did not arrive as it was sent: {_PROXY}"),
     ("LackPolicy", "100012", FailureKind.MISCONFIGURED, _GRANT),
+    ("LackProjectPolicy", "", FailureKind.MISCONFIGURED, f"{_GRANT}, in the app's project"),
     ("AccessDenied", "100013", FailureKind.MISCONFIGURED, _GRANT),
     ("ServiceNotFound", "100007", FailureKind.MISCONFIGURED, "RTC is not served here: check base_url and region"),
+    ("MethodNotAllowed", "", FailureKind.MISCONFIGURED, f"GET is not allowed here: {_PROXY}"),
     (
         "InvalidActionOrVersion",
         "100008",

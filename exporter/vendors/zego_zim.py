@@ -106,17 +106,20 @@ _CODES: Final[Mapping[int | str, Failure]] = {
     **zego.GATEWAY_CODES,
     **code_table(
         FailureKind.RATE_LIMITED,
-        dict.fromkeys((660300005, 660300006), f"the app called too often; {LOWER_RATE_LIMIT}"),
+        dict.fromkeys((7, 660300005, 660300006), f"the app called too often; {LOWER_RATE_LIMIT}"),
     ),
     **code_table(
         FailureKind.TRANSIENT,
         {
             1: "ZEGO is busy",
-            7: "ZEGO is overloaded",
             660000001: "ZEGO's chat server failed",
             660000003: "ZEGO's chat server failed",
             660300007: "ZEGO could not look the room up",
         },
+    ),
+    **code_table(
+        FailureKind.UNAUTHORIZED,
+        {3: "ZEGO could not authenticate the call: check app_id, server_secret and this machine's clock"},
     ),
     **code_table(FailureKind.REFUSED, {660000002: "ZEGO takes no such room id: check the room's id"}),
 }

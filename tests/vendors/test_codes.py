@@ -51,9 +51,10 @@ CODES: dict[str, list[dict[FailureKind, list[int]] | dict[FailureKind, list[str]
     "zego_zim": [
         GATEWAY,
         {
-            TRANSIENT: [660000001, 660000003, 660300007, 1, 7],
+            TRANSIENT: [660000001, 660000003, 660300007, 1],
+            UNAUTHORIZED: [3],
             REFUSED: [660000002],
-            RATE_LIMITED: [660300005, 660300006],
+            RATE_LIMITED: [660300005, 660300006, 7],
         },
     ],
     "tencent_im": [TENCENT],
@@ -77,6 +78,7 @@ CODES: dict[str, list[dict[FailureKind, list[int]] | dict[FailureKind, list[str]
                 "InternalError",
                 "InternalError.Unknown",
                 "InternalServiceTimeout",
+                "InternalServiceError",
                 "ServiceUnavailableTemp",
                 "FailToConnect",
             ],
@@ -86,9 +88,14 @@ CODES: dict[str, list[dict[FailureKind, list[int]] | dict[FailureKind, list[str]
                 "SignatureDoesNotMatch",
                 "MissingSignature",
                 "MissingAuthenticationToken",
+                "InvalidSecretToken",
+                "InvalidCredential",
+                "InvalidAuthorization",
             ],
             MISCONFIGURED: [
                 "LackPolicy",
+                "LackProjectPolicy",
+                "MethodNotAllowed",
                 "AccessDenied",
                 "AccessDenied.App",
                 "ServiceNotFound",
@@ -148,6 +155,7 @@ def test_documented_code(api: str, code: int | str, kind: FailureKind, status: i
         (100016, TRANSIENT),
         (100018, RATE_LIMITED),
         (100019, TRANSIENT),
+        (100026, UNAUTHORIZED),
         (100027, RATE_LIMITED),
     ],
 )
@@ -184,14 +192,33 @@ def test_unknown_code_is_transient(api: str, code: int | str, shown: str) -> Non
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_unknown_code_with_status_429_is_a_rate_limit(api: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "kind", "retry_after"),
+    [
+        (200, TRANSIENT, 7.0),
+        (400, TRANSIENT, 7.0),
+        (401, UNAUTHORIZED, None),
+        (403, MISCONFIGURED, None),
+        (404, TRANSIENT, 7.0),
+        (405, MISCONFIGURED, None),
+        (429, RATE_LIMITED, 7.0),
+        (500, TRANSIENT, 7.0),
+        (503, TRANSIENT, 7.0),
+    ],
+)
+def test_unknown_code_is_judged_by_the_status(
+    api: str, status: int, kind: FailureKind, retry_after: float | None
+) -> None:
     """
-    Where the code says nothing, the status does.
+    Where the code says nothing, the status does; a wait that the vendor asks for is kept where waiting helps.
     """
-    failed = outcome(api, failure(api, 424242), status=429, headers={"Retry-After": "7"})
+    failed = outcome(api, failure(api, 424242), status=status, headers={"Retry-After": "7"})
 
     assert isinstance(failed, Failure)
-    assert (RATE_LIMITED, "424242", 7.0) == (failed.kind, failed.code, failed.retry_after)
+    assert (kind, "424242", retry_after) == (failed.kind, failed.code, failed.retry_after)
+    assert "the vendor's documentation does not list" in failed.words
+    if kind in {UNAUTHORIZED, MISCONFIGURED}:
+        assert ": check " in failed.words
 
 
 @pytest.mark.parametrize("api", ["zego_rtc", "zego_zim", "tencent_im", "tencent_live"])
