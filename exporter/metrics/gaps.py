@@ -58,9 +58,7 @@ class RecentGaps:
         """Take in gaps, in seconds, that end at this monotonic time."""
         if not self._buckets or now >= self._buckets[-1].began + self.window / BUCKETS:
             self._buckets.append(_Bucket(now))
-        newest = self._buckets[-1]
-        for gap in gaps:
-            newest.add(gap, self._random)
+        self._buckets[-1].add(gaps, self._random)
 
     def within(self, now: float) -> tuple[float, ...]:
         """The kept gaps of the window that ends at this monotonic time."""
@@ -70,16 +68,19 @@ class RecentGaps:
 class _Bucket:
     """A fair sample of the gaps that ended at ``began`` or a little later."""
 
-    __slots__ = ("_seen", "began", "gaps")
+    __slots__ = ("_count", "began", "gaps")
 
     def __init__(self, began: float) -> None:
         self.began = began
         self.gaps: list[float] = []
-        self._seen = 0
+        self._count = 0
 
-    def add(self, gap: float, random: Callable[[], float]) -> None:
-        self._seen += 1
-        if len(self.gaps) < GAPS_OF_A_BUCKET:
-            self.gaps.append(gap)
-        elif (place := int(random() * self._seen)) < GAPS_OF_A_BUCKET:
-            self.gaps[place] = gap
+    def add(self, gaps: Iterable[float], random: Callable[[], float]) -> None:
+        kept, count = self.gaps, self._count
+        for gap in gaps:
+            count += 1
+            if count <= GAPS_OF_A_BUCKET:
+                kept.append(gap)
+            elif (place := int(random() * count)) < GAPS_OF_A_BUCKET:
+                kept[place] = gap
+        self._count = count
