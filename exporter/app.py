@@ -130,7 +130,7 @@ class Exporter:
 
         Raises:
             ConfigError: The config is not valid; nothing was started.
-            OSError, ValueError: The address cannot be listened on.
+            UserError: The address cannot be listened on.
         """
         gc.set_threshold(_GARBAGE)
         plan = await asyncio.to_thread(self._plan)
