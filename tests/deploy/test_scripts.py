@@ -2,10 +2,15 @@
 `make`'s scripts say what is missing and what to do about it, on machines that lack things.
 """
 
+import os
 import re
 import shutil
 import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -13,7 +18,7 @@ from tests.deploy.project import ROOT
 
 SHELL_TOOLS = ["bash", "cat", "cksum", "dirname", "ln", "mkdir", "mktemp", "rm", "sed", "sort"]
 CHECKERS = ["ruff", "mypy", "lint-imports", "python", "hadolint", "kubernetes-validate"]
-TEST_PROGRAMS = ["chromium", "faketime", "kill"]
+TEST_PROGRAMS = ["chromium", "kill"]
 DEBIAN_CHECKERS = ["shellcheck", "docker-compose", "systemd-analyze", "promtool", "amtool"]
 
 
@@ -280,6 +285,124 @@ def test_the_newest_python_is_one_that_the_package_names(machine, versions, newe
     assert (0, newest) == (result.returncode, Path(result.stdout.strip()).name)
 
 
+MOMENTS = re.findall(r'(?m)^under "(.+?) UTC"', (ROOT / ".ci/test-matrix").read_text(encoding="utf-8"))
+
+
+def test_the_matrix_has_the_days_on_which_tests_break():
+    """
+    All days of the week, 29 February, the last seconds of a year, and those before the clocks change in Berlin.
+    """
+    moments = [datetime.fromisoformat(moment).replace(tzinfo=UTC) for moment in MOMENTS]
+    berlin = ZoneInfo("Europe/Berlin")
+    before_a_change = [
+        moment.hour
+        for moment in moments
+        if moment.astimezone(berlin).utcoffset() != (moment + timedelta(seconds=30)).astimezone(berlin).utcoffset()
+    ]
+
+    assert {*range(7)} == {moment.weekday() for moment in moments}
+    assert (2, 29) in {(moment.month, moment.day) for moment in moments}
+    assert (12, 31, 23, 59) in {(moment.month, moment.day, moment.hour, moment.minute) for moment in moments}
+    assert 2 == len(before_a_change)
+
+
+def test_the_matrix_sets_the_clock_of_every_process():
+    """
+    Also of those that a test starts; what measures durations stays as it is.
+    """
+    program = "import sys, time; print(time.time(), time.monotonic()); sys.stdout.flush()"
+    child = "import subprocess; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    result = subprocess.run(
+        [sys.executable, "-c", f"{program}; {child}", program],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests/clock"), "TEST_CLOCK_OFFSET": "1e8"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    # The clock of this test may be set too.
+    now = time.time() - float(os.environ.get("TEST_CLOCK_OFFSET", "0"))
+    clocks = [tuple(map(float, line.split())) for line in result.stdout.splitlines()]
+
+    assert 2 == len(clocks)
+    for wall, monotonic in clocks:
+        assert 1e8 == pytest.approx(wall - now, abs=60)
+        assert time.monotonic() == pytest.approx(monotonic, abs=60)
+
+
+@pytest.mark.parametrize(("code", "failures"), [(0, 0), (1, len(MOMENTS))])
+def test_the_matrix_tells_which_circumstances_failed(machine, code, failures):
+    """
+    All of them are tried, and those that failed are listed at the end.
+    """
+    for tool in ("cp", "date", "env", "xargs"):
+        (machine.programs / tool).symlink_to(shutil.which(tool) or tool)
+    machine.has("git")
+    machine.has("pytest-python", f"exit {code}")
+    python = machine.checkout / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(machine.programs / "pytest-python")
+
+    result = machine.run("test-matrix")
+
+    assert min(failures, 1) == result.returncode, result.stderr
+    assert failures == result.stdout.partition("Failed:")[2].count("\n  - ")
+
+
+@pytest.fixture
+def ci(machine):
+    """
+    Runs .ci/run on a machine whose `make` only writes down its targets; returns these and what was printed.
+    """
+    machine.has("make", 'test "$CI" = true && echo "$@" >>log')
+    machine.has_python("python3", "3.11")
+    machine.run("venv")
+    machine.logged()
+
+    def run():
+        result = machine.run("run")
+        assert 0 == result.returncode, result.stderr
+        return machine.logged(), result.stdout
+
+    return run
+
+
+def test_ci_tests_the_newest_python_as_well(machine, ci):
+    """
+    After everything else the quick tests run once more.
+    """
+    machine.has_python("python3.12", "3.12")
+    machine.has_python("python3.13", "3.13")
+
+    made, printed = ci()
+
+    assert ["test-deps check test", f"test-quick PYTHON={machine.programs}/python3.13"] == made
+    assert "The quick tests once more, with Python 3.13.0:\n" in printed
+
+
+def test_ci_says_so_where_there_is_no_newer_python(ci):
+    """
+    One Python is enough to pass, but nobody believes that two were tested.
+    """
+    made, printed = ci()
+
+    assert ["test-deps check test"] == made
+    assert "Python 3.11.0 is the only Python that was tested" in printed
+
+
+def test_ci_does_not_test_the_same_python_twice(machine, ci):
+    """
+    Where the usual Python is the newest, everything has run on it already.
+    """
+    machine.has_python("python3", "3.13")
+    machine.has_python("python3.13", "3.13")
+
+    made, printed = ci()
+
+    assert ["test-deps check test"] == made
+    assert "Python 3.13.0 is the newest Python that this machine has" in printed
+
+
 def test_programs_that_are_there_are_not_installed_again(checkable):
     """
     With everything in place `make test-deps` touches nothing and needs neither root nor a network.
@@ -302,7 +425,7 @@ def test_elsewhere_than_on_debian_the_missing_programs_are_named(checkable):
     result = checkable.run("test-deps")
 
     assert 1 == result.returncode
-    assert "chromium faketime procps prometheus\n" in result.stderr
+    assert "chromium procps prometheus\n" in result.stderr
 
 
 def test_all_checks_pass(checkable):
