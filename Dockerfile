@@ -34,12 +34,9 @@ COPY --from=build /opt/rtc-room-exporter /opt/rtc-room-exporter
 USER 65532:65532
 EXPOSE 9877
 
-# http.client heeds no proxy variables. Listening elsewhere than on :9877 needs another health check.
-HEALTHCHECK --interval=15s --timeout=5s --start-period=15s --retries=3 CMD ["python", "-c", "\
-import http.client, sys; \
-connection = http.client.HTTPConnection('127.0.0.1', 9877, timeout=4); \
-connection.request('GET', '/-/healthy'); \
-sys.exit(connection.getresponse().status != 200)"]
+# It gives up after 4 s by itself; the rest of the time-out is for loading the program on a busy machine.
+# If the exporter listens elsewhere than on :9877, set RTC_EXPORTER_URL.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=15s --retries=3 CMD ["rtc-room-exporter", "healthy"]
 
 ENTRYPOINT ["rtc-room-exporter"]
 CMD ["run", "--config.file=/etc/rtc-room-exporter/exporter.yml"]

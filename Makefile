@@ -1,21 +1,36 @@
 # `make` lists what there is. ARGS goes to the program behind a target: make test ARGS="-k pacing"
+# PYTHON names another interpreter, which gets an environment of its own: make test PYTHON=python3.13 makes .venv-3.13.
 SHELL := /bin/bash
 ARGS ?=
+VENV := $(if $(PYTHON),$(shell PYTHON='$(PYTHON)' .ci/venv name),.venv)
+export PYTHON VENV
 
 .NOTPARALLEL:
 
-.PHONY: help demo test test-deps check format bench soak lock clean
+.PHONY: help demo test test-quick test-latest test-matrix test-deps check format bench soak lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Simulator and exporter on this machine, without credentials; open the page it prints
 	@.ci/venv
-	@.venv/bin/rtc-room-exporter demo $(ARGS)
+	@$(VENV)/bin/rtc-room-exporter demo $(ARGS)
 
 test: ## Run the tests, in about four minutes
 	@.ci/venv dev
 	@.ci/test $(ARGS)
+
+test-quick: ## Run the tests that neither measure time nor start Prometheus or a browser, in about two minutes
+	@.ci/venv dev
+	@.ci/test-quick $(ARGS)
+
+test-latest: ## Run the tests with the newest versions that pyproject.toml allows, in an environment of their own
+	@VENV=$(VENV)-latest .ci/venv latest
+	@VENV=$(VENV)-latest .ci/test $(ARGS)
+
+test-matrix: ## Run most tests on other dates, in other time zones, locales, folders and orders, in about ten minutes
+	@.ci/venv dev
+	@.ci/test-matrix $(ARGS)
 
 test-deps: ## Install the real programs that tests and checks use (Debian, Ubuntu; needs root or sudo)
 	@.ci/test-deps
@@ -26,20 +41,20 @@ check: ## Lint, types, import contracts, documents, deployment files
 
 format: ## Format the code and mend what ruff can mend
 	@.ci/venv dev
-	@.venv/bin/ruff format
-	@.venv/bin/ruff check --fix
+	@$(VENV)/bin/ruff format
+	@$(VENV)/bin/ruff check --fix
 
 bench: ## Measure what a scrape costs, and print it beside its peers; ARGS=--quick for a first look
 	@.ci/venv dev
-	@.venv/bin/python -m tests.benchmarks $(ARGS)
+	@$(VENV)/bin/python -m tests.benchmarks $(ARGS)
 
 soak: ## Run the long editions of the tests
 	@.ci/venv dev
-	@.venv/bin/python -m pytest -m soak --timeout=3600 $(ARGS)
+	@$(VENV)/bin/python -m pytest -m soak --timeout=3600 $(ARGS)
 
-lock: ## Pin what the image installs, with hashes, in deploy/*requirements.txt
+lock: ## Pin whatever is installed from elsewhere, with hashes; ARGS=--upgrade takes newer versions
 	@.ci/venv dev
 	@.ci/lock $(ARGS)
 
-clean: ## Remove the virtual environment and every cache
-	@rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+clean: ## Remove the virtual environments and every cache
+	@rm -rf .venv .venv-* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

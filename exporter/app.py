@@ -135,7 +135,7 @@ class Exporter:
 
         Raises:
             ConfigError: The config is not valid; nothing was started.
-            OSError, ValueError: The address cannot be listened on.
+            UserError: The address cannot be listened on.
         """
         gc.set_threshold(_GARBAGE)
         sys.setswitchinterval(SWITCH_INTERVAL)

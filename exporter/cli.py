@@ -1,6 +1,9 @@
 """
 The command line. Exit codes: 0 done, 1 something is wrong (a config, an address, a vendor's answer), 2 wrong usage,
 3 the rooms of a valid config do not fit their budgets.
+
+What the user can mend is a ``UserError``, and its text is all that is printed. Any other exception is a bug: it leaves
+with its traceback, and with exit code 1 as well.
 """
 
 from __future__ import annotations
@@ -8,17 +11,19 @@ from __future__ import annotations
 import os
 import platform
 import signal
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final
 
 import typer
 import uvloop
+from typer.core import TyperGroup
 
 from exporter import STARTED, __version__, logs
 from exporter.app import Exporter, WebOptions, run, until_signal
-from exporter.config import Config, ConfigError, SourceConfig, load
+from exporter.config import SourceConfig, load
 from exporter.demo import run_demo
+from exporter.errors import UserError
+from exporter.healthy import ask_health
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.polling.load import TOLERANCE, BudgetLoad, budget_loads
 from exporter.probe import probe as probe_room
@@ -31,8 +36,21 @@ _WRONG: Final = 1
 _DO_NOT_FIT: Final = 3
 _EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # only when the address leaves the host out
 
+
+class _Commands(TyperGroup):
+    """The group of all commands."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(_WRONG) from error
+
+
 app = typer.Typer(
     name="rtc-room-exporter",
+    cls=_Commands,
     help="How many people are in each live room right now, from ZEGO, Tencent Cloud and Volcengine to Prometheus.",
     no_args_is_help=True,
     add_completion=False,
@@ -82,7 +100,7 @@ def run_command(
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the end is near, and not to be told a second time
 
-    _run(main())
+    uvloop.run(main())
 
 
 @app.command()
@@ -93,7 +111,7 @@ def check(config_file: ConfigFile) -> None:
     Prints for each budget what its rooms need and what it allows, and for each source the interval that it can keep.
     Exit code 1 if something is wrong with the config or a rooms file, 3 if rooms do not fit.
     """
-    config = _load(config_file)
+    config = load(config_file, os.environ)
     for warning in config.warnings:
         _warn(warning)
     watched = [(source, _scanned(source)) for source in config.sources]
@@ -101,7 +119,7 @@ def check(config_file: ConfigFile) -> None:
     for budget in budgets:
         _print_budget(budget)
     if errors := [state.error for _, files in watched for state in files.files.values() if state.error is not None]:
-        _fail("\n".join(errors))
+        raise UserError("\n".join(errors))
     tight = [budget.name for budget in budgets if not budget.fits]
     if tight:
         typer.echo(f"rooms do not fit: {', '.join(tight)}", err=True)
@@ -120,12 +138,12 @@ def probe(
 
     Prints request, reply and reading without any secret. The call spends a slot of a running exporter's budget.
     """
-    config = _load(config_file)
+    config = load(config_file, os.environ)
     found = next((candidate for candidate in config.sources if candidate.name == source), None)
     if found is None:
         names = ", ".join(candidate.name for candidate in config.sources)
-        _fail(f"SOURCE: found {source!r}; accepted: {names}")
-    _run(probe_room(found, room, typer.echo))
+        raise UserError(f"SOURCE: found {source!r}; accepted: {names}")
+    uvloop.run(probe_room(found, room, typer.echo))
 
 
 @app.command()
@@ -148,7 +166,7 @@ def demo(
         typer.echo(f"The simulator's own truth:                 {simulator_url}/_sim")
         typer.echo("Counts appear within seconds, the first readings of every room within ten. Ctrl+C ends it.")
 
-    _run(run_demo(WebOptions(listen_address, telemetry_path, lifecycle=True), log, started))
+    uvloop.run(run_demo(WebOptions(listen_address, telemetry_path, lifecycle=True), log, started))
 
 
 @app.command()
@@ -165,13 +183,27 @@ def simulate(
     async def main() -> None:
         simulator = Simulator(Settings(seed=seed))
         address = Address.parse(listen_address)
-        await simulator.start(address.host or _EVERY_ADDRESS, address.port)
+        with address.raising_user_error():
+            await simulator.start(address.host or _EVERY_ADDRESS, address.port)
         typer.echo(f"Five simulated vendor APIs: {simulator.url}, their truth and credentials: {simulator.url}/_sim")
         with until_signal() as stopping:
             await stopping.wait()
         await simulator.stop()
 
-    _run(main())
+    uvloop.run(main())
+
+
+@app.command()
+def healthy(
+    url: Annotated[str, _flag("--url", "Where the exporter is: scheme, host and port.")] = "http://127.0.0.1:9877",
+) -> None:
+    """
+    Ask a running exporter whether it is healthy.
+
+    Exit code 1, and a line that says why, if it is not or does not answer within 4 s.
+    """
+    uvloop.run(ask_health(url))
+    typer.echo("healthy")
 
 
 @app.command()
@@ -245,26 +277,5 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _load(path: Path) -> Config:
-    try:
-        return load(path, os.environ)
-    except ConfigError as error:
-        _fail(str(error))
-
-
-def _run(body: Coroutine[Any, Any, None]) -> None:
-    try:
-        uvloop.run(body)
-    except OSError as error:
-        _fail(error.strerror or str(error))
-    except (ConfigError, ValueError) as error:
-        _fail(str(error))
-
-
 def _warn(words: str) -> None:
     typer.echo(f"warning: {words}", err=True)
-
-
-def _fail(reason: str) -> NoReturn:
-    typer.echo(reason, err=True)
-    raise typer.Exit(_WRONG)

@@ -20,6 +20,7 @@ import yaml
 
 from exporter.app import Exporter, WebOptions, run
 from exporter.config import Config, parse
+from exporter.errors import UserError
 from exporter.polling.journal import Log
 from exporter.simulator import APIS, Apps, Simulator
 
@@ -55,6 +56,9 @@ async def run_demo(options: WebOptions, log: Log, started: Callable[[Exporter, s
 
     Args:
         started: Called with the exporter and the simulator's address once both listen.
+
+    Raises:
+        UserError: The simulator did not start, or the address cannot be listened on.
     """
     async with _simulator_process() as url:
         text = config_for(Simulator(), url)
@@ -70,11 +74,14 @@ async def run_demo(options: WebOptions, log: Log, started: Callable[[Exporter, s
 @asynccontextmanager
 async def _simulator_process() -> AsyncIterator[str]:
     command = (sys.executable, "-m", "exporter", "simulate", "--web.listen-address=127.0.0.1:0")
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    try:
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    except OSError as error:
+        raise UserError(f"the simulator did not start: {error.strerror}") from error
     try:
         found = _URL.search(await process.stdout.readline()) if process.stdout else None
         if found is None:
-            raise OSError("the simulator did not start")
+            raise UserError("the simulator did not start: it ended by itself")
         yield found[0].decode()
     finally:
         with suppress(ProcessLookupError):

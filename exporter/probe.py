@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from exporter.config import SourceConfig
 from exporter.config.tree import has_control_character
+from exporter.errors import UserError
 from exporter.model import Failure, Reading, Reply, Request, Stamp
 from exporter.polling.caller import Caller, Exchange
 from exporter.polling.clock import Clock
@@ -19,7 +20,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LONGEST = 4_000
 
 
-class ProbeError(ValueError):
+class ProbeError(UserError):
     """The call gave no reading, or could not be made."""
 
 

@@ -8,6 +8,8 @@ import json
 import re
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from exporter.cli import app, metrics_table
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.simulator import DEFAULT_APPS
 from tests.command import ask, command
+from tests.deploy.project import ROOT
 
 SECRET = "0123456789abcdef0123456789abcdef"
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group, since there are several
@@ -336,6 +339,69 @@ def test_a_port_that_is_taken_is_named(config_file, taken_port, name):
     assert str(taken_port) in running.printed
     assert "address already in use" in running.printed.lower()
     assert "Errno" not in running.printed
+
+
+@pytest.mark.parametrize("kind", [ValueError, OSError, RuntimeError, KeyError, UnicodeError])
+@pytest.mark.parametrize(
+    "inside", ["exporter.config.parse", "exporter.rooms.RoomsFiles.scan", "exporter.cli.budget_loads"]
+)
+def test_a_bug_is_not_told_as_a_mistake_of_the_user(config_file, monkeypatch, inside, kind):
+    """
+    An exception that nobody expects leaves the program as it is, whatever its type.
+    """
+
+    def broken(*_):
+        raise kind("deep inside")
+
+    monkeypatch.setattr(inside, broken)
+
+    result = invoke("check", f"--config.file={config_file(source(1))}")
+
+    assert (1, kind) == (result.exit_code, type(result.exception))
+    assert "" == result.stderr
+
+
+@pytest.mark.parametrize("name", ["run", "check"])
+def test_a_bug_shows_its_traceback(config_file, name):
+    """
+    Whoever reports it can copy where it happened; the exit code is 1.
+    """
+    program = (
+        "import exporter.cli\n"
+        "def broken(*_): raise ValueError('deep inside')\n"
+        "exporter.cli.load = broken\n"
+        "exporter.cli.main()\n"
+    )
+    address = ["--web.listen-address=127.0.0.1:0"] if name == "run" else []
+    result = subprocess.run(
+        [sys.executable, "-c", program, name, f"--config.file={config_file(source(1))}", *address],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=ROOT,
+    )
+
+    assert 1 == result.returncode
+    assert "Traceback (most recent call last):" in result.stderr
+    assert re.search(r", in broken$.*^ValueError: deep inside$", result.stderr, re.MULTILINE | re.DOTALL)
+
+
+def test_what_the_user_can_mend_has_no_traceback(config_file):
+    """
+    One line, also in a process of its own.
+    """
+    result = subprocess.run(
+        [sys.executable, "-m", "exporter", "check", "--config.file=nowhere.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=ROOT,
+    )
+
+    assert (1, "") == (result.returncode, result.stdout)
+    assert "nowhere.yml: found no such file or directory; accepted: a readable file\n" == result.stderr
 
 
 def test_run_refuses_a_bad_config(config_file):

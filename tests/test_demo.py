@@ -9,6 +9,10 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.app import WebOptions
+from exporter.demo import run_demo
+from exporter.errors import UserError
+from exporter.logs import Format, Level, configure
 from exporter.simulator import APIS
 from tests.command import ask, command
 
@@ -49,3 +53,16 @@ def test_it_shows_counts_of_every_api_and_leaves_nothing_behind():
     assert "Traceback" not in demo.printed
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((simulator[1], int(simulator[2])), timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"), [("/no/such/program", "No such file or directory"), ("true", "it ended by itself")]
+)
+async def test_a_simulator_that_does_not_start_is_told(monkeypatch, program, reason):
+    """
+    Without the simulator there is nothing to show: the demo ends with the reason.
+    """
+    monkeypatch.setattr("sys.executable", program)
+
+    with pytest.raises(UserError, match=f"^the simulator did not start: {reason}$"):
+        await run_demo(WebOptions("127.0.0.1:0"), configure(Level.ERROR, Format.LOGFMT), lambda *_: None)

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from exporter.config.tree import List, ManyLines, Map, Place, Value, speakable
+from exporter.errors import UserError
 from exporter.model import REDACTED
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _SEARCHED: Final = 1000
 _SECRET_LIKE: Final = re.compile(r"(?=[a-z+/=]*[0-9])(?=[0-9+/=]*[a-z])[a-z0-9+/=]{16,}", re.ASCII | re.IGNORECASE)
 
 
-class ConfigError(Exception):
+class ConfigError(UserError):
     """
     A config that cannot be used; one line for each problem, in the order of the file.
 

@@ -24,6 +24,7 @@ MOST_VALUES: Final = 5_000_000
 # Not every PyYAML is built with libyaml. The parser in Python reads the same language at a tenth of the speed.
 LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
+_TOO_DEEP: Final = f"values nested more than {DEEPEST} deep", "fewer levels"
 _TAGS_OF_PLAIN_VALUES: Final = (None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 _QUOTE: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 
@@ -60,6 +61,10 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, s
     mark = error.problem_mark or error.context_mark
     line = mark.line + 1 if mark else 1
     words = str(error.problem or error.context)
+    if "nesting depth" in words:
+        # libyaml has a limit of its own since PyYAML 6.0.4. It reads up to 1,024 characters ahead of its events, so it
+        # may reach its limit before the composer has seen the first bracket.
+        return line, *_TOO_DEEP
     if mark and "cannot start any token" in words:
         culprit = text[mark.index : mark.index + 1]
         if culprit == "\t":
@@ -185,7 +190,7 @@ class _Composer:
     def _begin(self, node: _Open, tag: str | None) -> None:
         self._check_tag(tag)
         if len(self._around) >= DEEPEST:
-            self._give_up(f"values nested more than {DEEPEST} deep", "fewer levels")
+            self._give_up(*_TOO_DEEP)
         if node.anchor is not None:
             self._anchors[node.anchor] = None
         self._around.append(self._top)

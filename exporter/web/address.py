@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
+
+from exporter.errors import UserError
 
 _ACCEPTED: Final = "HOST:PORT, :PORT or [IPV6]:PORT with a port from 0 to 65535, such as :9877 or 127.0.0.1:9877"
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:/\s]*):(?P<port>\d{1,5})", re.ASCII)
@@ -32,11 +36,11 @@ class Address:
         The address in a flag's text.
 
         Raises:
-            ValueError: Says what was found and what is accepted.
+            UserError: The text is not an address.
         """
         match = _ADDRESS.fullmatch(text)
         if match is None or int(match["port"]) > 65_535:
-            raise ValueError(f"the listen address {text!r} is not valid; accepted: {_ACCEPTED}")
+            raise UserError(f"the listen address {text!r} is not valid; accepted: {_ACCEPTED}")
         return cls(match["host"].strip("[]"), int(match["port"]))
 
     def listen(self) -> socket.socket:
@@ -44,14 +48,30 @@ class Address:
         A socket that listens here, for IPv4 and IPv6 alike when no host is given.
 
         Raises:
-            OSError: Says where listening failed, and why.
+            UserError: Nobody can listen here; says where and why.
+        """
+        with self.raising_user_error():
+            return self._listen()
+
+    @contextmanager
+    def raising_user_error(self) -> Iterator[None]:
+        """
+        Turn the error of a failed attempt to listen here into words.
+
+        Raises:
+            UserError: Nobody can listen here; says where and why.
         """
         try:
-            return self._listen()
+            yield
+        except UnicodeError as error:
+            # A label of the host is empty or longer than 63 letters.
+            raise UserError(f"cannot listen on {self}: this is not a host name") from error
         except OSError as error:
-            where = f"{self.host or '*'}:{self.port}"
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-            raise OSError(f"cannot listen on {where}: {reason}") from error
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
+            raise UserError(f"cannot listen on {self}: {reason}") from error
+
+    def __str__(self) -> str:
+        return f"{_in_brackets(self.host) or '*'}:{self.port}"
 
     def _listen(self) -> socket.socket:
         if not self.host:
@@ -66,4 +86,9 @@ class Address:
     def url(self, port: int) -> str:
         """How a browser on this machine reaches a server that listens here on this port."""
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  # compared, not bound
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"http://{_in_brackets(host)}:{port}"
+
+
+def _in_brackets(host: str) -> str:
+    """The host as it stands before a port: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host

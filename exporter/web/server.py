@@ -10,6 +10,7 @@ from typing import Final, cast
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from exporter.errors import UserError
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.table import Table
 from exporter.metrics.telemetry import Telemetry
@@ -43,7 +44,7 @@ class WebServer:
         lifecycle: Whether a reload may be asked for over HTTP.
 
     Raises:
-        ValueError: The telemetry path cannot be served.
+        UserError: The telemetry path cannot be served.
     """
 
     def __init__(
@@ -94,8 +95,7 @@ class WebServer:
         Listen on an address such as ``:9877``, ``127.0.0.1:0`` or ``[::1]:9877``; port 0 takes a free one.
 
         Raises:
-            ValueError: The text is not an address.
-            OSError: The address cannot be listened on.
+            UserError: The text is not an address, or nobody can listen there.
         """
         address = Address.parse(listen_address)
         listening = address.listen()
@@ -144,9 +144,9 @@ def _is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
 
 def _check_path(path: str) -> None:
     if path == "/":
-        raise ValueError("the telemetry path '/' is the status page's; choose another one, such as /metrics")
+        raise UserError("the telemetry path '/' is the status page's; choose another one, such as /metrics")
     if not _PATH.fullmatch(path) or path.startswith(tuple(f"{taken}/" for taken in _TAKEN)):
-        raise ValueError(
+        raise UserError(
             f"the telemetry path {path!r} cannot be served; accepted: a path such as /metrics, of letters, digits and"
             f" '.', '_', '~', '-', '/', not under {', '.join(_TAKEN)}"
         )

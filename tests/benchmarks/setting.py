@@ -17,6 +17,8 @@ BUILT: Final = ROOT / "build" / "benchmarks"
 PYTHON_PEERS: Final = BUILT / "python"
 """Where peers that are Python packages live, apart from the environment of the project."""
 
+_PINS: Final = Path(__file__).parent / "peers" / "requirements.txt"
+_INSTALLED: Final = PYTHON_PEERS / "requirements.txt"
 _PYTHON_PACKAGES: Final = ("aiolimiter", "requests")
 _GO_SOURCES: Final = Path("/usr/share/gocode")
 _DEBIAN_PACKAGES: Final = {
@@ -31,10 +33,15 @@ class PeerMissingError(Exception):
 
 
 def python_peers() -> None:
-    """Install the peers that are Python packages, once."""
-    BUILT.mkdir(parents=True, exist_ok=True)
-    if not all((PYTHON_PEERS / name).is_dir() for name in _PYTHON_PACKAGES):
-        _run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(PYTHON_PEERS), *_PYTHON_PACKAGES])
+    """Install the peers that are Python packages at their pinned versions, once for each Python and set of pins."""
+    wanted = f"# Python {platform.python_version()}\n{_PINS.read_text(encoding='utf-8')}"
+    if _INSTALLED.exists() and _INSTALLED.read_text(encoding="utf-8") == wanted:
+        return
+    shutil.rmtree(PYTHON_PEERS, ignore_errors=True)
+    PYTHON_PEERS.mkdir(parents=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
+    _run([*pip, "--target", str(PYTHON_PEERS), "-r", str(_PINS)])
+    _INSTALLED.write_text(wanted, encoding="utf-8")
 
 
 def go_peer(name: str) -> Path:

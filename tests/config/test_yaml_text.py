@@ -168,11 +168,14 @@ def test_syntax_errors_show_nothing_of_the_file(loader, text):
 
 
 @pytest.mark.parametrize("loader", LOADERS)
-def test_deep_nesting_is_refused_early(loader):
+@pytest.mark.parametrize("opening", ["[", "{", "[{a: ", "- ", "? "])
+def test_deep_nesting_is_refused_early(loader, opening):
     """
-    A hundred thousand brackets are no reason to recurse.
+    A hundred thousand brackets are no reason to recurse. The words are ours, also where libyaml has a limit of its own.
     """
-    assert "a.yml:1: found values nested more than 50 deep; accepted: fewer levels" == refusal("[" * 100_000, loader)
+    text = f"# rooms\na: 1\nb:\n {opening * 100_000}"
+
+    assert "a.yml:4: found values nested more than 50 deep; accepted: fewer levels" == refusal(text, loader)
 
 
 @pytest.mark.parametrize("loader", LOADERS)

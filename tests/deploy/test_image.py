@@ -2,10 +2,14 @@
 What the Dockerfile promises to those who run the image.
 """
 
+import inspect
+import json
 import re
 
 import pytest
 
+from exporter.cli import healthy
+from exporter.healthy import TIMEOUT
 from tests.deploy.project import PORT, PYPROJECT, ROOT
 
 
@@ -78,14 +82,19 @@ def test_everything_installed_has_a_hash_or_comes_from_this_tree(stages):
 
 def test_it_listens_and_asks_after_its_health_at_the_default_port(stages):
     """
-    EXPOSE and HEALTHCHECK name the port that `run` listens on by itself.
+    EXPOSE and HEALTHCHECK mean the port that `run` listens on by itself, and Docker waits longer than the question may
+    take.
     """
     (exposed,) = arguments(stages[-1], "EXPOSE")
     (healthcheck,) = arguments(stages[-1], "HEALTHCHECK")
+    options, _, command = healthcheck.partition(" CMD ")
+    patience = re.search(r"--timeout=(\d+)s", options)
 
     assert PORT == int(exposed)
-    assert f"'127.0.0.1', {PORT}" in healthcheck
-    assert "/-/healthy" in healthcheck
+    assert ["rtc-room-exporter", "healthy"] == json.loads(command)
+    assert f"http://127.0.0.1:{PORT}" == inspect.signature(healthy).parameters["url"].default
+    assert patience
+    assert int(patience[1]) > TIMEOUT
 
 
 def test_it_writes_no_bytecode(stages):

@@ -1,5 +1,5 @@
 """
-The pins of the image follow pyproject.toml and can be trusted.
+Pins of the image and of a clone follow pyproject.toml and can be trusted.
 """
 
 import re
@@ -9,11 +9,19 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.benchmarks import setting
 from tests.deploy.project import PYPROJECT, ROOT
 
+RUN = PYPROJECT["project"]["dependencies"]
+# hatchling asks for editables when the checkout itself is installed.
+BUILD = [*PYPROJECT["build-system"]["requires"], "editables"]
+DEV = PYPROJECT["project"]["optional-dependencies"]["dev"]
+PEERS = ROOT / "tests/benchmarks/peers/requirements.in"
 DECLARED = {
-    "deploy/requirements.txt": PYPROJECT["project"]["dependencies"],
-    "deploy/build-requirements.txt": PYPROJECT["build-system"]["requires"],
+    "deploy/requirements.txt": RUN,
+    "deploy/build-requirements.txt": BUILD,
+    "deploy/dev-requirements.txt": [*RUN, *BUILD, *DEV],
+    "tests/benchmarks/peers/requirements.txt": re.findall(r"(?m)^[^#\n]+", PEERS.read_text(encoding="utf-8")),
 }
 
 
@@ -30,6 +38,13 @@ def text(name):
     """
     What the file says, one requirement a line.
     """
+    return read(name)
+
+
+def read(name):
+    """
+    A file's text, continuation lines joined.
+    """
     return (ROOT / name).read_text(encoding="utf-8").replace("\\\n", "")
 
 
@@ -45,10 +60,11 @@ def pins(text):
 
 def test_every_declared_dependency_is_pinned_within_its_range(name, text):
     """
-    What pyproject.toml asks for is pinned, at a version that it allows.
+    Whatever is asked for is pinned, at a version that is allowed.
     """
     pinned = pins(text)
 
+    assert DECLARED[name]
     for requirement in map(Requirement, DECLARED[name]):
         assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
 
@@ -62,6 +78,35 @@ def test_nothing_is_installed_without_a_hash(text):
     assert lines
     for line in lines:
         assert re.fullmatch(r"[\w.-]+==[\w.!+-]+( ; .+?)?( +--hash=sha256:[0-9a-f]{64})+ *", line), line
+
+
+def test_peers_of_the_benchmarks_are_installed_as_they_are_pinned(monkeypatch, tmp_path):
+    """
+    Once for a set of pins, and by their hashes.
+    """
+    commands: list[list[str]] = []
+    monkeypatch.setattr(setting, "PYTHON_PEERS", tmp_path / "python")
+    monkeypatch.setattr(setting, "_INSTALLED", tmp_path / "python/requirements.txt")
+    monkeypatch.setattr(setting, "_run", commands.append)
+
+    setting.python_peers()
+    setting.python_peers()
+
+    (command,) = commands
+    assert "--require-hashes" in command
+    assert ["-r", str(PEERS.with_suffix(".txt"))] == command[-2:]
+
+
+def test_files_agree():
+    """
+    Files that are installed together, such as those to run and to build, name no package at two versions.
+    """
+    versions: dict[str, set[Version]] = {}
+    for name in DECLARED:
+        for package, version in pins(read(name)).items():
+            versions.setdefault(package, set()).add(version)
+
+    assert [] == [package for package, found in versions.items() if len(found) > 1]
 
 
 def test_no_registry_is_named(text):

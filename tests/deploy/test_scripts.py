@@ -2,15 +2,21 @@
 `make`'s scripts say what is missing and what to do about it, on machines that lack things.
 """
 
+import os
+import re
 import shutil
 import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from tests.deploy.project import ROOT
 
-SHELL_TOOLS = ["bash", "cat", "cksum", "dirname", "mktemp", "rm", "sed"]
+SHELL_TOOLS = ["bash", "cat", "cksum", "dirname", "ln", "mkdir", "mktemp", "rm", "sed", "sort"]
 CHECKERS = ["ruff", "mypy", "lint-imports", "python", "hadolint", "kubernetes-validate"]
 TEST_PROGRAMS = ["chromium", "kill"]
 DEBIAN_CHECKERS = ["shellcheck", "docker-compose", "systemd-analyze", "promtool", "amtool"]
@@ -32,6 +38,8 @@ class Machine:
         unit = self.checkout / "deploy/systemd/rtc-room-exporter.service"
         unit.parent.mkdir(parents=True)
         unit.touch()
+        for pins in (ROOT / "deploy").glob("*requirements.txt"):
+            shutil.copy(pins, self.checkout / "deploy")
 
     def has(self, name: str, script: str = "exit 0") -> None:
         """
@@ -41,12 +49,41 @@ class Machine:
         program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
         program.chmod(0o755)
 
-    def run(self, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def has_python(self, name: str, version: str) -> None:
+        """
+        Put a stand-in for a Python on the PATH, which writes down what pip shall install and makes environments of
+        itself.
+        """
+        minor = version.rpartition(".")[2]
+        script = f"""
+            case "$*" in
+                *"version_info >= (3, 11)"*) test {minor} -ge 11 ;;
+                *"version_info[:2] == (3, "*) case "$2" in *"(3, {minor})"*) ;; *) exit 1 ;; esac ;;
+                *"version_info[:2]"*) echo {version} ;;
+                *base_prefix*) echo {name} ;;
+                --version) echo Python {version}.0 ;;
+                "-m pip install"*) echo "$@" >>log ;;
+                "-m venv --clear"*)
+                    echo "$@" >>log
+                    rm -rf "$4"; mkdir -p "$4/bin"; ln -s "{self.programs / name}" "$4/bin/python" ;;
+            esac"""
+        self.has(name, script)
+
+    def logged(self) -> list[str]:
+        """
+        What the Pythons wrote down since it was asked for last.
+        """
+        log = self.checkout / "log"
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        log.unlink(missing_ok=True)
+        return lines
+
+    def run(self, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """
         Run one of the scripts with nothing else on the PATH.
         """
         return subprocess.run(
-            [self.checkout / ".ci" / script],
+            [self.checkout / ".ci" / script, *arguments],
             env={"PATH": str(self.programs), **environment},
             capture_output=True,
             text=True,
@@ -99,50 +136,271 @@ def test_a_python_without_ensurepip_is_told(machine):
 
 
 @pytest.fixture
-def installs(machine):
+def made(machine):
     """
-    A machine whose .venv is there, not yet filled; tells how often pip installed something into it.
+    A machine with a Python 3.11; tells the environments that were made, in order, and empties the list.
     """
-    machine.has("logging-python", 'echo "$@" >>log')
-    python = machine.checkout / ".venv/bin/python"
-    python.parent.mkdir(parents=True)
-    python.symlink_to(machine.programs / "logging-python")
-    (machine.checkout / ".venv/folder").write_text(str(machine.checkout), encoding="utf-8")
-    return lambda: (machine.checkout / "log").read_text(encoding="utf-8").count("pip install")
+    machine.has_python("python3", "3.11")
+    return lambda: [line.split()[-1] for line in machine.logged() if line.startswith("-m venv")]
 
 
-def test_a_fresh_environment_is_left_alone(machine, installs):
+@pytest.fixture
+def installed(machine, made):
     """
-    The second `make` costs nothing: no pip runs while pyproject.toml and the folder stay as they were.
+    The same; tells what pip was to install, in order, and empties the list.
     """
+    return lambda: [line for line in machine.logged() if line.startswith("-m pip install")]
+
+
+@pytest.mark.parametrize(
+    ("purpose", "files"),
+    [
+        ("run", ["deploy/requirements.txt", "deploy/build-requirements.txt"]),
+        ("dev", ["deploy/dev-requirements.txt"]),
+    ],
+)
+def test_a_clone_installs_nothing_but_what_is_pinned(machine, installed, purpose, files):
+    """
+    Versions and hashes are those of the clone, the checkout's own build included: whatever is released meanwhile.
+    """
+    machine.run("venv", purpose)
+
+    pinned, checkout = installed()
+    assert "--require-hashes" in pinned
+    assert "--only-binary :all:" in pinned
+    assert files == re.findall(r"-r (\S+)", pinned)
+    assert "-m pip install --quiet --no-deps --no-build-isolation --editable ." == checkout
+
+
+def test_a_fresh_environment_is_left_alone(machine, installed):
+    """
+    The second `make` costs nothing: no pip runs while pyproject.toml, the pins and the folder stay as they were.
+    """
+    machine.run("venv", "dev")
+    installed()
+
+    machine.run("venv", "dev")
     machine.run("venv")
-    machine.run("venv")
 
-    assert 1 == installs()
+    assert [] == installed()
 
 
-def test_a_changed_project_is_installed_again(machine, installs):
+@pytest.mark.parametrize("name", ["pyproject.toml", "deploy/requirements.txt", "deploy/dev-requirements.txt"])
+def test_a_changed_project_is_installed_again(machine, installed, name):
     """
-    New dependencies in pyproject.toml reach an environment that is there already.
+    New dependencies and new pins reach an environment that is there already.
     """
-    machine.run("venv")
-    with (machine.checkout / "pyproject.toml").open("a", encoding="utf-8") as file:
+    machine.run("venv", "dev")
+    before = installed()
+    with (machine.checkout / name).open("a", encoding="utf-8") as file:
         file.write("# changed\n")
-    machine.run("venv")
 
-    assert 2 == installs()
+    machine.run("venv", "dev")
+
+    assert before == installed()
 
 
-def test_a_moved_checkout_gets_a_new_environment(machine, installs):
+def test_a_moved_checkout_gets_a_new_environment(machine, made):
     """
     Scripts in .venv name their own folder, so an environment that came along from elsewhere is made anew.
     """
-    machine.has("python3", 'test "$2" = venv && echo "$@" >>log; exit 0')
     machine.run("venv")
+    made()
+
     machine.checkout = machine.checkout.rename(machine.checkout.with_name("moved"))
     machine.run("venv")
 
-    assert "-m venv --clear .venv" in (machine.checkout / "log").read_text(encoding="utf-8")
+    assert [".venv"] == made()
+
+
+def test_another_python_gets_an_environment_of_its_own(machine, made):
+    """
+    PYTHON names the interpreter; what `make` made without it stays as it is.
+    """
+    machine.has_python("python3.13", "3.13")
+    machine.run("venv")
+    machine.run("venv", PYTHON="python3.13")
+    machine.run("venv")
+
+    assert [".venv", ".venv-3.13"] == made()
+    assert ".venv-3.13\n" == machine.run("venv", "name", PYTHON="python3.13").stdout
+    assert ".venv\n" == machine.run("venv", "name").stdout
+
+
+def test_two_pythons_of_one_version_are_not_mixed(machine, made):
+    """
+    An environment of one Python 3.13 is made anew for the other one.
+    """
+    for name in ("python3.13", "another-python3.13"):
+        machine.has_python(name, "3.13")
+        for _ in range(2):
+            machine.run("venv", PYTHON=name)
+
+    assert [".venv-3.13", ".venv-3.13"] == made()
+
+
+def test_a_python_of_pyenv_is_found_by_name(machine, made):
+    """
+    On the PATH stands pyenv's stand-in, which fails for a version that is not switched on; the version itself is there.
+    """
+    machine.has("python3.13", "exit 127")
+    machine.has_python("real-python3.13", "3.13")
+    real = machine.checkout.parent / "pyenv/versions/3.13.0/bin/python3.13"
+    real.parent.mkdir(parents=True)
+    real.symlink_to(machine.programs / "real-python3.13")
+
+    result = machine.run("find-python", PYTHON="python3.13", PYENV_ROOT=str(machine.checkout.parent / "pyenv"))
+
+    assert f"{real}\n" == result.stdout
+
+
+def test_the_newest_versions_are_looked_for_each_time(machine, installed):
+    """
+    `make test-latest` asks anew which versions there are, and installs them as pyproject.toml allows.
+    """
+    for _ in range(2):
+        machine.run("venv", "latest", VENV=".venv-latest")
+
+    assert ["-m pip install --quiet --upgrade --upgrade-strategy eager --editable .[dev]"] * 2 == installed()
+
+
+@pytest.mark.parametrize(
+    ("versions", "newest"),
+    [
+        (["3.11"], ""),
+        (["3.11", "3.12"], "python3.12"),
+        (["3.12", "3.13"], "python3.13"),
+        (["3.12", "3.99"], "python3.12"),
+    ],
+)
+def test_the_newest_python_is_one_that_the_package_names(machine, versions, newest):
+    """
+    From 3.12 on; a version that pyproject.toml does not name, and nobody has tried, is left alone.
+    """
+    for version in versions:
+        machine.has_python(f"python{version}", version)
+
+    result = machine.run("find-python", "newest")
+
+    assert (0, newest) == (result.returncode, Path(result.stdout.strip()).name)
+
+
+MOMENTS = re.findall(r'(?m)^under "(.+?) UTC"', (ROOT / ".ci/test-matrix").read_text(encoding="utf-8"))
+
+
+def test_the_matrix_has_the_days_on_which_tests_break():
+    """
+    All days of the week, 29 February, the last seconds of a year, and those before the clocks change in Berlin.
+    """
+    moments = [datetime.fromisoformat(moment).replace(tzinfo=UTC) for moment in MOMENTS]
+    berlin = ZoneInfo("Europe/Berlin")
+    before_a_change = [
+        moment.hour
+        for moment in moments
+        if moment.astimezone(berlin).utcoffset() != (moment + timedelta(seconds=30)).astimezone(berlin).utcoffset()
+    ]
+
+    assert {*range(7)} == {moment.weekday() for moment in moments}
+    assert (2, 29) in {(moment.month, moment.day) for moment in moments}
+    assert (12, 31, 23, 59) in {(moment.month, moment.day, moment.hour, moment.minute) for moment in moments}
+    assert 2 == len(before_a_change)
+
+
+def test_the_matrix_sets_the_clock_of_every_process():
+    """
+    Also of those that a test starts; what measures durations stays as it is.
+    """
+    program = "import sys, time; print(time.time(), time.monotonic()); sys.stdout.flush()"
+    child = "import subprocess; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    result = subprocess.run(
+        [sys.executable, "-c", f"{program}; {child}", program],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests/clock"), "TEST_CLOCK_OFFSET": "1e8"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    # The clock of this test may be set too.
+    now = time.time() - float(os.environ.get("TEST_CLOCK_OFFSET", "0"))
+    clocks = [tuple(map(float, line.split())) for line in result.stdout.splitlines()]
+
+    assert 2 == len(clocks)
+    for wall, monotonic in clocks:
+        assert 1e8 == pytest.approx(wall - now, abs=60)
+        assert time.monotonic() == pytest.approx(monotonic, abs=60)
+
+
+@pytest.mark.parametrize(("code", "failures"), [(0, 0), (1, len(MOMENTS))])
+def test_the_matrix_tells_which_circumstances_failed(machine, code, failures):
+    """
+    All of them are tried, and those that failed are listed at the end.
+    """
+    for tool in ("cp", "date", "env", "xargs"):
+        (machine.programs / tool).symlink_to(shutil.which(tool) or tool)
+    machine.has("git")
+    machine.has("pytest-python", f"exit {code}")
+    python = machine.checkout / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(machine.programs / "pytest-python")
+
+    result = machine.run("test-matrix")
+
+    assert min(failures, 1) == result.returncode, result.stderr
+    assert failures == result.stdout.partition("Failed:")[2].count("\n  - ")
+
+
+@pytest.fixture
+def ci(machine):
+    """
+    Runs .ci/run on a machine whose `make` only writes down its targets; returns these and what was printed.
+    """
+    machine.has("make", 'test "$CI" = true && echo "$@" >>log')
+    machine.has_python("python3", "3.11")
+    machine.run("venv")
+    machine.logged()
+
+    def run():
+        result = machine.run("run")
+        assert 0 == result.returncode, result.stderr
+        return machine.logged(), result.stdout
+
+    return run
+
+
+def test_ci_tests_the_newest_python_as_well(machine, ci):
+    """
+    After everything else the quick tests run once more.
+    """
+    machine.has_python("python3.12", "3.12")
+    machine.has_python("python3.13", "3.13")
+
+    made, printed = ci()
+
+    assert ["test-deps check test", f"test-quick PYTHON={machine.programs}/python3.13"] == made
+    assert "The quick tests once more, with Python 3.13.0:\n" in printed
+
+
+def test_ci_says_so_where_there_is_no_newer_python(ci):
+    """
+    One Python is enough to pass, but nobody believes that two were tested.
+    """
+    made, printed = ci()
+
+    assert ["test-deps check test"] == made
+    assert "Python 3.11.0 is the only Python that was tested" in printed
+
+
+def test_ci_does_not_test_the_same_python_twice(machine, ci):
+    """
+    Where the usual Python is the newest, everything has run on it already.
+    """
+    machine.has_python("python3", "3.13")
+    machine.has_python("python3.13", "3.13")
+
+    made, printed = ci()
+
+    assert ["test-deps check test"] == made
+    assert "Python 3.13.0 is the newest Python that this machine has" in printed
 
 
 def test_programs_that_are_there_are_not_installed_again(checkable):

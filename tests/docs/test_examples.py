@@ -45,9 +45,9 @@ def sessions(name: str) -> list[tuple[Block, str]]:
 
 def masked(text: str) -> str:
     """
-    The text without what differs from one run to the next: numbers, names of days, the versions of libraries.
+    The text without what differs from one run to the next: numbers, the date, the versions of libraries.
     """
-    text = re.sub(r"(?m)^< (date|server): .*", r"< \1: X", text)
+    text = re.sub(r"(?m)^< (Date|Server): .*", r"< \1: X", text)
     return re.sub(r"\b[0-9a-f]{16}\b|\d+(\.\d+)?(e[+-]\d+)?", "N", text)
 
 

@@ -93,7 +93,7 @@ class ExporterProcess:
     @property
     def log(self) -> str:
         """Everything that it printed so far."""
-        return self.log_file.read_text()
+        return self.log_file.read_text(encoding="utf-8")
 
     async def start(self) -> None:
         """Start it and wait until it answers."""

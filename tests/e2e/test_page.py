@@ -63,7 +63,7 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
         rooms = [*HOSTILE, *vendors.world.room_ids("zego_rtc")]
         thresholds = {"warning": 100, "critical": 200}
         rtc = {"rooms": rooms, "interval": "3s", "thresholds": thresholds}
-        config.write_text(vendors.config(zego_rtc=rtc, tencent_im={"interval": "3s"}))
+        config.write_text(vendors.config(zego_rtc=rtc, tencent_im={"interval": "3s"}), encoding="utf-8")
         async with ExporterProcess(config) as exporter, chromium(program) as browser:
             await published(exporter, len(rooms))
             yield Stage(vendors, exporter, browser)

@@ -9,6 +9,7 @@ import socket
 
 import pytest
 
+from exporter.errors import UserError
 from exporter.web.address import Address
 from tests.web.site import Site
 
@@ -63,7 +64,7 @@ def test_what_is_no_address(text: str) -> None:
     """
     expected = f"the listen address {text!r} is not valid; accepted: HOST:PORT, :PORT or [IPV6]:PORT"
 
-    with pytest.raises(ValueError, match=re.escape(expected)):
+    with pytest.raises(UserError, match=re.escape(expected)):
         Address.parse(text)
 
 
@@ -74,19 +75,46 @@ async def test_a_taken_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         site = Site()
-        with pytest.raises(OSError, match=f"^cannot listen on 127.0.0.1:{port}: Address already in use$"):
+        with pytest.raises(UserError, match=f"^cannot listen on 127.0.0.1:{port}: Address already in use$"):
             await site.server.start(f"127.0.0.1:{port}")
     await site.exposition.aclose()
 
 
 async def test_an_unknown_host_is_named() -> None:
     """
-    A name that does not resolve is told as such.
+    A name that does not resolve is told as such, and so is one that cannot be a name.
     """
     site = Site()
-    with pytest.raises(OSError, match=r"^cannot listen on no-such-host\.invalid:0: "):
+    with pytest.raises(UserError, match=r"^cannot listen on no-such-host\.invalid:0: "):
         await site.server.start("no-such-host.invalid:0")
+    with pytest.raises(UserError, match=r"^cannot listen on a\.\.b:0: this is not a host name$"):
+        await site.server.start("a..b:0")
     await site.exposition.aclose()
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "said"),
+    [
+        (Address("127.0.0.1", 80), PermissionError(13, "odd words"), "127.0.0.1:80: Permission denied"),
+        (Address("", 80), OSError(98, "odd words"), "*:80: Address already in use"),
+        (Address("::1", 80), OSError("no number"), "[::1]:80: no number"),
+        (Address("x", 80), socket.gaierror(-2, "Name or service not known"), "x:80: Name or service not known"),
+    ],
+)
+def test_a_failure_to_listen_is_told_in_words(address: Address, error: OSError, said: str) -> None:
+    """
+    Whoever listens by other means gets the same words, without an errno.
+    """
+    with pytest.raises(UserError, match=f"^cannot listen on {re.escape(said)}$"), address.raising_user_error():
+        raise error
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    """
+    A bug on the way to listening is not the user's mistake.
+    """
+    with pytest.raises(RuntimeError), Address("", 0).raising_user_error():
+        raise RuntimeError
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")

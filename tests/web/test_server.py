@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from exporter.errors import UserError
 from tests.web.site import Site
 
 
@@ -13,7 +14,7 @@ async def test_the_status_page_keeps_its_place() -> None:
     """
     Metrics at / would hide the status page; the error says what to do.
     """
-    with pytest.raises(ValueError, match="the telemetry path '/' is the status page's; choose another one"):
+    with pytest.raises(UserError, match="the telemetry path '/' is the status page's; choose another one"):
         Site("/")
 
 
@@ -42,5 +43,5 @@ async def test_odd_telemetry_paths(path: str) -> None:
     """
     A path that is taken, or that could not be asked for as it stands, is refused with what is accepted.
     """
-    with pytest.raises(ValueError, match=r"cannot be served; accepted: a path such as /metrics"):
+    with pytest.raises(UserError, match=r"cannot be served; accepted: a path such as /metrics"):
         Site(path)

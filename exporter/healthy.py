@@ -1,0 +1,64 @@
+"""
+Asks a running exporter whether it is healthy, for the health check of a container.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import aiohttp
+
+from exporter.config.urls import read_base_url
+from exporter.errors import UserError
+
+TIMEOUT: Final = 4.0
+"""Seconds until there must be an answer."""
+_LONGEST: Final = 200
+
+
+async def ask_health(url: str) -> None:
+    """
+    Ask an exporter's ``/-/healthy``.
+
+    Args:
+        url: Scheme, host and port of the exporter.
+
+    Raises:
+        UserError: The answer is not HTTP 200, or there is none.
+    """
+    try:
+        asked = f"{read_base_url(url, allow_http=True).rstrip('/')}/-/healthy"
+    except ValueError as error:
+        raise UserError(
+            f"--url: found {url!r}; accepted: scheme, host and port, as in http://127.0.0.1:9877"
+        ) from error
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(asked, allow_redirects=False) as response,
+        ):
+            status, body = response.status, await response.content.read(_LONGEST)
+    except (aiohttp.ClientError, OSError) as error:
+        raise UserError(f"GET {asked}: {_reason(error)}") from error
+    if status != 200:
+        first_line = "".join(filter(str.isprintable, body.decode(errors="replace").partition("\n")[0]))
+        raise UserError(f"GET {asked}: HTTP {status}: {first_line or 'nothing more is said'}")
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no answer, in words."""
+    match error:
+        case TimeoutError():
+            return f"no answer within {TIMEOUT:g} s"
+        case aiohttp.ClientConnectorDNSError():
+            return "the host's name cannot be resolved"
+        case aiohttp.ClientSSLError():
+            return "no TLS connection can be made"
+        case aiohttp.ClientConnectorError(os_error=OSError(errno=int() as number)) if number > 0:
+            return f"cannot connect: {os.strerror(number)}"
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | OSError():
+            return "the connection ended before the answer did"
+        case _:
+            return "the answer is not HTTP"
