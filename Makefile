@@ -7,7 +7,7 @@ export PYTHON VENV
 
 .NOTPARALLEL:
 
-.PHONY: help demo test test-quick test-latest test-matrix test-deps check format bench soak lock clean
+.PHONY: help demo test test-quick test-latest test-dates test-deps check format bench soak lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -28,9 +28,9 @@ test-latest: ## Run the tests with the newest versions that pyproject.toml allow
 	@VENV=$(VENV)-latest .ci/venv latest
 	@VENV=$(VENV)-latest .ci/test $(ARGS)
 
-test-matrix: ## Run most tests on other dates, in other time zones, locales, folders and orders, in about ten minutes
+test-dates: ## Run most tests on other dates, in other time zones, locales, folders and orders, in about ten minutes
 	@.ci/venv dev
-	@.ci/test-matrix $(ARGS)
+	@.ci/test-dates $(ARGS)
 
 test-deps: ## Install the real programs that tests and checks use (Debian, Ubuntu; needs root or sudo)
 	@.ci/test-deps

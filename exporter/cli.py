@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -18,8 +17,8 @@ import typer
 import uvloop
 from typer.core import TyperGroup
 
-from exporter import STARTED, __version__, logs
-from exporter.app import Exporter, WebOptions, run, until_signal
+from exporter import STARTED, __version__, logs, process
+from exporter.app import Exporter, WebOptions, run
 from exporter.config import SourceConfig, load
 from exporter.demo import run_demo
 from exporter.errors import UserError
@@ -86,19 +85,26 @@ def run_command(
 
     Runs until SIGTERM or SIGINT; SIGHUP reloads the config.
     """
+    process.prepare()
     log = logs.configure(log_level, log_format)
     options = WebOptions(listen_address, telemetry_path, enable_lifecycle)
 
     async def main() -> None:
-        exporter = Exporter(lambda: load(config_file, os.environ), str(config_file), options, log, born=STARTED)
+        exporter = Exporter(
+            lambda: load(config_file, os.environ),
+            str(config_file),
+            options,
+            log,
+            born=STARTED,
+            changed=process.keep_what_lives,
+        )
 
         def started() -> None:
-            log.info("started", version=__version__, listening=exporter.web.url, sources=len(exporter.sources))
+            log.info("started", version=__version__, listening=exporter.web.url, sources=len(exporter.sources.running))
 
         await run(exporter, started)
         log.info("stopped")
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # the end is near, and not to be told a second time
+        process.ignore_signals()
 
     uvloop.run(main())
 
@@ -158,6 +164,7 @@ def demo(
 
     Runs until SIGTERM or SIGINT.
     """
+    process.prepare()
     log = logs.configure(log_level, log_format)
 
     def started(exporter: Exporter, simulator_url: str) -> None:
@@ -186,7 +193,7 @@ def simulate(
         with address.raising_user_error():
             await simulator.start(address.host or _EVERY_ADDRESS, address.port)
         typer.echo(f"Five simulated vendor APIs: {simulator.url}, their truth and credentials: {simulator.url}/_sim")
-        with until_signal() as stopping:
+        with process.until_signal() as stopping:
             await stopping.wait()
         await simulator.stop()
 
@@ -223,17 +230,8 @@ def main_options(
 
 def main() -> None:
     """The program, its modules loaded."""
-    _hold_standard_streams()
+    process.hold_standard_streams()
     app()
-
-
-def _hold_standard_streams() -> None:
-    """Keep 0, 1 and 2 from becoming sockets where they were closed: libuv ends a process that closes one of these."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
 
 
 def metrics_table() -> str:
@@ -261,7 +259,8 @@ def _scanned(source: SourceConfig) -> RoomsFiles:
 def _print_budget(budget: BudgetLoad) -> None:
     verdict = "fits" if budget.fits else "DOES NOT FIT"
     typer.echo(
-        f"budget {budget.name}: {verdict}; {budget.needed:.2f} calls/s needed, {budget.allowed:g} calls/s allowed"
+        f"budget {budget.name}: {verdict}; {budget.needed:.2f} calls/s needed, {budget.allowed:g} calls/s allowed,"
+        f" {budget.kept:.2f} calls/s kept"
     )
     for source in budget.sources:
         late = source.kept_interval > TOLERANCE * source.config.interval

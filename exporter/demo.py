@@ -22,6 +22,7 @@ from exporter.app import Exporter, WebOptions, run
 from exporter.config import Config, parse
 from exporter.errors import UserError
 from exporter.polling.journal import Log
+from exporter.process import keep_what_lives
 from exporter.simulator import APIS, Apps, Simulator
 
 _THRESHOLDS: Final = {"warning": 200, "critical": 400}
@@ -67,7 +68,7 @@ async def run_demo(options: WebOptions, log: Log, started: Callable[[Exporter, s
             # The simulated world has odd room ids on purpose: no news to whoever looks at it.
             return replace(parse(text, Path("demo.yml"), os.environ), warnings=())
 
-        exporter = Exporter(load, "(demo)", options, log)
+        exporter = Exporter(load, "(demo)", options, log, changed=keep_what_lives)
         await run(exporter, lambda: started(exporter, url))
 
 
@@ -75,7 +76,8 @@ async def run_demo(options: WebOptions, log: Log, started: Callable[[Exporter, s
 async def _simulator_process() -> AsyncIterator[str]:
     command = (sys.executable, "-m", "exporter", "simulate", "--web.listen-address=127.0.0.1:0")
     try:
-        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        # In a session of its own, so that Ctrl+C does not end it before the exporter's last calls.
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, start_new_session=True)
     except OSError as error:
         raise UserError(f"the simulator did not start: {error.strerror}") from error
     try:

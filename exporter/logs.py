@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TextIO
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 
 
 class Level(StrEnum):
@@ -59,9 +60,22 @@ def configure(level: Level, form: Format, stream: TextIO | None = None) -> struc
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    quieten_libraries()
     logging.raiseExceptions = False
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
     return logger
+
+
+def quieten_libraries() -> None:
+    """Keep what is no news out of the libraries' loggers."""
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.server").addFilter(_is_no_fault_of_a_client)
+
+
+def _is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
+    """Log filter: bytes that are not HTTP, and clients that go away in the middle of an answer, are no news."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | ConnectionError)
 
 
 def _final_processors(form: Format) -> list[structlog.typing.Processor]:

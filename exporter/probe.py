@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from exporter.clock import Clock
 from exporter.config import SourceConfig
 from exporter.config.tree import has_control_character
 from exporter.errors import UserError
 from exporter.model import Failure, Reading, Reply, Request, Stamp
-from exporter.polling.caller import Caller, Exchange
-from exporter.polling.clock import Clock
+from exporter.polling.client import Client, Response
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LONGEST = 4_000
@@ -41,15 +41,15 @@ async def probe(config: SourceConfig, room: str, show: Callable[[str], None]) ->
     request = config.codec.request(config.source, auth, (room,), stamp)
     show(f"This call spends one slot of the budget {config.budget}, beside those of a running exporter.")
     show(_shown_request(request))
-    caller = Caller(_no_gate, clock, 1, config.timeout, config.source.proxy, config.source.ca_file)
+    client = Client(config, None, clock)
     try:
-        came = await caller.call(request)
+        response = await client.call(request)
     finally:
-        await caller.aclose()
-    if isinstance(came, Failure):
-        raise ProbeError(f"no reply: {came}")
-    show(_shown_reply(request, came))
-    show(_shown_outcome(room, config.codec.reply((room,), came.status, came.headers, came.body)))
+        await client.aclose()
+    if isinstance(response, Failure):
+        raise ProbeError(f"no reply: {response}")
+    show(_shown_reply(request, response))
+    show(_shown_outcome(room, config.codec.reply((room,), response.status, response.headers, response.body)))
 
 
 def _check(config: SourceConfig, room: str) -> None:
@@ -58,20 +58,18 @@ def _check(config: SourceConfig, room: str) -> None:
         raise ProbeError(f"ROOM: found {room!r}; accepted: 1 to {longest} bytes without control characters")
 
 
-async def _no_gate(slot: float) -> None:
-    """A probe keeps to no pace."""
-
-
 def _shown_request(request: Request) -> str:
     body = f"\n\n{request.body.decode(errors='replace')}" if request.body else ""
     return _clean(request, f"\n> {request.method} {request.url}{_lines('> ', request.headers)}{body}")
 
 
-def _shown_reply(request: Request, came: Exchange) -> str:
+def _shown_reply(request: Request, response: Response) -> str:
     # Cut after redaction, so that no half of a secret stays behind.
-    text = _clean(request, came.body.decode(errors="replace"))
-    cut = f"\n({len(came.body)} bytes, cut here)" if len(text) > _LONGEST else ""
-    return _clean(request, f"\n< HTTP {came.status}{_lines('< ', came.headers)}") + f"\n\n{text[:_LONGEST]}{cut}\n"
+    text = _clean(request, response.body.decode(errors="replace"))
+    cut = f"\n({len(response.body)} bytes, cut here)" if len(text) > _LONGEST else ""
+    return (
+        _clean(request, f"\n< HTTP {response.status}{_lines('< ', response.headers)}") + f"\n\n{text[:_LONGEST]}{cut}\n"
+    )
 
 
 def _lines(mark: str, headers: Mapping[str, str]) -> str:

@@ -59,7 +59,8 @@ async def test_rooms_files_of_one_source_do_not_keep_the_others_from_being_looke
     """
     log = LogLines()
     async with running(write_config(tmp_path, first=10, second=10, third=10), log) as exporter:
-        errors = {exporter.sources[name].files: kind for name, kind in (("first", KeyError), ("second", LookupError))}
+        running_sources = exporter.sources.running
+        errors = {running_sources["first"].files: KeyError, running_sources["second"].files: LookupError}
         scan = RoomsFiles.scan
 
         def scan_or_fail(files: RoomsFiles) -> bool:
@@ -85,8 +86,8 @@ async def test_ticks_suit_the_calls_that_there_can_be(tmp_path: Path) -> None:
     Shorter ones where budgets allow many calls, longer ones again when a reload takes most of these away.
     """
     async with running(write_config(tmp_path, first=10, second=1_500), LogLines()) as exporter:
-        short = exporter._ticks.length
+        short = exporter._timer.tick
         write_config(tmp_path, first=10)
-        assert await exporter.reload() is None
+        assert await exporter.reloads.ask() is None
 
-        assert (0.005, 0.02) == pytest.approx((short, exporter._ticks.length), rel=0.01)
+        assert (0.005, 0.02) == (short, exporter._timer.tick)

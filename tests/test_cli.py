@@ -166,7 +166,7 @@ def test_check_shows_what_rooms_need_and_what_the_budget_allows(config_file):
 
     assert (0, "") == (result.exit_code, result.stderr)
     assert [
-        "budget zego_rtc:1234567890: fits; 9.50 calls/s needed, 10 calls/s allowed",
+        "budget zego_rtc:1234567890: fits; 9.50 calls/s needed, 10 calls/s allowed, 9.75 calls/s kept",
         "  source live (zego_rtc): 950 rooms, 95 calls per interval of 10s, can keep 10.0s",
         f"{path}: valid, and its rooms fit their budgets",
     ] == result.stdout.splitlines()
@@ -174,31 +174,34 @@ def test_check_shows_what_rooms_need_and_what_the_budget_allows(config_file):
 
 def test_check_lets_rooms_pass_that_are_late_by_five_percent(config_file):
     """
-    1,020 rooms are read every 10.4 s: nobody minds, and the exit code is 0.
+    1,020 rooms are read every 10.5 s: nobody minds, and the exit code is 0.
     """
     result = invoke("check", f"--config.file={config_file(source(1020))}")
 
     assert 0 == result.exit_code
-    assert "fits; 10.20 calls/s needed, 10 calls/s allowed" in result.stdout
-    assert "1020 rooms, 102 calls per interval of 10s, can keep 10.4s\n" in result.stdout
+    assert "fits; 10.20 calls/s needed, 10 calls/s allowed, 9.75 calls/s kept" in result.stdout
+    assert "1020 rooms, 102 calls per interval of 10s, can keep 10.5s\n" in result.stdout
 
 
 def test_check_exits_with_3_when_rooms_do_not_fit(config_file):
     """
-    1,500 rooms are read every 15.3 s; the budget is named, and what could be done about it.
+    1,500 rooms are read every 15.4 s; the budget is named, and what could be done about it.
     """
     result = invoke("check", f"--config.file={config_file(source(1500))}")
 
     assert (3, "rooms do not fit: zego_rtc:1234567890\n") == (result.exit_code, result.stderr)
     budget, live = result.stdout.splitlines()
-    assert "budget zego_rtc:1234567890: DOES NOT FIT; 15.00 calls/s needed, 10 calls/s allowed" == budget
-    assert "  source live (zego_rtc): 1500 rooms, 150 calls per interval of 10s, can keep 15.3s" in live
+    assert (
+        "budget zego_rtc:1234567890: DOES NOT FIT; 15.00 calls/s needed, 10 calls/s allowed, 9.75 calls/s kept"
+        == budget
+    )
+    assert "  source live (zego_rtc): 1500 rooms, 150 calls per interval of 10s, can keep 15.4s" in live
     assert live.endswith(" (too slow: fewer rooms, a longer interval or a higher limit)")
 
 
 def test_check_adds_up_the_sources_of_a_budget(config_file):
     """
-    Volcengine counts calls per account, so two apps share 40 a second, and all their rooms are late by 1.8 s.
+    Volcengine counts calls per account, so two apps share 40 a second, and all their rooms are late by 1.9 s.
     """
     first = source(300, "first", "volcengine_rtc")
     second = source(300, "second", "volcengine_rtc", interval="20s")
@@ -206,9 +209,12 @@ def test_check_adds_up_the_sources_of_a_budget(config_file):
     result = invoke("check", f"--config.file={config_file(first, second)}")
 
     assert (3, "rooms do not fit: volcengine_rtc\n") == (result.exit_code, result.stderr)
-    assert "budget volcengine_rtc: DOES NOT FIT; 45.00 calls/s needed, 40 calls/s allowed\n" in result.stdout
-    assert "source first (volcengine_rtc): 300 rooms, 300 calls per interval of 10s, can keep 11.8s" in result.stdout
-    assert "source second (volcengine_rtc): 300 rooms, 300 calls per interval of 20s, can keep 21.8s" in result.stdout
+    assert (
+        "budget volcengine_rtc: DOES NOT FIT; 45.00 calls/s needed, 40 calls/s allowed, 38.99 calls/s kept\n"
+        in result.stdout
+    )
+    assert "source first (volcengine_rtc): 300 rooms, 300 calls per interval of 10s, can keep 11.9s" in result.stdout
+    assert "source second (volcengine_rtc): 300 rooms, 300 calls per interval of 20s, can keep 21.9s" in result.stdout
 
 
 def test_check_exits_with_1_and_every_problem_of_a_bad_config(config_file):

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from exporter.model import Room, Thresholds
 from exporter.vendors.codec import Codec
@@ -74,22 +73,6 @@ class SourceConfig:
     def client_key(self) -> ClientKey:
         """Which sources could share an HTTP client: a reload makes a new one if this changes, and only then."""
         return ClientKey(self.base_url, self.source.proxy, self.source.ca_file)
-
-    def same_client(self, other: SourceConfig) -> bool:
-        """
-        Whether this source can go on as the other one without a restart.
-
-        Rooms, thresholds, interval, rate limit and staleness can change on the way; API, budget, credentials, address,
-        proxy and time-out cannot.
-        """
-        return self._client() == other._client()
-
-    def _client(self) -> tuple[Any, ...]:
-        tuned = ("interval", "rate_limit", "max_staleness")
-        compared_with_its_default = ("budget", "base_url")
-        source = self.source.model_copy(update=dict.fromkeys((*tuned, *compared_with_its_default)))
-        secret_files = [getattr(getattr(source, name), "file", None) for name in source.secret_fields()]
-        return self.name, self.api, self.budget, self.base_url, source, secret_files
 
 
 @dataclass(frozen=True, slots=True)

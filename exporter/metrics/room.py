@@ -58,6 +58,7 @@ class Row(msgspec.Struct, gc=False):
         read_at: Monotonic time of the last reading, be it still published or too old for that.
     """
 
+    room: Room
     number: int
     labels: int
     state: RoomState = RoomState.UNKNOWN

@@ -15,7 +15,6 @@ together are kept in order of arrival, so that the expired ones stand in front.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -23,7 +22,7 @@ from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
 from exporter.metrics.pages import ABSENT, ROWS, Page, Pages
 from exporter.metrics.room import Arrival, Batch, RoomView, Row
-from exporter.model import ROOMS_AT_A_TIME, Reading, Room
+from exporter.model import Reading, Room
 from exporter.states import RoomState
 
 _column = catalogue.ROOM_METRICS.index
@@ -56,42 +55,31 @@ class SourceTable:
         self.users = 0
         self.states: dict[RoomState, int] = dict.fromkeys(RoomState, 0)
         self._labels = ",".join(f'{name}="{escape_label(value)}"' for name, value in labels.items())
-        self._rooms: dict[str, Room] = {}
         self._rows: dict[str, Row] = {}
         self._pages = Pages(len(catalogue.ROOM_METRICS))
         self._batches: dict[Batch, None] = {}
 
     def __len__(self) -> int:
-        return len(self._rooms)
+        return len(self._rows)
 
-    def __contains__(self, room: str) -> bool:
-        return room in self._rooms
+    def __contains__(self, room_id: object) -> bool:
+        return room_id in self._rows
 
-    @property
-    def rooms(self) -> Mapping[str, Room]:
-        return self._rooms
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
 
     def watch(self, rooms: Iterable[Room]) -> None:
-        """Watch exactly these rooms: new ones are unknown, others keep their reading, the rest leave nothing behind."""
-        deque(self.watch_in_steps(rooms), maxlen=0)
+        """Watch these rooms, too: new ones are unknown, others keep their reading and show their labels anew."""
+        for room in rooms:
+            self._put(room)
+        self.version += 1
 
-    def watch_in_steps(self, rooms: Iterable[Room]) -> Iterator[None]:
-        """The same in steps, so that others can run between two of them. One change at a time."""
-        wanted: dict[str, Room] = {}
-        for number, room in enumerate(rooms, start=1):
-            wanted[room.id] = room
-            if self._rooms.get(room.id) != room:
-                self._put(room)
-                self.version += 1
-            if number % ROOMS_AT_A_TIME == 0:
-                yield
-        before, self._rooms = self._rooms, wanted
-        for number, room_id in enumerate(before, start=1):
-            if room_id not in wanted:
+    def forget(self, room_ids: Iterable[str]) -> None:
+        """Watch these rooms no longer; they leave nothing behind."""
+        for room_id in room_ids:
+            if room_id in self._rows:
                 self._remove(room_id)
-                self.version += 1
-            if number % ROOMS_AT_A_TIME == 0:
-                yield
+        self.version += 1
 
     def record(self, readings: Mapping[str, Reading], arrival: Arrival) -> list[float]:
         """
@@ -164,7 +152,7 @@ class SourceTable:
         """One watched room as it stands at this monotonic time."""
         row = self._rows[room_id]
         age = None if row.batch is None else now - row.batch.arrival.monotonic
-        return RoomView(self._rooms[room_id], row.state, row.users, age)
+        return RoomView(row.room, row.state, row.users, age)
 
     def states_of(self, room_ids: Iterable[str]) -> list[RoomState]:
         """The states of watched rooms, many at once."""
@@ -193,8 +181,9 @@ class SourceTable:
     def _put(self, room: Room) -> None:
         row = self._rows.get(room.id)
         if row is None:
-            row = self._rows[room.id] = Row(self._pages.take(), len(self._line_labels(room.id).encode()))
+            row = self._rows[room.id] = Row(room, self._pages.take(), len(self._line_labels(room.id).encode()))
             self.states[row.state] += 1
+        row.room = room
         own = "".join(f',{name}="{escape_label(value)}"' for name, value in room.labels)
         self._pages.put(row.number, _INFO, self._line(catalogue.ROOM_INFO, room.id, b" 1\n", own))
         thresholds = {"warning": room.thresholds.warning, "critical": room.thresholds.critical}
@@ -284,12 +273,9 @@ class Table:
     def __iter__(self) -> Iterator[tuple[str, SourceTable]]:
         return iter(self._sources.items())
 
-    def add(self, name: str, source: SourceTable) -> None:
-        self._sources[name] = source
-        self._generation += 1
-
-    def remove(self, name: str) -> None:
-        del self._sources[name]
+    def replace(self, sources: Mapping[str, SourceTable]) -> None:
+        """Publish these sources and no others from now on."""
+        self._sources = dict(sources)
         self._generation += 1
 
     def expire(self, now: float) -> None:

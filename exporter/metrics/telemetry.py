@@ -85,14 +85,6 @@ class Telemetry:
         """Whether the last reload failed, so that an older config is in use."""
         return self._config_loaded_at is not None and self._config_loaded is False
 
-    def add_source(self, stats: SourceStats) -> None:
-        """Publish a source from now on."""
-        self.sources[stats.source] = stats
-
-    def remove_source(self, name: str) -> None:
-        """Publish nothing of a source any more."""
-        del self.sources[name]
-
     def freeze(self, now: float) -> None:
         """Fix the numbers that the next collection gives, at this monotonic time. Runs on the event loop."""
         self._collector.sources = [source.figures(now) for source in self.sources.values()]

@@ -1,16 +1,16 @@
 """
-A budget at work: its slots go to whichever room of whichever source is due first.
+A budget at work: whose turn is it?
 
-Sources *bid* for slots. A budget waits for the first *tick* at which both a slot is free and a bidder has a room due;
-it grants the slots of that tick and waits anew. The granted source binds its rooms only then. Later, with a connection
-in hand, the call passes the *gate*, which holds the limit on what is really written to the wire.
+A budget is a vendor's limit, and the sources that draw on it *bid* for its slots. When a slot is free and a bidder has
+a call due, the budget lets the bidder *dispatch* it, and counts it when it was written. The longest overdue call goes
+first, whichever source it belongs to. While regular polls are due, retries take at most a fifth of the slots and
+suspect rooms at most a tenth: each slot granted then earns the lane that share of one slot.
 
-Where slots wait for the ring of the last writes, they are granted a tick and as long ahead of it as calls usually take
-from the slot to the wire: a slot that the ring holds up must not wait for a tick after that, or it would never be on
-time again.
-
-While regular polls are due, retries take at most a fifth of the slots and suspect rooms at most a tenth: each slot
-granted then earns the lane that share of one slot.
+Calls leave on *ticks*, about 20 ms apart, that budgets share. Ten calls that leave together cost a third less than
+ten that leave one by one, since each finds the processor's caches warm. But the last of many leaves late, so ticks are
+10 or 5 ms apart where more than ten calls would leave at each. No slot is lost: a slot is caught up, and a budget's
+slots come round in a whole number of ticks, so the log in ``pace`` compares calls that are as far apart as their slots.
+A call that the log or a pause holds up does not wait for the tick after that.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
-from exporter.polling.clock import Clock
-from exporter.polling.pacer import Pacer
+from exporter.clock import Clock
+from exporter.polling.pace import Pace, Sent
 from exporter.polling.planner import LANES, Lane
-from exporter.polling.ring import Usual
-from exporter.polling.ticks import Ticks, whole_milliseconds
 
 _SHARES: Final = {Lane.SUSPECT: 0.08, Lane.RETRY: 0.2}
-_MOST_AHEAD: Final = 0.5
+_TICKS: Final = (0.02, 0.01, 0.005)
+_COMPANY: Final = 10
+_STALL: Final = 0.25
 
 
 class Bidder(Protocol):
@@ -36,21 +36,62 @@ class Bidder(Protocol):
     def dues(self) -> tuple[float, ...]:
         """Monotonic times at which a call of each lane may leave, in the lanes' order; infinity where none waits."""
 
-    def leave(self, lane: Lane) -> None:
-        """Take the slot that was just granted: bind rooms of this lane and let their call leave."""
+    def dispatch(self, lane: Lane, due: float) -> bool:
+        """
+        Write one call of this lane now, which has been due since then, and count it with ``Budget.sent``.
+
+        Returns:
+            Whether a call was written. If not, the bidder lacks something and has its ``dues`` say so.
+        """
 
 
-class Passage(NamedTuple):
+class Timer:
     """
-    What to tell of a request that was let through the gate.
+    One timer of the event loop for each moment, however many budgets wait for it.
 
     Args:
-        sent: Its bytes were written.
-        answered: The head of its reply is there.
+        raised: Told of an exception in what was to be done; the rest is done all the same.
+
+    Attributes:
+        tick: Seconds from one tick to the next, as nearly as a budget's period allows.
+        resumed_at: End of the last stall. A stall is a moment that comes more than 250 ms late.
     """
 
-    sent: Callable[[], None]
-    answered: Callable[[], None]
+    def __init__(self, clock: Clock, raised: Callable[[Exception], None]) -> None:
+        self.tick = _TICKS[0]
+        self.resumed_at = -math.inf
+        self._clock = clock
+        self.raised = raised
+        self._waiting: dict[float, dict[Callable[[], None], None]] = {}
+
+    def expect(self, rate: float) -> None:
+        """Choose the ticks for so many calls per second, all budgets together."""
+        self.tick = next((tick for tick in _TICKS if rate * tick <= _COMPANY), _TICKS[-1])
+
+    def call_at(self, moment: float, callback: Callable[[], None]) -> None:
+        """Call back at this monotonic time."""
+        waiting = self._waiting.get(moment)
+        if waiting is None:
+            waiting = self._waiting[moment] = {}
+            # uvloop rounds timers down to milliseconds, and would ring too early.
+            delay = math.ceil((moment - self._clock.monotonic()) * 1000) / 1000
+            asyncio.get_running_loop().call_later(max(0.0, delay), self._ring, moment)
+        waiting[callback] = None
+
+    def cancel(self, moment: float, callback: Callable[[], None]) -> None:
+        """Do not call back at this time."""
+        if moment in self._waiting:
+            self._waiting[moment].pop(callback, None)
+
+    def _ring(self, moment: float) -> None:
+        now = self._clock.monotonic()
+        if now > moment + _STALL:
+            self.resumed_at = now
+        for callback in self._waiting.pop(moment):
+            try:
+                callback()
+            except Exception as error:  # noqa: BLE001 whatever it is, the others hear of their moment
+                self.raised(error)
 
 
 class Budget:
@@ -60,136 +101,115 @@ class Budget:
     Args:
         name: The label ``budget``.
         limit: Calls per second.
-        ticks: Shared by all budgets.
+        timer: Shared by all budgets.
         since: Monotonic seconds since which nobody else has called on this budget; now, if left out.
     """
 
-    def __init__(self, name: str, limit: float, clock: Clock, ticks: Ticks, since: float | None = None) -> None:
+    def __init__(self, name: str, limit: float, clock: Clock, timer: Timer, since: float | None = None) -> None:
         self.name = name
-        self.pacer = Pacer(limit, clock.monotonic() if since is None else since)
+        self.paced = Pace(limit, clock.monotonic() if since is None else since)
         self._clock = clock
-        self._ticks = ticks
-        self._turn = ticks.turn
-        self._preparation = Usual()
-        self._went_on = ticks.went_on
-        self._bidders: set[Bidder] = set()
+        self._timer = timer
+        self._resumed_at = timer.resumed_at
+        self._bidders: dict[Bidder, None] = {}
         self._credit = dict.fromkeys(_SHARES, 0.0)
         self._armed_for = math.inf
-        self._gate = asyncio.Lock()
-        self._at_gate = 0
 
     @property
     def limit(self) -> float:
-        return self.pacer.limit
+        return self.paced.limit
 
     @property
     def pace(self) -> float:
-        return self.pacer.pace
+        return self.paced.pace
 
     @property
     def calls(self) -> int:
-        return self.pacer.calls
+        return self.paced.calls
 
     def bid(self, bidder: Bidder) -> None:
         """Grant slots to this bidder from now on."""
-        self._bidders.add(bidder)
+        self._bidders[bidder] = None
         self.arm()
 
     def withdraw(self, bidder: Bidder) -> None:
         """Grant this bidder no more slots."""
-        self._bidders.discard(bidder)
+        self._bidders.pop(bidder, None)
 
     def change_limit(self, limit: float) -> None:
         """Keep to another limit from now on, without forgetting what was called under the old one."""
-        self.pacer.change_limit(limit)
+        self.paced.change_limit(limit)
         self.arm()
 
+    def sent(self, due: float) -> Sent:
+        """Count a call that was just written, and had been due since then."""
+        return self.paced.sent(self._clock.monotonic(), due)
+
     def arm(self) -> None:
-        """Wait for the next tick at which a slot can be granted; call it whenever due times come closer."""
+        """Wait for the next moment at which a call may leave; call it whenever due times come closer."""
         now = self._clock.monotonic()
-        if self._armed_for <= self._ticks.after(now):
+        if self._armed_for <= now + self._timer.tick:
             return
-        free = max(self._next_slot(now), now)
-        if self._armed_for <= self._ticks.after(free):
-            return
-        if self._armed_for < math.inf:
-            self._ticks.cancel(self._armed_for, self._grant)
-            self._armed_for = math.inf
         due = min([min(bidder.dues()) for bidder in self._bidders], default=math.inf)
-        if due < math.inf:
-            self._armed_for = self._ticks.after(max(due, free))
-            self._ticks.call_at(self._armed_for, self._grant)
+        if due == math.inf:
+            return
+        moment = self._moment(now, due)
+        if moment < self._armed_for:
+            self._timer.cancel(self._armed_for, self._use_slots)
+            self._timer.call_at(moment, self._use_slots)
+            self._armed_for = moment
 
-    async def gate(self, slot: float) -> Passage:
-        """
-        Wait, with a connection in hand, until one more request may be written; then count it as written.
+    def _moment(self, now: float, due: float) -> float:
+        """When a call that is due then may leave: at a tick, unless log or pause hold it up until after that."""
+        period = self.paced.period
+        tick = period / max(1, round(period / self._timer.tick))
+        at_tick = math.ceil(max(now, due, self.paced.slot_at(now)) / tick) * tick
+        return max(at_tick, math.ceil(self.paced.open_at() * 1000) / 1000)
 
-        Args:
-            slot: Monotonic time at which the call was granted its slot.
-        """
-        came = now = self._clock.monotonic()
-        if self._at_gate or self.pacer.next_write() > now:
-            now = await self._queue()
-        write = self.pacer.write(now)
-
-        def sent() -> None:
-            self._turn.follow()
-            write.at = self._clock.monotonic()
-            self._preparation.learn((came - slot) + (write.at - now) - self._preparation.mean)
-
-        def answered() -> None:
-            self.pacer.answered(write, *self._turn.looked())
-
-        return Passage(sent, answered)
-
-    async def _queue(self) -> float:
-        """Wait behind those who came before; returns the monotonic time at which the gate is open."""
-        self._at_gate += 1
-        try:
-            async with self._gate:
-                now = self._clock.monotonic()
-                while (wait := self.pacer.next_write() - now) > 0:  # a timer may fire a little early
-                    await asyncio.sleep(whole_milliseconds(wait))
-                    now = self._clock.monotonic()
-                return now
-        finally:
-            self._at_gate -= 1
-
-    def _grant(self) -> None:
+    def _use_slots(self) -> None:
+        """Let calls leave for as long as there are slots and calls that are due."""
         self._armed_for = math.inf
         now = self._clock.monotonic()
+        if self._timer.resumed_at > self._resumed_at:
+            self._resumed_at = self._timer.resumed_at
+            self.paced.stalled(self._resumed_at)
+        passed: set[Bidder] = set()
+        while max(self.paced.slot_at(now), self.paced.open_at()) <= now and (first := self._first_due(now, passed)):
+            lane = self._lane(first)
+            due, bidder = first[lane]
+            if not self._dispatched(bidder, lane, due):
+                passed.add(bidder)
+            elif Lane.REGULAR in first:
+                self._account_for(lane)
+        self.arm()
+
+    def _dispatched(self, bidder: Bidder, lane: Lane, due: float) -> bool:
         try:
-            if self._ticks.went_on > self._went_on:
-                self._went_on = self._ticks.went_on
-                self.pacer.held_up(self._went_on)
-            while self._next_slot(now) <= now and (choice := self._choose(now)):
-                bidder, lane, due = choice
-                self.pacer.take_slot(now, due)
-                bidder.leave(lane)
-        finally:
-            self.arm()
+            return bidder.dispatch(lane, due)
+        except Exception as error:  # noqa: BLE001 whatever it is, the other bidders go on
+            self._timer.raised(error)
+            return False
 
-    def _next_slot(self, now: float) -> float:
-        usually = self._preparation.mean + self._preparation.spread
-        return self.pacer.next_slot(now, self._at_gate, self._ticks.length + min(usually, _MOST_AHEAD))
-
-    def _choose(self, now: float) -> tuple[Bidder, Lane, float] | None:
+    def _first_due(self, now: float, passed: set[Bidder]) -> dict[Lane, tuple[float, Bidder]]:
+        """The longest overdue call of each lane, and whose it is."""
         first: dict[Lane, tuple[float, Bidder]] = {}
         for bidder in self._bidders:
+            if bidder in passed:
+                continue
             for lane, due in zip(LANES, bidder.dues(), strict=True):
                 if due <= now and (lane not in first or due < first[lane][0]):
                     first[lane] = (due, bidder)
-        if not first:
-            return None
-        lane = self._by_share(first) if Lane.REGULAR in first else min(first, key=lambda lane: first[lane][0])
-        due, bidder = first[lane]
-        return bidder, lane, due
+        return first
 
-    def _by_share(self, first: dict[Lane, tuple[float, Bidder]]) -> Lane:
+    def _lane(self, first: dict[Lane, tuple[float, Bidder]]) -> Lane:
+        """The lane whose turn it is: the longest overdue one, or by shares while regular polls are due."""
+        if Lane.REGULAR not in first:
+            return min(first, key=lambda lane: first[lane][0])
+        earned = (lane for lane, share in _SHARES.items() if lane in first and self._credit[lane] + share >= 1.0)
+        return next(earned, Lane.REGULAR)
+
+    def _account_for(self, granted: Lane) -> None:
         for lane, share in _SHARES.items():
             self._credit[lane] = min(1.0, self._credit[lane] + share)
-        for lane in _SHARES:
-            if lane in first and self._credit[lane] >= 1.0:
-                self._credit[lane] -= 1.0
-                return lane
-        return Lane.REGULAR
+        if granted in self._credit:
+            self._credit[granted] -= 1.0

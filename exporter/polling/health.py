@@ -20,14 +20,14 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from exporter.model import Failure, FailureKind
+from exporter.model import Failure
+from exporter.polling.reaction import COUNTED, STATE_AFTER, TELLING
 from exporter.states import SourceState
 
 _FAILURES_IN_A_ROW: Final = 5
 _WITHOUT_SUCCESS: Final = 5.0
 _FIRST_TRIAL: Final = 5.0
 _TRIAL: Final = 60.0
-_REFUSED_BATCHES: Final = 3
 
 
 class Health:
@@ -46,7 +46,6 @@ class Health:
         self._last_success = now
         self._succeeded = False
         self._in_a_row = 0
-        self._refused_in_a_row = 0
         self._trial_at = -math.inf
         self._trial_gap = _FIRST_TRIAL
         self._on_trial = False
@@ -80,7 +79,6 @@ class Health:
         self._last_success = now
         self._succeeded = True
         self._in_a_row = 0
-        self._refused_in_a_row = 0
         if self.state is SourceState.OK or (sent < self.since and self.state is not SourceState.CIRCUIT_OPEN):
             return False
         self._enter(SourceState.OK, now)
@@ -95,19 +93,32 @@ class Health:
         """
         if sent < self.since:
             return False
-        match failure.kind:
-            case FailureKind.UNAUTHORIZED if self.state is not SourceState.UNAUTHORIZED:
-                return self._enter(SourceState.UNAUTHORIZED, now)
-            case FailureKind.MISCONFIGURED if self.state is not SourceState.MISCONFIGURED:
-                return self._enter(SourceState.MISCONFIGURED, now, trial_in=0.0 if self.worked_lately(now) else _TRIAL)
+        state = STATE_AFTER.get(failure.kind)
+        if state is not None and self.state is not state:
+            wait = state is SourceState.MISCONFIGURED and not self.worked_lately(now)
+            return self._enter(state, now, trial_in=_TRIAL if wait else 0.0)
         if self.state is not SourceState.OK:
             self._on_trial = False
             self._trial_at = max(now, sent + self._next_gap(failure))
-        elif failure.kind in (FailureKind.TRANSIENT, FailureKind.MALFORMED):
+        elif failure.kind in COUNTED:
             self._in_a_row += 1
-            if self._in_a_row >= _FAILURES_IN_A_ROW and now - self._last_success >= _WITHOUT_SUCCESS:
+            if self._in_a_row >= _FAILURES_IN_A_ROW and self.quiet_for(now) >= _WITHOUT_SUCCESS:
                 return self._enter(SourceState.CIRCUIT_OPEN, now, trial_in=_FIRST_TRIAL)
         return False
+
+    def over(self, now: float) -> None:
+        """Every call has ended: if one was a trial of which nothing was told, the next trial is due all the same."""
+        if self._on_trial:
+            self._on_trial = False
+            self._trial_at = now + _TRIAL
+
+    def doubted(self, now: float) -> None:
+        """Nothing but refusals came: it is the source that is misconfigured."""
+        self._enter(SourceState.MISCONFIGURED, now, trial_in=_TRIAL)
+
+    def quiet_for(self, now: float) -> float:
+        """Seconds since the last success, or since the source was made if there was none."""
+        return now - self._last_success
 
     def worked_lately(self, now: float) -> bool:
         """Whether a call succeeded within the last two intervals."""
@@ -115,35 +126,15 @@ class Health:
 
     def _next_gap(self, failure: Failure) -> float:
         """Seconds until the next trial; one that ended by chance told nothing, and is soon repeated."""
-        if failure.kind in (FailureKind.UNAUTHORIZED, FailureKind.MISCONFIGURED, FailureKind.REFUSED):
+        if failure.kind in TELLING:
             return _TRIAL
         gap, self._trial_gap = self._trial_gap, min(2 * self._trial_gap, _TRIAL)
         return gap
-
-    def refused(self, rooms: int) -> None:
-        """So many rooms that were asked alone were refused."""
-        self._refused_in_a_row += rooms
-
-    def doubts_source(self, batch: int, now: float) -> bool:
-        """
-        Put the source in doubt, not its rooms, when nothing but refusals came for two intervals.
-
-        Args:
-            batch: Rooms in a full batch; three batches' worth in a row must have been refused.
-
-        Returns:
-            Whether the source is misconfigured from now on.
-        """
-        enough = self._refused_in_a_row >= max(1, _REFUSED_BATCHES * batch)
-        if self.state is SourceState.OK and enough and now - self._last_success >= 2 * self.interval:
-            return self._enter(SourceState.MISCONFIGURED, now, trial_in=_TRIAL)
-        return False
 
     def _enter(self, state: SourceState, now: float, trial_in: float = 0.0) -> bool:
         self.state = state
         self.since = now
         self._in_a_row = 0
-        self._refused_in_a_row = 0
         self._on_trial = False
         self._trial_at = now + trial_in
         self._trial_gap = 2 * _FIRST_TRIAL if state is SourceState.CIRCUIT_OPEN else _FIRST_TRIAL
@@ -161,6 +152,10 @@ class App:
         """Make a source one of this app's; what the others were told holds for it too."""
         self.healths.add(health)
         health.silence(self._silent_until)
+
+    def leave(self, health: Health) -> None:
+        """Make a source none of this app's."""
+        self.healths.discard(health)
 
     def silence(self, until: float) -> None:
         """No source of this app calls before this monotonic time."""

@@ -56,16 +56,21 @@ class Journal:
 
     Args:
         log: Bound to the source.
-        quiet: Seconds without a failure of a kind after which it is over, unless the source recovers as a whole first.
+        interval: Wanted seconds between two readings of a room. A kind of failure is over after two intervals without
+            one, ten seconds at least, unless the source recovers as a whole first.
     """
 
-    def __init__(self, log: Log, quiet: float) -> None:
+    def __init__(self, log: Log, interval: float) -> None:
         self.log = log
-        self.quiet = quiet
+        self.interval = interval
         self._troubles: dict[FailureKind, _Trouble] = {}
         self._ended: dict[FailureKind, tuple[float, float]] = {}
         self._traced: set[tuple[str, str, int | None]] = set()
         self._succeeded = -math.inf
+
+    @property
+    def quiet(self) -> float:
+        return max(10.0, 2 * self.interval)
 
     def failed(self, failure: Failure, rooms: tuple[str, ...], now: float) -> None:
         """Note a failure."""

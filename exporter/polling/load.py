@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.config import SourceConfig
-from exporter.polling.pacer import pace_kept
+from exporter.polling.pace import pace_kept
 
 TOLERANCE: Final = 1.05
 """A budget fits its rooms while the interval that it can keep is at most this many times the wanted one."""
@@ -42,11 +42,12 @@ class SourceLoad:
 
 @dataclass(frozen=True, slots=True)
 class BudgetLoad:
-    """One budget and the sources that share it; ``needed`` and ``allowed`` in calls per second."""
+    """One budget and the sources that share it; calls per second ``needed``, ``allowed``, and really made: ``kept``."""
 
     name: str
     needed: float
     allowed: float
+    kept: float
     sources: tuple[SourceLoad, ...]
 
     @property
@@ -66,11 +67,13 @@ def _load(name: str, sharing: list[tuple[SourceConfig, int]]) -> BudgetLoad:
     calls = {config.name: math.ceil(rooms / config.codec.batch_size) for config, rooms in sharing}
     demand = [(calls[config.name], config.interval) for config, _ in sharing]
     allowed = sharing[0][0].rate_limit
-    late = _lateness(demand, pace_kept(allowed))
+    kept = pace_kept(allowed)
+    late = _lateness(demand, kept)
     return BudgetLoad(
         name,
         _calls_per_second(demand),
         allowed,
+        kept,
         tuple(SourceLoad(config, rooms, calls[config.name], config.interval + late) for config, rooms in sharing),
     )
 

@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import Final
 
-from exporter.model import ROOMS_AT_A_TIME
+from exporter.model import Room
 
 _PUSH: Final = 0.03
 _SLACK: Final = 0.02
@@ -49,11 +48,13 @@ class Planner:
     Args:
         batch_size: Rooms that one call may ask for.
         interval: Wanted seconds between two readings of a room.
+        monotonic: Tells when a room that is new is due.
     """
 
-    def __init__(self, batch_size: int, interval: float) -> None:
+    def __init__(self, batch_size: int, interval: float, monotonic: Callable[[], float]) -> None:
         self.batch_size = batch_size
         self.interval = interval
+        self._monotonic = monotonic
         self._lanes: tuple[list[Entry], ...] = tuple([] for _ in Lane)
         self._tickets: dict[str, int] = {}
         self._suspects: set[str] = set()
@@ -63,25 +64,21 @@ class Planner:
     def __len__(self) -> int:
         return len(self._tickets)
 
-    def watch(self, rooms: Iterable[str], now: float) -> None:
-        """Plan exactly these rooms: new ones are due now, the rest keep their due times."""
-        deque(self.watching(rooms, now), maxlen=0)
+    def __contains__(self, room: object) -> bool:
+        return room in self._tickets
 
-    def watching(self, rooms: Iterable[str], now: float) -> Iterator[None]:
-        """The same step by step: whoever has many rooms lets others run in between. One change at a time."""
-        wanted: set[str] = set()
-        for number, room in enumerate(rooms, start=1):
-            wanted.add(room)
-            if room not in self._tickets:
-                self._put(Lane.REGULAR, (room,), now, self._ticket((room,)))
-            if number % ROOMS_AT_A_TIME == 0:
-                yield
-        for number, room in enumerate(tuple(self._tickets), start=1):
-            if room not in wanted:
-                del self._tickets[room]
-                self._suspects.discard(room)
-            if number % ROOMS_AT_A_TIME == 0:
-                yield
+    def watch(self, rooms: Iterable[Room]) -> None:
+        """Plan these rooms, too: new ones are due now, the rest keep their due times."""
+        now = self._monotonic()
+        for room in rooms:
+            if room.id not in self._tickets:
+                self._put(Lane.REGULAR, (room.id,), now, self._ticket((room.id,)))
+
+    def forget(self, room_ids: Iterable[str]) -> None:
+        """Plan these rooms no longer."""
+        for room_id in room_ids:
+            self._tickets.pop(room_id, None)
+            self._suspects.discard(room_id)
         self._compact()
 
     def dues(self) -> tuple[float, ...]:
@@ -148,6 +145,12 @@ class Planner:
         self._suspects.update(watched)
         self._put(Lane.SUSPECT, watched, due, self._ticket(watched))
 
+    def release(self, rooms: Iterable[str], due: float) -> None:
+        """Plan those of these rooms that are still bound, though their call has ended: none is lost."""
+        bound = [room for room in rooms if self._tickets.get(room) == _BOUND]
+        if bound:
+            self.again(bound, due)
+
     def trust(self, now: float) -> None:
         """No room is suspect any more, since it was the source that was refused: all of them are due now."""
         suspects, self._suspects = self._suspects, set()
@@ -156,6 +159,8 @@ class Planner:
     def change_interval(self, interval: float, now: float) -> None:
         """Keep to another interval: rooms that were read are due one new interval after their last phase."""
         shift = interval - self.interval
+        if not shift:
+            return
         self.interval = interval
         regular = self._lanes[Lane.REGULAR]
         # What is due already stays due: it may never have been read.

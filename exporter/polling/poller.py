@@ -1,60 +1,68 @@
 """
 A source's loop: plan → slot → call → record, and what to do when a call fails.
 
-The scheduler runs a *window* every second: until its second is over it waits for slots and binds rooms only when their
-slot comes. It does not wait for the calls, which live in the poller's own set of tasks.
+A poller bids for its budget's slots for as long as it runs. When the budget grants one, the poller binds the rooms that
+are due, signs a request for them and writes it to a connection that it has in hand, all in one step. If there is no
+connection, it opens one and bids again when it is there.
 
-A call's end is judged twice. For the source: ``Health`` and ``Pacer`` decide when the next call may leave. For its
-rooms: readings go to the table, and every room is due again, sooner or later, however its call ended.
+A call's end is judged twice. For the source: ``health`` and ``pace`` decide when the next call may leave. For its
+rooms: readings go to the table, and every room is due again, sooner or later, however its call ended. ``reaction`` has
+the table of what follows from a failure.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from typing import Final
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
+from exporter.clock import Clock
 from exporter.config import SourceConfig
 from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import SourceTable
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Failure, FailureKind, Reading, Room
 from exporter.polling.budget import Budget
-from exporter.polling.caller import Caller, Exchange
-from exporter.polling.clock import Clock
+from exporter.polling.client import Client, Exchange, MakeClient, Response
 from exporter.polling.health import App, Health
 from exporter.polling.journal import Journal, Log
-from exporter.polling.planner import Lane, Planner
-from exporter.polling.signing import ClockSkew, Signing
+from exporter.polling.pace import Pace, Sent
+from exporter.polling.planner import LANES, Lane, Planner
+from exporter.polling.reaction import Rooms, reaction
+from exporter.polling.refusals import Refusals
+from exporter.polling.signing import Signing
 from exporter.states import SourceState
 
-WINDOW: Final = 1.0
-"""Seconds that one run of a source's job hands out slots for."""
-
 _FIRST_BACKOFF: Final = 0.5
-_FIRST_REFUSED: Final = 10
-_LONGEST_REFUSED: Final = 360
-_ROOMS_ENOUGH: Final = 3
-"""Fewer refused rooms than these put no source in doubt: somebody may well have misspelt two."""
-
+_NEVER: Final = tuple(math.inf for _ in LANES)
+_TO_BE_MENDED: Final = frozenset({SourceState.UNAUTHORIZED, SourceState.MISCONFIGURED})
+_BUG: Final = Failure(FailureKind.TRANSIENT, "bug", "an error of the exporter itself; its traceback is in the log")
 _ALL_REFUSED: Final = Failure(
     FailureKind.MISCONFIGURED,
     "all_refused",
     "the vendor refused every room asked for: check the app, the region and the room ids",
 )
-_BUG: Final = Failure(FailureKind.TRANSIENT, "bug", "an error of the exporter itself; its traceback is in the log")
 
 
-class Calling(msgspec.Struct, frozen=True):
-    """One call under way: its rooms, its slot in monotonic seconds, and the phase that due times are counted from."""
+class Call(msgspec.Struct):
+    """
+    One call under way.
+
+    Args:
+        began: Monotonic seconds of its slot, or of the attempt to connect.
+        phase: Monotonic seconds that the due times of its rooms are counted from.
+        trial: Whether it is to find out if a source in trouble is well again.
+        written: The pace it was written under, and how it is counted there; ``None`` if it was not written.
+    """
 
     rooms: tuple[str, ...]
-    slot: float
+    began: float
     phase: float
+    trial: bool
+    written: tuple[Pace, Sent] | None = None
 
 
 class Poller:
@@ -64,7 +72,7 @@ class Poller:
     Args:
         budget: Shared with the other sources that draw on the same limit.
         app: Shared with the other sources that have the same credentials.
-        caller: This source's own connections; the poller closes it.
+        make_client: Makes this source's connections; the poller closes them.
     """
 
     def __init__(
@@ -72,142 +80,220 @@ class Poller:
         config: SourceConfig,
         budget: Budget,
         app: App,
-        caller: Caller,
+        make_client: MakeClient,
         table: SourceTable,
         telemetry: Telemetry,
-        noted: SourceStats,
         clock: Clock,
         log: Log,
     ) -> None:
         self.config = config
         self.budget = budget
         self.table = table
-        self.noted = noted
-        self.planner = Planner(config.codec.batch_size, config.interval)
+        self.planner = Planner(config.codec.batch_size, config.interval, clock.monotonic)
         self.health = Health(config.interval, clock.monotonic())
-        self._app = app
-        self._caller = caller
-        self._telemetry = telemetry
-        self._clock = clock
-        self._journal = Journal(log, quiet=max(10.0, 2 * config.interval))
-        noted.clock = skew = ClockSkew()
-        self._signing = Signing(skew, clock, log)
-        self._accused: tuple[str, ...] = ()
-        self._attempts: dict[str, int] = {}
-        self._refusals: dict[str, int] = {}
-        self._calls: set[asyncio.Task[None]] = set()
-        self._bidding = asyncio.Lock()
-        self._closing = asyncio.Event()
         self.first_call_ended = False
-        app.join(self.health)
+        self._app = app
+        self._telemetry = telemetry
+        self._make_client = make_client
+        self._clock = clock
+        self._journal = Journal(log, config.interval)
+        self._signing = Signing(clock, log)
+        self.stats = SourceStats(
+            config.vendor, config.api, config.name, budget.name, config.interval, table, self._signing.skew
+        )
+        self._refusals = Refusals()
+        self._attempts: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running = False
+        self._client = make_client(config, self, clock)
 
-    def watching(self, rooms: Iterable[Room]) -> Iterator[None]:
-        """Watch exactly these rooms, step by step; new ones are due at once. One change at a time."""
-        rooms = tuple(rooms)
-        yield from self.table.watch_in_steps(rooms)
-        yield from self.planner.watching((room.id for room in rooms), self._clock.monotonic())
-        for failures in (self._attempts, self._refusals):
-            for room_id in [room_id for room_id in failures if room_id not in self.table]:
-                del failures[room_id]
+    def start(self) -> None:
+        """Bid for slots from now on."""
+        self._running = True
+        self._app.join(self.health)
+        self._client.open()
+        self.budget.bid(self)
+
+    def stop(self) -> None:
+        """Begin no call and record nothing from now on, not even the replies to calls that are under way."""
+        self._running = False
+        self.budget.withdraw(self)
+        self._app.leave(self.health)
+        self._client.retire()
+
+    async def drain(self, within: float) -> None:
+        """After ``stop``: let running calls end for so many seconds, then end them, and close the connections."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=within)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._client.aclose()
+
+    def reconfigure(self, config: SourceConfig, budget: Budget, app: App, client: Client | None) -> None:
+        """
+        Go on with a new config that names the same rooms of the same app: readings, due times and state stay.
+
+        Args:
+            client: To be used from now on; ``None`` keeps the connections that there are.
+        """
+        now = self._clock.monotonic()
+        self._use(config, client)
+        self.health.interval = self.stats.interval = self._journal.interval = config.interval
+        self.planner.change_interval(config.interval, now)
+        self._app.leave(self.health)
+        self._app = app
+        app.join(self.health)
+        self.budget.withdraw(self)
+        self.budget = budget
+        self.stats.budget = budget.name
+        budget.bid(self)
+
+    def watch(self, rooms: Sequence[Room]) -> None:
+        """Poll these rooms, too; new ones are due at once."""
+        self.planner.watch(rooms)
         self.budget.arm()
 
-    def retune(self, config: SourceConfig) -> None:
-        """Take over a reloaded config with the same credentials: readings, due times, state and connections stay."""
-        self.config = config
-        self.health.interval = self.noted.interval = config.interval
-        self._journal.quiet = max(10.0, 2 * config.interval)
+    def forget(self, room_ids: Sequence[str]) -> None:
+        """Poll these rooms no longer."""
+        self.planner.forget(room_ids)
+        self._refusals.forget(room_ids)
+        for room_id in room_ids:
+            self._attempts.pop(room_id, None)
+
+    async def tend(self) -> None:
+        """What is to be looked at every few seconds; the body of this source's recurring job."""
         now = self._clock.monotonic()
-        self.health.try_now(now)
-        if self.planner.interval != config.interval:
-            self.planner.change_interval(config.interval, now)
+        self._client.tend()
+        self._journal.sweep(now, refusing=bool(self._refusals))
+        batch = min(self.config.codec.batch_size, len(self.planner))
+        ok = self.health.state is SourceState.OK
+        if ok and self._refusals.doubt_source(batch, self.health.quiet_for(now), self.config.interval):
+            self.health.doubted(now)
+            self.planner.trust(now)
+            self.table.forgive()
+            self._changed_state(_ALL_REFUSED, now)
+        if self.health.state in _TO_BE_MENDED:
+            await self._read_files()
         self.budget.arm()
 
     def dues(self) -> tuple[float, ...]:
         """When a call of each lane may leave, for the budget to choose; a source in trouble has only trials to make."""
-        may_call = self.health.may_call()
+        may_call = max(self.health.may_call(), self._client.ready_at())
+        if may_call == math.inf:
+            return _NEVER
         if self.health.state is SourceState.OK:
             dues = self.planner.dues()
             return dues if may_call == -math.inf else tuple([max(due, may_call) for due in dues])
-        trial = math.inf if may_call == math.inf else max(self.planner.due(self._trial_lane()), may_call)
-        return trial, math.inf, math.inf
+        return max(self.planner.due(self._trial_lane()), may_call), math.inf, math.inf
 
-    async def window(self) -> None:
-        """Bid for slots for one second; the body of this source's recurring job."""
-        until = self._clock.monotonic() + WINDOW
-        async with self._bidding:
-            self._judge()
-            self.budget.bid(self)
-            try:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(until - self._clock.monotonic()):
-                        await self._closing.wait()
-            finally:
-                self.budget.withdraw(self)
+    def dispatch(self, lane: Lane, due: float) -> bool:
+        """Use a slot now: write one call of this lane, or open a connection for it."""
+        if not self._client.has_connection():
+            self._client.open()
+            return False
+        call = self._bind(lane, self._clock.monotonic())
+        if call is None:
+            return False
+        try:
+            exchange = self._client.send(self._signing.request(self.config, call.rooms))
+        except Exception as error:  # noqa: BLE001 whatever it is, the source goes on
+            self._raised(call, error)
+            return False
+        call.written = self.budget.paced, self.budget.sent(due)
+        self.health.calling()
+        self._do(self._finish(call, exchange))
+        return True
 
-    async def drain(self, within: float) -> None:
-        """Begin no call, let running ones end for so many seconds, then end them, and close the connections."""
-        self._closing.set()
-        self.budget.withdraw(self)
-        if self._calls:
-            await asyncio.wait(self._calls, timeout=within)
-        for call in self._calls:
-            call.cancel()
-        await asyncio.gather(*self._calls, return_exceptions=True)
-        self._app.healths.discard(self.health)
-        await self._caller.aclose()
+    def connected(self) -> None:
+        """A connection is in hand."""
+        self.budget.arm()
 
-    def leave(self, lane: Lane) -> None:
-        """Take the slot that was just granted."""
+    def not_connected(self, failure: Failure, since: float) -> None:
+        """No connection could be opened: if a call is due and there is no other one, that call has failed."""
         now = self._clock.monotonic()
-        if self.health.state is not SourceState.OK:
-            lane = self._trial_lane()
+        if self._running and not self._client.has_connection() and self.health.may_call() <= now:
+            lane = next((lane for lane, due in zip(LANES, self.planner.dues(), strict=True) if due <= now), None)
+            if lane is not None and (call := self._bind(lane, now)):
+                call.began = since
+                self.planner.release(call.rooms, now)  # should the next step fail, they are due all the same
+                self._failed(call, failure)
+        self.budget.arm()
+
+    def _bind(self, lane: Lane, now: float) -> Call | None:
+        """The call that leaves now, its rooms bound until it has ended; ``None`` if no room is due."""
+        trial = self.health.state is not SourceState.OK
+        lane = self._trial_lane() if trial else lane
         rooms = self.planner.take(lane, now)
         if not rooms:
-            return
-        self.health.calling()
-        call = asyncio.create_task(self._call(Calling(rooms, now, self.planner.phase(lane, now))))
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+            return None
+        self.stats.calls += 1
+        return Call(rooms, now, self.planner.phase(lane, now), trial)
 
     def _trial_lane(self) -> Lane:
         """A refused room would be refused again, so that the trial told nothing: it is asked if there is no other."""
         return Lane.REGULAR if self.planner.due(Lane.REGULAR) < math.inf else Lane.SUSPECT
 
-    async def _call(self, calling: Calling) -> None:
+    async def _read_files(self) -> None:
+        """Whoever mended a secret or a certificate's file need not tell us."""
+        config = self.config
         try:
-            came = await self._exchange(calling)
-            if isinstance(came, Failure):
-                self._failed(calling, came)
-            else:
-                self._receive(calling, came)
+            mended = await self._signing.mended(config)
+            if mended != config and self.config is config:  # else a reload has just brought a newer one
+                other = mended.client_key != config.client_key
+                self._use(mended, self._make_client(mended, self, self._clock) if other else None)
+                self.budget.arm()
+        except Exception as error:  # noqa: BLE001 whatever it is, trials go on
+            self._count(error)
+
+    def _use(self, config: SourceConfig, client: Client | None) -> None:
+        """Make every call from now on with this config and, if there is a new one, this client; the next trial soon."""
+        if config.source != self.config.source:
+            self._signing.renew()
+        self.config = config
+        self.health.try_now(self._clock.monotonic())
+        if client is None:
+            self._client.tune(config)
+        else:
+            self._client.retire()
+            self._client = client
+            client.open()
+
+    def _do(self, body: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(body)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _finish(self, call: Call, exchange: Exchange) -> None:
+        try:
+            response = await exchange.response()
+            if self._running:
+                self.first_call_ended = True
+                self.stats.ended(self._clock.monotonic() - call.began)
+                self._receive(call, response)
         except Exception as error:  # noqa: BLE001 whatever it is, the source goes on
-            self._journal.raised(error)
-            self._telemetry.unexpected_errors += 1
-            self._failed(calling, _BUG)
+            self._raised(call, error)
         finally:
-            self.first_call_ended = True
+            now = self._clock.monotonic()
+            self.planner.release(call.rooms, now + self.config.interval)
+            if call.trial:
+                self.health.over(now)
             self.budget.arm()
 
-    async def _exchange(self, calling: Calling) -> Exchange | Failure:
-        if self.health.state is SourceState.UNAUTHORIZED:
-            config = self.config
-            mended = await self._signing.mended(config)
-            if self.config is config:  # else a reload has just brought a newer one
-                self.config = mended
-        request = self._signing.request(self.config, calling.rooms)
-        self.noted.calls += 1
-        return await self._caller.call(request, calling.slot)
-
-    def _receive(self, calling: Calling, came: Exchange) -> None:
+    def _receive(self, call: Call, response: Response | Failure) -> None:
         """What a reply says of each room goes to the table, and decides when the room is due again."""
-        self._signing.measure_skew(came)
-        outcome = self.config.codec.reply(calling.rooms, came.status, came.headers, came.body)
-        now = self._clock.monotonic()
-        self.noted.ended(now - calling.slot)
-        if isinstance(outcome, Failure):
-            self._failed(calling, outcome)
+        if isinstance(response, Failure):
+            self._failed(call, response)
             return
-        self.noted.unrequested += outcome.unrequested
+        if call.written:
+            paced, sent = call.written
+            paced.answered(sent, response.head_at)
+        self._signing.measure(response)
+        outcome = self.config.codec.reply(call.rooms, response.status, response.headers, response.body)
+        if isinstance(outcome, Failure):
+            self._failed(call, outcome)
+            return
+        self.stats.unrequested += outcome.unrequested
         read: dict[str, Reading] = {}
         failures: dict[str, Failure] = {}
         for room, said in outcome.rooms.items():
@@ -215,130 +301,121 @@ class Poller:
                 failures[room] = said
             else:
                 read[room] = said
-        if read:
-            self.noted.gaps(self.table.record(read, came.arrival), now)
-            self._succeeded(calling, read, now)
-            if failures:
-                self._failed_rooms(calling, failures, now)
-        else:
-            self._failed(calling, next(iter(failures.values())))
+        if not read:
+            self._failed(call, next(iter(failures.values())))
+            return
+        now = self._clock.monotonic()
+        self.stats.gaps(self.table.record(read, response.arrival), now)
+        self._succeeded(call, read, now)
+        if failures:
+            self._failed_rooms(call, failures, now)
 
-    def _succeeded(self, calling: Calling, read: Mapping[str, Reading], now: float) -> None:
+    def _succeeded(self, call: Call, read: Mapping[str, Reading], now: float) -> None:
         """A call that read rooms, if not all of them."""
-        self.noted.succeeded(now, self._clock.unix())
+        self.stats.succeeded(now, self._clock.unix())
         self._journal.succeeded(now)
-        self.planner.read(read, calling.phase)
+        self.planner.read(read, call.phase)
         # Vendors that say so refuse whole batches for a missing room's sake.
         missing = [room for room, reading in read.items() if reading.missing] if self.planner.batch_size > 1 else ()
         if missing:
-            self.planner.suspect(missing, calling.phase + self.config.interval)
-        for failed in (self._attempts, self._refusals):
-            if failed:
-                for room in read:
-                    failed.pop(room, None)
-        if self.health.succeeded(calling.slot, now):
+            self.planner.suspect(missing, call.phase + self.config.interval)
+        self._refusals.read(read)
+        if self._attempts:
+            for room in read:
+                self._attempts.pop(room, None)
+        if self.health.succeeded(call.began, now):
             self._journal.recovered(now)
-            self.noted.state = self.health.state
-            self._blame_rooms(now)
+            self.stats.state = self.health.state
+            # The source works, so what seemed to be its misconfiguration was that of the rooms asked for.
+            accused = self._refusals.convict()
+            if len(accused) == 1:
+                self._refuse(accused[0], now)
+            else:
+                self.planner.suspect(accused, now)
 
-    def _failed_rooms(self, calling: Calling, failures: Mapping[str, Failure], now: float) -> None:
+    def _failed_rooms(self, call: Call, failures: Mapping[str, Failure], now: float) -> None:
         """Some rooms of a call that read others."""
-        first = next(iter(failures.values()))
-        self._note(first, tuple(failures), now)
+        self._note(next(iter(failures.values())), tuple(failures), now)
         for room, failure in failures.items():
             if failure.kind is FailureKind.REFUSED:
-                self._suspect(room, now)
+                self._refuse(room, now)
             else:
                 self.table.fail(room)
-                self.planner.retry((room,), calling.phase, self._backoff((room,)), now)
+                self.planner.retry((room,), call.phase, self._backoff((room,)), now)
 
-    def _failed(self, calling: Calling, failure: Failure) -> None:
+    def _failed(self, call: Call, failure: Failure) -> None:
         """A call that read no room at all."""
+        self.first_call_ended = True
         now = self._clock.monotonic()
-        self._note(failure, calling.rooms, now)
-        was_ok = self.health.state is SourceState.OK
-        if self.health.failed(failure, calling.slot, now):
+        self._note(failure, call.rooms, now)
+        before, worked_lately = self.health.state, self.health.worked_lately(now)
+        if self.health.failed(failure, call.began, now):
             self._changed_state(failure, now)
-        if failure.kind is FailureKind.UNAUTHORIZED and self._signing.skew_unheeded():
+        if before is not SourceState.OK and failure.kind is FailureKind.MISCONFIGURED:
+            self._refusals.accuse(())  # other rooms fare no better, so it is the source
+        if failure.kind is FailureKind.UNAUTHORIZED and self._signing.refused():
             self.health.try_now(now)
-        if failure.cool_down:
-            self._app.silence(now + failure.cool_down)
-        if failure.kind is FailureKind.RATE_LIMITED and not failure.one_room:
-            self.budget.pacer.rejected(calling.slot, now, failure.retry_after)
-        if failure.kind is FailureKind.REFUSED and was_ok:
-            self._refused(calling, now)
+        follows = reaction(failure, before, self.health.state, rooms=len(call.rooms), worked_lately=worked_lately)
+        if follows.slow_down and call.written:
+            paced, sent = call.written
+            paced.rejected(sent, now, failure.retry_after)
+        if follows.silence:
+            self.health.silence(now + follows.silence)
+        if follows.app_silence:
+            self._app.silence(now + follows.app_silence)
+        self._due_again(call, follows.rooms, now)
+
+    def _due_again(self, call: Call, step: Rooms, now: float) -> None:
+        rooms = call.rooms
+        if step is Rooms.RARELY:
+            self._refuse(rooms[0], now)
             return
-        for room in calling.rooms:
+        for room in rooms:
             self.table.fail(room)
-        self._due_again(calling, failure, now, was_ok=was_ok)
+        match step:
+            case Rooms.RETRY:
+                self.planner.retry(rooms, call.phase, self._backoff(rooms), now)
+            case Rooms.WAIT:
+                self.planner.again(rooms, now + self._backoff(rooms))
+            case Rooms.AS_BEFORE:
+                self.planner.again(rooms, now)
+            case Rooms.LATER:
+                self._refusals.accuse(rooms)
+                self.planner.again(rooms, now + self.config.interval)
+            case Rooms.ONE_BY_ONE:
+                self.planner.suspect(rooms, now)
 
-    def _due_again(self, calling: Calling, failure: Failure, now: float, *, was_ok: bool) -> None:
-        """When the rooms of a failed call are asked again depends on whose fault it was."""
-        source_at_fault = not was_ok or self.health.state is not SourceState.OK
-        if not was_ok and failure.kind is FailureKind.MISCONFIGURED:
-            self._accused = ()
-        if was_ok and self.health.state is SourceState.MISCONFIGURED and self.health.worked_lately(now):
-            self._accused = calling.rooms
-            self.planner.again(calling.rooms, now + self.config.interval)
-        elif source_at_fault:
-            # Tried rooms go behind the others, so that no trial hangs on one of them.
-            self.planner.again(calling.rooms, now)
-        elif failure.kind is FailureKind.RATE_LIMITED and not failure.one_room:
-            # The pace takes care of the vendor; a room that alone is due must not take every slot of it.
-            self.planner.again(calling.rooms, now + self._backoff(calling.rooms))
-        else:
-            self.planner.retry(calling.rooms, calling.phase, self._backoff(calling.rooms), now)
-
-    def _blame_rooms(self, now: float) -> None:
-        """The source works, so what seemed to be its misconfiguration was that of the rooms asked for."""
-        accused, self._accused = self._accused, ()
-        if len(accused) == 1:
-            self._suspect(accused[0], now)
-        else:
-            self.planner.suspect(accused, now)
-
-    def _refused(self, calling: Calling, now: float) -> None:
-        if len(calling.rooms) > 1:
-            for room in calling.rooms:
-                self.table.fail(room)
-            self.planner.suspect(calling.rooms, now)
-            return
-        self.health.refused(1)
-        self._suspect(calling.rooms[0], now)
-
-    def _suspect(self, room: str, now: float) -> None:
-        if room not in self.table:
-            return
-        self.table.refuse(room)
-        times = self._refusals[room] = self._refusals.get(room, 0) + 1
-        intervals = min(_FIRST_REFUSED * 2 ** min(times - 1, 10), _LONGEST_REFUSED)
-        self.planner.suspect((room,), now + intervals * self.config.interval)
+    def _refuse(self, room: str, now: float) -> None:
+        if room in self.planner:
+            self.table.refuse(room)
+            self.planner.suspect((room,), now + self._refusals.refused(room) * self.config.interval)
 
     def _backoff(self, rooms: tuple[str, ...]) -> float:
         """Seconds to wait, full jitter, the same for all rooms of a batch so that they stay together."""
         attempts = max(self._attempts.get(room, 0) for room in rooms)
-        for room in rooms:
-            if room in self.table:
-                self._attempts[room] = attempts + 1
+        self._attempts.update((room, attempts + 1) for room in rooms if room in self.planner)
         return self._clock.uniform(0.0, min(self.config.interval, _FIRST_BACKOFF * 2.0 ** min(attempts, 20)))
 
     def _note(self, failure: Failure, rooms: tuple[str, ...], now: float) -> None:
-        self.noted.failed(FailureNote(self._clock.unix(), failure, rooms))
+        self.stats.failed(FailureNote(self._clock.unix(), failure, rooms))
         self._journal.failed(failure, rooms, now)
 
     def _changed_state(self, failure: Failure, now: float) -> None:
-        state = self.noted.state = self.health.state
-        if state is SourceState.UNAUTHORIZED:
-            self._signing.forget()
+        state = self.stats.state = self.health.state
+        self._refusals.accuse(())
         self._journal.entered(state, failure, now)
+        if state in _TO_BE_MENDED:
+            self._do(self._read_files())
 
-    def _judge(self) -> None:
-        now = self._clock.monotonic()
-        self._journal.sweep(now, refusing=bool(self._refusals))
-        if len(self._refusals) < _ROOMS_ENOUGH:
-            return
-        if self.health.doubts_source(min(self.config.codec.batch_size, len(self.planner)), now):
-            self.planner.trust(now)
-            self.table.forgive()
-            self._refusals.clear()
-            self._changed_state(_ALL_REFUSED, now)
+    def _raised(self, call: Call, error: Exception) -> None:
+        """An exception that only a bug explains: it is counted and logged, and the call has failed."""
+        self._count(error)
+        try:
+            self._failed(call, _BUG)
+        except Exception as another:  # noqa: BLE001 a bug in here must not keep the source from going on
+            self._count(another)
+        self.planner.release(call.rooms, self._clock.monotonic() + self.config.interval)
+
+    def _count(self, error: Exception) -> None:
+        self._telemetry.unexpected_errors += 1
+        self._journal.raised(error)

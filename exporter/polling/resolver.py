@@ -3,21 +3,26 @@ Name look-ups that cannot get in each other's way.
 
 The system's resolver blocks a thread, and a hanging name server blocks it for long. Each source therefore has its own
 resolver with one look-up per name under way at most, in a daemon thread: a source whose vendor's name hangs delays
-neither another source nor the end of the process. Addresses are kept, and stale ones are better than none.
+neither another source nor the end of the process. Addresses are kept, and while a name server fails stale ones are
+better than none, unless they cannot be connected to.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
-import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from exporter.blocking import in_thread
+
 _FRESH_FOR: Final = 60.0
 _ASK_AGAIN: Final = 5.0
+
+_Key: TypeAlias = tuple[str, int, socket.AddressFamily]
 
 
 class Resolver(AbstractResolver):
@@ -30,8 +35,8 @@ class Resolver(AbstractResolver):
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._known: dict[tuple[str, int, socket.AddressFamily], tuple[float, list[ResolveResult]]] = {}
-        self._running: dict[tuple[str, int, socket.AddressFamily], asyncio.Future[list[ResolveResult]]] = {}
+        self._known: dict[_Key, tuple[float, list[ResolveResult]]] = {}
+        self._running: dict[_Key, asyncio.Task[list[ResolveResult] | OSError]] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -43,56 +48,48 @@ class Resolver(AbstractResolver):
             OSError: The look-up failed and no address is known from before.
         """
         key = (host, port, family)
-        known = self._known.get(key)
-        if known and self._monotonic() - known[0] < _FRESH_FOR:
-            return known[1]
-        looking = self._running.get(key) or self._look_up(key)
+        fresh_until, known = self._known.get(key, (-math.inf, []))
+        if self._monotonic() >= fresh_until and key not in self._running:
+            self._running[key] = asyncio.create_task(self._look_up(key))
         if known:
-            return known[1]
-        return await asyncio.shield(looking)
+            return known
+        looking = self._running[key]
+        await asyncio.wait({looking})  # whoever stops waiting leaves it to the others
+        found = looking.result()
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    def forget(self) -> None:
+        """An address could not be connected to: look every name up again, and wait for the answer."""
+        self._known.clear()
 
     async def close(self) -> None:
-        """Forget running look-ups; their threads end by themselves."""
+        """Give up running look-ups; their threads end by themselves."""
         for looking in self._running.values():
             looking.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
         self._running.clear()
 
-    def _look_up(self, key: tuple[str, int, socket.AddressFamily]) -> asyncio.Future[list[ResolveResult]]:
-        loop = asyncio.get_running_loop()
-        looking: asyncio.Future[list[ResolveResult]] = loop.create_future()
-        self._running[key] = looking
-
-        def done(found: list[ResolveResult] | OSError) -> None:
+    async def _look_up(self, key: _Key) -> list[ResolveResult] | OSError:
+        """An error is returned, since perhaps nobody waits for it."""
+        try:
+            found = await in_thread(_addresses, *key)
+        except OSError as error:
+            if key in self._known:
+                self._known[key] = (self._monotonic() + _ASK_AGAIN, self._known[key][1])
+            return error
+        finally:
             self._running.pop(key, None)
-            if looking.done():
-                return
-            if isinstance(found, OSError):
-                if known := self._known.get(key):
-                    self._known[key] = (self._monotonic() - _FRESH_FOR + _ASK_AGAIN, known[1])
-                looking.set_exception(found)
-                looking.exception()  # a stale address may have been used instead, then nobody else asks for this
-            else:
-                self._known[key] = (self._monotonic(), found)
-                looking.set_result(found)
-
-        def work() -> None:
-            found = _addresses(*key)
-            try:
-                loop.call_soon_threadsafe(done, found)
-            except RuntimeError:
-                return  # the loop has ended meanwhile
-
-        threading.Thread(target=work, name=f"resolve {key[0]}", daemon=True).start()
-        return looking
+        self._known[key] = (self._monotonic() + _FRESH_FOR, found)
+        return found
 
 
-def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult] | OSError:
+def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
     try:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family, flags=socket.AI_ADDRCONFIG)
-    except OSError as error:
-        return error
     except UnicodeError:
-        return OSError(f"{host!r} is no host name")
+        raise OSError(f"{host!r} is no host name") from None
     return [
         ResolveResult(
             hostname=host,

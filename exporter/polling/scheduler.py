@@ -1,9 +1,9 @@
 """
-The recurring jobs, on APScheduler.
+The recurring jobs, on APScheduler: looks at rooms files, the sweep of old readings, samples for the page, and for each
+source what must be looked at every few seconds.
 
-One shape serves all polling: a job per source, every second, whose body hands out slots for that second and returns.
-Two instances may overlap, since the next run begins while the last one gives its final slots; nothing is coalesced away
-or dropped for being late.
+Two instances of a job may overlap, and nothing is dropped for being late. When a single call leaves is no job's matter:
+``budget`` knows to the millisecond.
 
 APScheduler runs on the wall clock. When that steps back, every job would stand still until the old time has come again;
 a heartbeat on the event loop's own timer notices the step and sets the next runs to now.
@@ -12,7 +12,6 @@ a heartbeat on the event loop's own timer notices the step and sets the next run
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -22,8 +21,8 @@ from apscheduler.executors.asyncio import AsyncIOExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from exporter.clock import Clock
 from exporter.metrics.telemetry import Telemetry
-from exporter.polling.clock import Clock
 from exporter.polling.journal import Log
 
 _STEP: Final = 0.5
@@ -56,7 +55,6 @@ class Scheduler:
             executors={"default": AsyncIOExecutor()},
             job_defaults={"max_instances": 2, "coalesce": True, "misfire_grace_time": None},
         )
-        logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._jobs.add_listener(self._missed, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
 
     @property
@@ -92,17 +90,21 @@ class Scheduler:
         )
 
     def cancel(self, name: str) -> None:
-        self._jobs.remove_job(name)
+        """Run this body no more; it need not be there."""
+        if self._jobs.get_job(name):
+            self._jobs.remove_job(name)
 
     def pause(self) -> None:
         """Begin no run from now on; those under way go on."""
-        self._jobs.pause()
+        if self._jobs.running:
+            self._jobs.pause()
 
     def stop(self) -> None:
         """End the scheduler; call it when the last body has returned."""
         if self._beat is not None:
             self._beat.cancel()
-        self._jobs.shutdown(wait=False)
+        if self._jobs.running:
+            self._jobs.shutdown(wait=False)
 
     def _heartbeat(self) -> None:
         ahead = self._clock.unix() - self._clock.monotonic()
@@ -118,11 +120,7 @@ class Scheduler:
         self._log.debug("a run was missed", job=event.job_id)
 
     def raised(self, name: str, error: Exception) -> None:
-        """Count and log an exception that only a bug explains, each of a group by itself."""
-        if isinstance(error, ExceptionGroup):
-            for one in error.exceptions:
-                self.raised(name, one)
-            return
+        """Count and log an exception that only a bug explains."""
         self._telemetry.unexpected_errors += 1
         # A job that always raises does so every second, and one traceback tells as much as a thousand.
         kind = (name, type(error).__name__)

@@ -41,10 +41,10 @@ class FileState:
     warning: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _File:
     """
-    What is remembered of a file.
+    What is remembered of a file. Frozen: a reload reads it in one thread while another one scans.
 
     Args:
         signature: Of the contents that ``listing`` or ``error`` came from.
@@ -76,6 +76,8 @@ class RoomsFiles:
     Attributes:
         rooms: Those of the config first, then by file, in the files' order.
         files: By path. A folder that cannot be listed stands here under its pattern.
+
+    Both are replaced, never changed, and only when there is something new: other threads may read them meanwhile.
     """
 
     def __init__(
@@ -98,22 +100,23 @@ class RoomsFiles:
             Whether ``rooms`` or ``files`` changed.
         """
         found = look(self._config.rooms_files)
+        known = dict(self._known)
         changed = found.failed != self._failed
-        self._failed = found.failed
         for path, seen in found.files.items():
-            changed |= self._update(path, seen)
+            changed |= self._update(known, path, seen)
         for path in self._known.keys() - found.files.keys():
             if path not in found.failed and not any(matches(path, pattern) for pattern in found.failed):
-                self._miss(path)
+                _miss(known, path)
                 changed = True
-        return changed and self._publish()
+        return changed and self._publish(known, found.failed)
 
-    def _update(self, path: str, seen: Signature) -> bool:
+    def _update(self, known: dict[str, _File], path: str, seen: Signature) -> bool:
         """Read a file if need be; whether there is anything new about it."""
-        file = self._known.get(path, _File())
-        reappeared, file.missing = file.missing, False
+        file = known.get(path, _NOTHING_KNOWN)
+        if file.missing:
+            known[path] = replace(file, missing=False)
         if seen == file.signature:
-            return reappeared
+            return file.missing
         listing, error = None, None
         try:
             listing = read_listing(path, self._config)
@@ -121,36 +124,34 @@ class RoomsFiles:
             error = str(problem)
         if not _is_still(path, seen):
             # Caught in the middle of a write: what was read may be half a list.
-            return reappeared
-        file.signature, file.error, file.listing = seen, error, listing or file.listing
-        self._known[path] = file
+            return file.missing
+        known[path] = _File(seen, listing or file.listing, error, file.watched)
         return True
 
-    def _miss(self, path: str) -> None:
-        if self._known[path].missing:
-            del self._known[path]
-        else:
-            self._known[path].missing = True
-
-    def _publish(self) -> bool:
+    def _publish(self, known: dict[str, _File], failed: dict[str, str]) -> bool:
         before = self.rooms, self.files
         rooms = {room.id: room for room in self._config.rooms}
         origins = dict.fromkeys(rooms, "the config")
         files = {}
-        for path, file in sorted(self._known.items()):
-            error = file.error or (f"{path}: {_GONE}" if file.missing else None) or self._failed.get(path)
+        for path, file in sorted(known.items()):
+            error = file.error or (f"{path}: {_GONE}" if file.missing else None) or failed.get(path)
+            watched = file.watched
             if error is None and file.listing:
                 error = _repetition(path, file.listing, origins)
                 if error is None:
-                    file.watched = file.listing.rooms
-            for room in file.watched:
+                    watched = file.listing.rooms
+                    known[path] = replace(file, watched=watched)
+            for room in watched:
                 if origins.setdefault(room.id, path) == path:
                     rooms[room.id] = room
-            files[path] = self._state(path, error, len(file.watched), file.listing.warning if file.listing else None)
-        for name, error in self._failed.items():
+            files[path] = self._state(path, error, len(watched), file.listing.warning if file.listing else None)
+        for name, error in failed.items():
             files.setdefault(name, self._state(name, error, 0, None))
-        self.rooms, self.files = tuple(rooms.values()), MappingProxyType(files)
-        return before != (self.rooms, self.files)
+        self._known, self._failed = known, failed
+        after = tuple(rooms.values()), MappingProxyType(files)
+        if after != before:
+            self.rooms, self.files = after
+        return after != before
 
     def _state(self, path: str, error: str | None, rooms: int, warning: str | None) -> FileState:
         old = self.files.get(path)
@@ -161,19 +162,32 @@ class RoomsFiles:
         if previous._config.api != self._config.api:
             return
         self.files = previous.files
-        for path, file in previous._known.items():
-            if any(matches(path, pattern) for pattern in self._config.rooms_files):
-                self._known[path] = self._adopt(file)
-        self._publish()
+        kept = {
+            path: self._adopt(file)
+            for path, file in previous._known.items()
+            if any(matches(path, pattern) for pattern in self._config.rooms_files)
+        }
+        self._publish(kept, {})
 
     def _adopt(self, file: _File) -> _File:
         def stamped(rooms: tuple[Room, ...]) -> tuple[Room, ...]:
             return tuple(replace(room, thresholds=self._config.thresholds) for room in rooms)
 
         if all(room.thresholds == self._config.thresholds for room in file.watched[:1]):
-            return replace(file)
+            return file
         listing = replace(file.listing, rooms=stamped(file.listing.rooms)) if file.listing else None
         return replace(file, listing=listing, watched=stamped(file.watched))
+
+
+_NOTHING_KNOWN: Final = _File()
+
+
+def _miss(known: dict[str, _File], path: str) -> None:
+    """A file was not found: the first time its rooms are kept."""
+    if known[path].missing:
+        del known[path]
+    else:
+        known[path] = replace(known[path], missing=True)
 
 
 def _is_still(path: str, seen: Signature) -> bool:

@@ -20,9 +20,9 @@ How one call walks through it::
 What the parts know:
 
 - `settings`, `apps`: what a simulator is started with; the demo credentials, obviously fake.
-- `room_ids`, `population`, `world`: rooms and how many users they hold. A population is a pure function of seed, room
-  and time that changes in steps, so the world needs no memory and can be asked for *every* value that a room held in a
-  window. What a script sets is kept in a history on top.
+- `room_ids`, `population`, `world`, `worlds`: rooms and how many users they hold, a world for each app. A population
+  is a pure function of seed, app, room and time that changes in steps, so a world needs no memory and can be asked for
+  *every* value that a room held in a window. What a script sets is kept in a history on top.
 - `exchange`: the few shapes that pass between the parts.
 - `codes`: every documented error code of each API.
 - `outlook`: the world as old as each vendor's data are.
@@ -37,17 +37,19 @@ Clock, sleep and randomness come in from outside (`clock.Clock`, `Settings.seed`
 under a fake clock.
 """
 
-from exporter.simulator.apps import DEFAULT_APPS, Apps, TencentApp, VolcengineApp, ZegoApp
+from exporter.simulator.apps import DEFAULT_APPS, SEVERAL_APPS, Apps, TencentApp, VolcengineApp, ZegoApp
 from exporter.simulator.calls import Call
 from exporter.simulator.clock import Clock
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Simulator
 from exporter.simulator.settings import APIS, Settings
 from exporter.simulator.world import State, World
+from exporter.simulator.worlds import Worlds
 
 __all__ = [
     "APIS",
     "DEFAULT_APPS",
+    "SEVERAL_APPS",
     "Apps",
     "Call",
     "Clock",
@@ -58,5 +60,6 @@ __all__ = [
     "TencentApp",
     "VolcengineApp",
     "World",
+    "Worlds",
     "ZegoApp",
 ]

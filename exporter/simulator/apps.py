@@ -56,6 +56,14 @@ class Apps:
     tencent: tuple[TencentApp, ...] = ()
     volcengine: tuple[VolcengineApp, ...] = ()
 
+    def ids(self) -> dict[str, tuple[str, ...]]:
+        """The app ids of each vendor, as text, in their order."""
+        return {
+            "zego": tuple(str(app.app_id) for app in self.zego),
+            "tencent": tuple(str(app.sdk_app_id) for app in self.tencent),
+            "volcengine": tuple(app.app_id for app in self.volcengine),
+        }
+
 
 DEFAULT_APPS = Apps(
     zego=(ZegoApp(app_id=1234567890, server_secret="0123456789abcdef0123456789abcdef"),),
@@ -74,6 +82,31 @@ DEFAULT_APPS = Apps(
         ),
     ),
 )
+
+SEVERAL_APPS = Apps(
+    zego=(
+        *DEFAULT_APPS.zego,
+        ZegoApp(app_id=1234567891, server_secret="fedcba9876543210fedcba9876543210"),
+    ),
+    tencent=(
+        *DEFAULT_APPS.tencent,
+        TencentApp(
+            sdk_app_id=1400000001,
+            identifier="manager",
+            secret_key="1f0c2e5d4b3a69788796a5b4c3d2e1f00112233445566778899aabbccddeeff0",
+        ),
+    ),
+    volcengine=(
+        *DEFAULT_APPS.volcengine,
+        replace(DEFAULT_APPS.volcengine[0], app_id="661e000000000000000543d0"),
+        VolcengineApp(
+            app_id="661e000000000000000543d1",
+            access_key_id="AKLTEXAMPLEaccesskeyid0000000001",
+            secret_access_key="QW5vdGhlckV4YW1wbGVTZWNyZXRLZXkwMDAwMDAwMA==",
+        ),
+    ),
+)
+"""The default apps, and for each vendor a second one; at Volcengine on the same account, and a third on another."""
 
 
 class Credentials:

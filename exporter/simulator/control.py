@@ -16,6 +16,7 @@ from exporter.simulator.faults import Fault, Faults
 from exporter.simulator.limits import Limits
 from exporter.simulator.settings import APIS, DOCUMENTED_LIMITS, Settings
 from exporter.simulator.world import World
+from exporter.simulator.worlds import Worlds
 
 MOST_ROWS = 10_000
 """Rooms or calls in one answer."""
@@ -29,7 +30,7 @@ class Parts(Protocol):
 
     settings: Settings
     clock: Clock
-    world: World
+    worlds: Worlds
     calls: CallLog
     limits: Limits
     faults: Faults
@@ -70,7 +71,7 @@ class Control:
         return _json(
             {
                 "now": self._parts.clock.time(),
-                "apis": {api: {"rooms": len(self._parts.world.room_ids(api))} for api in APIS},
+                "apis": {api: {"rooms": len(self._parts.worlds.first.room_ids(api))} for api in APIS},
                 "credentials": {
                     "zego": [{"app_id": app.app_id, "server_secret": app.server_secret} for app in apps.zego],
                     "tencent": [
@@ -91,48 +92,38 @@ class Control:
         )
 
     async def _rooms(self, request: web.Request) -> web.Response:
-        """The truth now; or, with `from` and `to`, everything that was true in that window."""
-        query = _parameters(request, "api", "room", "prefix", "limit", "offset", "from", "to")
+        """An app's truth now; or, with `from` and `to`, everything that was true in that window."""
+        query = _parameters(request, "api", "room", "app", "prefix", "limit", "offset", "from", "to")
         api = orders.one_of("api", query.get("api"), APIS)
+        world = orders.world_of(self._parts.worlds, api, query.get("app"))
         limit = orders.whole("limit", query.get("limit", "1000"), least=1, most=MOST_ROWS)
         offset = orders.whole("offset", query.get("offset", "0"), least=0, most=10**9)
         if "room" in query:
             named = request.query.getall("room")
         else:
-            named = [room for room in self._parts.world.known(api) if room.startswith(query.get("prefix", ""))]
+            named = [room for room in world.known(api) if room.startswith(query.get("prefix", ""))]
         page = named[offset : offset + limit]
         if "from" not in query and "to" not in query:
             return await _json_rows(
-                {"api": api, "now": self._parts.clock.time(), "total": len(named)}, "rooms", self._now(api, page)
+                {"api": api, "now": self._parts.clock.time(), "total": len(named)}, "rooms", _now(world, api, page)
             )
         start, end = (orders.moment(name, query.get(name)) for name in ("from", "to"))
         head = {"api": api, "from": start, "to": end, "total": len(named)}
-        return await _json_rows(head, "rooms", self._history(api, page, start, end))
-
-    def _now(self, api: str, rooms: list[str]) -> Iterable[object]:
-        for room in rooms:
-            yield {"room": room, **self._parts.world.state(api, room)._asdict()}
-
-    def _history(self, api: str, rooms: list[str], start: float, end: float) -> Iterable[object]:
-        for room in rooms:
-            states = self._parts.world.states(api, room, start, end)
-            yield {
-                "room": room,
-                **{field: sorted({getattr(state, field) for state in states}) for field in states[0]._fields},
-            }
+        return await _json_rows(head, "rooms", _history(world, api, page, start, end))
 
     async def _order_rooms(self, request: web.Request) -> web.Response:
         """One `orders.RoomOrder`, or a list of them, carried out all or none."""
         _parameters(request)
         given = msgspec.json.decode(await request.read(), type=orders.RoomOrder | list[orders.RoomOrder])
         room_orders = given if isinstance(given, list) else [given]
-        for order in room_orders:
-            orders.carry_out(order, self._parts.world)
+        worlds = [orders.world_of(self._parts.worlds, order.api, order.app) for order in room_orders]
+        for world, order in zip(worlds, room_orders, strict=True):
+            orders.carry_out(order, world)
         return _json(
             {
                 "rooms": [
-                    {"room": order.room, **self._parts.world.state(order.api, order.room)._asdict()}
-                    for order in room_orders
+                    {"room": order.room, **world.state(order.api, order.room)._asdict()}
+                    for world, order in zip(worlds, room_orders, strict=True)
                 ]
             }
         )
@@ -218,6 +209,20 @@ class Control:
         order = msgspec.json.decode(await request.read(), type=orders.DarknessOrder)
         self._parts.sleep_through(order.seconds)
         return _json({"seconds": order.seconds})
+
+
+def _now(world: World, api: str, rooms: list[str]) -> Iterable[object]:
+    for room in rooms:
+        yield {"room": room, **world.state(api, room)._asdict()}
+
+
+def _history(world: World, api: str, rooms: list[str], start: float, end: float) -> Iterable[object]:
+    for room in rooms:
+        states = world.states(api, room, start, end)
+        yield {
+            "room": room,
+            **{field: sorted({getattr(state, field) for state in states}) for field in states[0]._fields},
+        }
 
 
 _Handler = Callable[[web.Request], Awaitable[web.Response]]

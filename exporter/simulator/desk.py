@@ -15,7 +15,7 @@ from exporter.simulator.outlook import Outlook
 from exporter.simulator.settings import Settings
 from exporter.simulator.tencent import TencentGateway
 from exporter.simulator.volcengine import VolcengineGateway
-from exporter.simulator.world import World
+from exporter.simulator.worlds import Worlds
 from exporter.simulator.zego import ZegoGateway
 
 
@@ -46,14 +46,14 @@ class Desk:
         self,
         *,
         settings: Settings,
-        world: World,
+        worlds: Worlds,
         calls: CallLog,
         limits: Limits,
         faults: Faults,
         credentials: Credentials,
         clock: Clock,
     ) -> None:
-        self._settings, self._world, self._calls = settings, world, calls
+        self._settings, self._worlds, self._calls = settings, worlds, calls
         self._limits, self._faults, self._clock = limits, faults, clock
         self._gateways: tuple[Gateway, ...] = (
             TencentGateway(credentials, clock, strict_ids=settings.strict_ids),
@@ -127,7 +127,8 @@ class Desk:
             return self._refuse(case, case.refusal), case.outcome
         if fault is not None and fault.kind in ("code", "rate_limited", "refused"):
             return self._ordered_code(case, fault), fault.kind
-        reply = case.gateway.answer(case.ask, Outlook(self._world, self._settings, self._clock.time()))
+        world = self._worlds.of(case.ask.api, case.ask.app)
+        reply = case.gateway.answer(case.ask, Outlook(world, self._settings, self._clock.time()))
         if fault is None:
             return reply, case.outcome
         if fault.kind == "garbage":

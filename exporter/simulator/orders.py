@@ -9,6 +9,7 @@ from exporter.simulator.apps import Vendor
 from exporter.simulator.population import present
 from exporter.simulator.settings import APIS
 from exporter.simulator.world import World
+from exporter.simulator.worlds import Worlds
 
 
 class RoomOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,6 +19,7 @@ class RoomOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     Attributes:
         do: set (it exists and has these users), create (likewise, with one user unless told otherwise), destroy, or
             release (back to its own curve).
+        app: Whose room it is, the app id as text; None: the first app's.
 
     Raises:
         ValueError: An unknown API, an empty room, or numbers that cannot be.
@@ -26,6 +28,7 @@ class RoomOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     api: str
     room: str
     do: Literal["set", "create", "destroy", "release"]
+    app: str | None = None
     users: int | None = None
     admin: int = 0
     invisible: int = 0
@@ -77,6 +80,19 @@ def carry_out(order: RoomOrder, world: World) -> None:
         world.destroy(order.api, order.room)
     else:
         world.release(order.api, order.room)
+
+
+def world_of(worlds: Worlds, api: str, app: str | None) -> World:
+    """
+    The world of that app; without one, of the first app.
+
+    Raises:
+        ValueError: The API's vendor has no such app.
+    """
+    try:
+        return worlds.first if app is None else worlds.of(api, app)
+    except KeyError:
+        raise ValueError(f"app: {api} has no app {app!r}") from None
 
 
 def one_of(name: str, given: str | None, known: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""The world as a vendor's own data show it."""
+"""An app's world as its vendor's own data show it."""
 
 from exporter.simulator.population import State
 from exporter.simulator.settings import Settings

@@ -52,6 +52,8 @@ class Curve:
         cycle: Steps from one creation to the next; 0 for a room that always exists.
         open_share: Share of the cycle during which the room exists.
         least: Users while it exists; a group may be empty, a room is destroyed with its last user.
+        world, worlds: Of that many worlds it is this one's curve. While the room exists, its users leave the remainder
+            `world` when divided by `worlds`: no two worlds ever agree on the number of users in a room.
     """
 
     key: int
@@ -64,11 +66,14 @@ class Curve:
     admins: int
     invisible_share: float
     least: int
+    world: int = 0
+    worlds: int = 1
 
     @classmethod
-    def of(cls, seed: int, api: str, room: str, churn: float) -> "Curve":
+    def of(cls, seed: int, api: str, room: str, churn: float, *, world: int = 0, worlds: int = 1) -> "Curve":
         """The curve of that room; the same for the same arguments, for ever."""
-        digest = blake2b(f"{seed}\0{api}\0{room}".encode(errors="surrogatepass"), digest_size=32).digest()
+        name = f"{seed}\0{api}\0{room}" + (f"\0{world}" if world else "")
+        digest = blake2b(name.encode(errors="surrogatepass"), digest_size=32).digest()
         size, pace, hour, life = (int.from_bytes(digest[at : at + 4]) / 2**32 for at in (8, 12, 16, 20))
         step = 3 + round(17 * pace)
         session = life < churn
@@ -83,6 +88,8 @@ class Curve:
             admins=(0, 0, 1, 2)[digest[27] % 4] if api == "zego_rtc" else 0,
             invisible_share=0.6 * digest[28] / 255 if api == "volcengine_rtc" else 0.0,
             least=0 if api == _MAY_BE_EMPTY else 1,
+            world=world,
+            worlds=worlds,
         )
 
     def step_at(self, at: float) -> int:
@@ -99,6 +106,7 @@ class Curve:
         expected = self.peak * presence * (_NIGHT_SHARE + (1 - _NIGHT_SHARE) * daylight)
         noise = 0.8 + 0.4 * self._wobble(step) + 0.1 * (_chance(self.key, step) - 0.5)
         users = max(self.least, round(expected * noise))
+        users += (self.world - users) % self.worlds
         return State(users, min(users, self.admins), int(users * self.invisible_share), exists=True)
 
     def _presence(self, step: int) -> float:

@@ -1,6 +1,7 @@
 """The simulator: one aiohttp server for five vendor APIs and its own control API."""
 
 import asyncio
+import ssl
 from ipaddress import ip_address
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from exporter.simulator.faults import Fault, Faults
 from exporter.simulator.limits import Limits
 from exporter.simulator.settings import Settings
 from exporter.simulator.world import World
+from exporter.simulator.worlds import Worlds
 
 SHUTDOWN_GRACE = 0.5
 """Seconds that running answers get when the simulator stops; hanging ones would need for ever."""
@@ -30,7 +32,8 @@ class Simulator:
 
     Attributes:
         url: `http://host:port` while it runs.
-        world: The truth, and the levers to change it.
+        tls_url: `https://host:port` while it runs, if it was started with a certificate.
+        worlds: The truth of every app, and the levers to change it.
         faults: Ordered trouble.
         limits: Budgets, and how well they were kept.
         calls: The call log.
@@ -40,17 +43,15 @@ class Simulator:
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
         self.settings = settings or Settings()
         self.clock = clock or Clock()
-        self.url = ""
-        self.world = World(
-            seed=self.settings.seed, rooms=self.settings.rooms, clock=self.clock, churn=self.settings.churn
-        )
+        self.url = self.tls_url = ""
+        self.worlds = Worlds(self.settings, self.clock)
         self.faults = Faults(self.clock, self.settings.seed)
         self.limits = Limits(self.settings)
         self.calls = CallLog(self.settings.call_log)
         self.credentials = Credentials(self.settings.apps)
         self._desk = Desk(
             settings=self.settings,
-            world=self.world,
+            worlds=self.worlds,
             calls=self.calls,
             limits=self.limits,
             faults=self.faults,
@@ -58,12 +59,20 @@ class Simulator:
             clock=self.clock,
         )
         self._runner: web.AppRunner | None = None
-        self._address = ("127.0.0.1", 0)
+        self._listening: list[tuple[str, int, ssl.SSLContext | None]] = []
         self._nights: set[asyncio.Task[None]] = set()
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+    @property
+    def world(self) -> World:
+        """The truth of every vendor's first app."""
+        return self.worlds.first
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None = None) -> None:
         """
         Listen; port 0 takes a free one.
+
+        Args:
+            tls: With a certificate, everything is on a second, free port over HTTPS, too.
 
         Raises:
             OSError: The address cannot be listened on.
@@ -83,11 +92,17 @@ class Simulator:
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, host, port).start()
+            if tls is not None:
+                await web.TCPSite(self._runner, host, 0, ssl_context=tls).start()
         except OSError:
             await self.stop()
             raise
-        self._address = (host, self._runner.addresses[0][1])
-        self.url = _url(*self._address)
+        ports = [address[1] for address in self._runner.addresses]
+        self.url = _url(host, ports[0])
+        self._listening = [(host, ports[0], None)]
+        if tls is not None:
+            self.tls_url = _url(host, ports[-1], "https")
+            self._listening.append((host, ports[-1], tls))
 
     async def stop(self) -> None:
         """Close the port and every connection."""
@@ -96,7 +111,7 @@ class Simulator:
         await asyncio.gather(*self._nights, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
-        self._runner, self.url = None, ""
+        self._runner, self.url, self.tls_url = None, "", ""
 
     async def go_dark(self) -> None:
         """Reset every connection and refuse new ones, the control API's included, until `wake`."""
@@ -109,9 +124,10 @@ class Simulator:
                 delivery.reset(connection.transport)
 
     async def wake(self) -> None:
-        """Listen again, on the same address."""
+        """Listen again, on the same addresses."""
         if self._runner is not None and not self._runner.sites:
-            await web.TCPSite(self._runner, *self._address).start()
+            for host, port, tls in self._listening:
+                await web.TCPSite(self._runner, host, port, ssl_context=tls).start()
 
     def sleep_through(self, seconds: float) -> None:
         """Go dark once the order to do so is answered, and wake after so many seconds."""
@@ -160,12 +176,12 @@ class Simulator:
         return delivery.response(reply, vendor_time)
 
 
-def _url(host: str, port: int) -> str:
+def _url(host: str, port: int, scheme: str = "http") -> str:
     """Where a client on this machine reaches what listens on that address; every address includes the loopback's."""
     try:
         address = ip_address(host)
     except ValueError:
-        return f"http://{host}:{port}"
+        return f"{scheme}://{host}:{port}"
     if address.version == 6:
-        return f"http://[{'::1' if address.is_unspecified else address}]:{port}"
-    return f"http://{'127.0.0.1' if address.is_unspecified else address}:{port}"
+        return f"{scheme}://[{'::1' if address.is_unspecified else address}]:{port}"
+    return f"{scheme}://{'127.0.0.1' if address.is_unspecified else address}:{port}"

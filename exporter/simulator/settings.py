@@ -40,7 +40,7 @@ class Settings:
     """
     Attributes:
         seed: Same seed, same rooms with the same populations at the same moments, same dice for faults.
-        rooms: How many rooms each API has at start. An API that is not named has none.
+        rooms: How many rooms each app has at start, by API. An API that is not named has none.
         limits: Differences to `DOCUMENTED_LIMITS`.
         refresh: Differences to `DOCUMENTED_REFRESH`; 0 answers with the present count.
         churn: Share of rooms that are destroyed and created again over time, 0 to 1.

@@ -1,4 +1,4 @@
-"""The truth: which rooms there are, and every number of users they ever held."""
+"""The truth of one app: which rooms there are, and every number of users they ever held."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
@@ -25,14 +25,21 @@ class _Scripted:
 
 class World:
     """
-    Rooms per API and their populations.
+    Rooms per API and their populations, as one app of each vendor sees them.
 
     Rooms known at start follow their curve; what a script sets holds until the next script and is remembered for ever.
     A room that neither knows does not exist. Moments are Unix seconds; where none is given, now.
+
+    Args:
+        number, of: Which of how many worlds this is, from 0 on. All have the same room ids. A curve's users tell the
+            worlds apart (see `population.Curve`); what a script sets is what it says.
     """
 
-    def __init__(self, *, seed: int, rooms: Mapping[str, int], clock: Clock, churn: float = 0.15) -> None:
+    def __init__(
+        self, *, seed: int, rooms: Mapping[str, int], clock: Clock, churn: float = 0.15, number: int = 0, of: int = 1
+    ) -> None:
         self._seed, self._churn, self._clock = seed, churn, clock
+        self._number, self._of = number, of
         self._curves: dict[str, dict[str, Curve | None]] = {
             api: dict.fromkeys(room_ids.sample(api, rooms.get(api, 0), seed)) for api in APIS
         }
@@ -141,5 +148,5 @@ class World:
             return None
         curve = curves[room]
         if curve is None:
-            curve = curves[room] = Curve.of(self._seed, api, room, self._churn)
+            curve = curves[room] = Curve.of(self._seed, api, room, self._churn, world=self._number, worlds=self._of)
         return curve

@@ -119,14 +119,14 @@ async def _find(table: Table, query: Query, now: float) -> Found:
 def _slices(table: Table, query: Query) -> Iterator[tuple[str, SourceTable, list[str]]]:
     for name, source in list(table):
         if query.source in (None, name):
-            room_ids = list(source.rooms)
+            room_ids = list(source)
             for start in range(0, len(room_ids), _SLICE):
                 yield name, source, _matching(source, room_ids[start : start + _SLICE], query)
 
 
 def _matching(source: SourceTable, room_ids: list[str], query: Query) -> list[str]:
-    rooms, text, states = source.rooms, query.text.casefold(), query.states
-    room_ids = [room_id for room_id in room_ids if room_id in rooms]
+    text, states = query.text.casefold(), query.states
+    room_ids = [room_id for room_id in room_ids if room_id in source]
     if text:
         room_ids = [room_id for room_id in room_ids if text in room_id.casefold()]
     if states:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from typing import Final, cast
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.errors import UserError
 from exporter.metrics.exposition import Exposition
@@ -108,7 +106,6 @@ class WebServer:
             max_field_size=_LONGEST_LINE,
             shutdown_timeout=_SHUTDOWN_GRACE,
         )
-        logging.getLogger("aiohttp.server").addFilter(_is_no_fault_of_a_client)
         await self._runner.setup()
         factory = self._connections.guard(cast(web.Server, self._runner.server))
         self._server = await asyncio.get_running_loop().create_server(factory, sock=listening)
@@ -134,12 +131,6 @@ class WebServer:
         await self._runner.cleanup()
         self._connections.stop()
         self._server = self._runner = None
-
-
-def _is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
-    """Log filter: bytes that are not HTTP, and clients that go away in the middle of an answer, are no news."""
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError | ConnectionError)
 
 
 def _check_path(path: str) -> None:

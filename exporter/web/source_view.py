@@ -142,7 +142,7 @@ def _standing(source: SourceStats, figures: SourceFigures, now: float) -> tuple[
         return Level.BAD, wording.STATES[figures.state], wording.EXPLANATIONS[figures.state]
     if figures.up:
         return Level.OK, wording.STATES[figures.state], None
-    if not source.table.rooms:
+    if not len(source.table):
         return Level.WAITING, "no rooms", None
     if source.last_success is not None:
         return Level.BAD, "no answer", f"No call succeeded for {wording.duration(now - source.last_success)}."

@@ -1,5 +1,5 @@
 """
-Sets the wall clock of every Python that starts with this folder on its path: ``.ci/test-matrix`` puts it there.
+Sets the wall clock of every Python that starts with this folder on its path: ``.ci/test-dates`` puts it there.
 
 Python imports a module of this name before anything else, and PYTHONPATH reaches the processes that tests start. All of
 them are the same number of seconds away from the machine's clock, which goes on as usual. The monotonic clock stays.

@@ -18,7 +18,7 @@ from tests.deploy.project import ROOT
 
 SHELL_TOOLS = ["bash", "cat", "cksum", "dirname", "ln", "mkdir", "mktemp", "rm", "sed", "sort"]
 CHECKERS = ["ruff", "mypy", "lint-imports", "python", "hadolint", "kubernetes-validate"]
-TEST_PROGRAMS = ["chromium", "kill"]
+TEST_PROGRAMS = ["chromium", "ip", "kill"]
 DEBIAN_CHECKERS = ["shellcheck", "docker-compose", "systemd-analyze", "promtool", "amtool"]
 
 
@@ -285,7 +285,7 @@ def test_the_newest_python_is_one_that_the_package_names(machine, versions, newe
     assert (0, newest) == (result.returncode, Path(result.stdout.strip()).name)
 
 
-MOMENTS = re.findall(r'(?m)^under "(.+?) UTC"', (ROOT / ".ci/test-matrix").read_text(encoding="utf-8"))
+MOMENTS = re.findall(r'(?m)^under "(.+?) UTC"', (ROOT / ".ci/test-dates").read_text(encoding="utf-8"))
 
 
 def test_the_matrix_has_the_days_on_which_tests_break():
@@ -343,7 +343,7 @@ def test_the_matrix_tells_which_circumstances_failed(machine, code, failures):
     python.parent.mkdir(parents=True)
     python.symlink_to(machine.programs / "pytest-python")
 
-    result = machine.run("test-matrix")
+    result = machine.run("test-dates")
 
     assert min(failures, 1) == result.returncode, result.stderr
     assert failures == result.stdout.partition("Failed:")[2].count("\n  - ")
@@ -425,7 +425,7 @@ def test_elsewhere_than_on_debian_the_missing_programs_are_named(checkable):
     result = checkable.run("test-deps")
 
     assert 1 == result.returncode
-    assert "chromium procps prometheus\n" in result.stderr
+    assert "chromium iproute2 procps prometheus\n" in result.stderr
 
 
 def test_all_checks_pass(checkable):

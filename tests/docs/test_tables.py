@@ -21,7 +21,7 @@ from exporter.logs import Format, Level, configure
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.model import Failure, FailureKind
 from exporter.polling.load import TOLERANCE
-from exporter.polling.pacer import pace_kept
+from exporter.polling.pace import pace_kept
 from exporter.states import RoomState, SourceState
 from exporter.vendors import APIS
 from exporter.vendors.source import Source, parse_duration

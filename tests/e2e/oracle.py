@@ -1,79 +1,165 @@
 """
-The oracle: is every number that a scrape shows one that the world held when the vendor was asked?
+The oracle: is every number that a scrape shows one that its app's world held when the vendor was asked?
 
-A reading is true if the world held its value at some moment between the sending of the call, less the API's own data
-lag, and the arrival of the reply. When the call was sent is taken from the simulator's call log.
+A reading is true if there was a call for this room, to the app that its source asks, whose reply can have told it: the
+app's world held the value at some moment between the call's receipt, less the API's own data lag, and its answer, and
+the answer came before the reading and after the reading's call can have begun. Receipts and answers are taken from the
+simulator's call log.
+
+Which app a source asks may change with a reload. While a reload is under way, a scrape may show either side of it; once
+it is done, what is shown must be true of the new config alone. See `Timeline`.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from tests.e2e.process import RoomSamples
+from tests.e2e.process import RoomSamples, sources, watched_rooms
 from tests.e2e.vendors import Vendors
 
-ON_THE_WAY = 0.1
-"""Seconds that a request may take from our side of the loopback to the simulator's clock."""
+_CLOCKS = 0.001
+"""Seconds: readings are published to the millisecond."""
 
-_PAGE = 10_000
+_FIELDS = {
+    "rtc_room_users": "users",
+    "rtc_room_admin_users": "admin",
+    "rtc_room_invisible_users": "invisible",
+    "rtc_room_exists": "exists",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """
+    What a source watches.
+
+    Attributes:
+        app: The id of the app that it asks, as text.
+        max_staleness, timeout: Seconds.
+    """
+
+    api: str
+    app: str
+    rooms: frozenset[str]
+    max_staleness: float
+    timeout: float = 5.0
+
+
+Config = Mapping[str, Watched]
+"""By source name."""
+
+
+@dataclass(slots=True)
+class _Era:
+    """A config may hold from `ordered` on, and holds alone from `done` on, in Unix seconds."""
+
+    config: Config
+    ordered: float
+    done: float
+
+
+class Timeline:
+    """
+    The configs that the exporter was given, one after the other.
+
+    ::
+
+        order(B) ---- files are written, the reload is asked for ---- done()
+           A          A or B                                            B
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._eras = [_Era(config, -math.inf, -math.inf)]
+
+    @property
+    def now(self) -> Config:
+        """The config that was ordered last."""
+        return self._eras[-1].config
+
+    def order(self, config: Config) -> None:
+        """From now on the exporter may go over to this config."""
+        self._eras.append(_Era(config, time.time(), math.inf))
+
+    def done(self) -> None:
+        """The exporter has gone over to the config that was ordered last."""
+        self._eras[-1].done = time.time()
+
+    def between(self, began: float, ended: float) -> list[Config]:
+        """The configs that may have held at some moment between."""
+        last = max(index for index, era in enumerate(self._eras) if era.done <= began)
+        return [era.config for era in self._eras[last:] if era.ordered <= ended]
 
 
 class Oracle:
     """
-    Judges scrapes against the simulated vendors' world.
+    Judges scrapes against the simulated vendors' worlds.
     """
 
-    def __init__(self, vendors: Vendors) -> None:
-        self._vendors = vendors
-        self._asked: dict[tuple[str, str], list[float]] = defaultdict(list)
-        self._heard = 0
+    def __init__(self, vendors: Vendors, timeline: Timeline) -> None:
+        self._vendors, self._timeline = vendors, timeline
 
-    async def violations(
-        self, rooms: Mapping[tuple[str, str], RoomSamples], scraped: float, max_staleness: Mapping[str, float]
-    ) -> list[str]:
+    async def violations(self, rooms: Mapping[tuple[str, str], RoomSamples], began: float, ended: float) -> list[str]:
         """
         What is wrong with the rooms of a scrape, in words.
 
         Args:
-            scraped: Unix time at which the scrape was asked for.
-            max_staleness: Seconds by source.
+            began, ended: Unix times between which the scrape was made.
         """
-        await self._listen()
+        await self._vendors.calls.read()
+        configs = self._timeline.between(began, ended)
         wrong = []
         for samples in rooms.values():
-            if scraped - samples.read_at > max_staleness[samples.source]:
-                wrong.append(f"{samples.api} {samples.room!r}: {scraped - samples.read_at:.1f} s old")
-            elif fault := self._fault(samples):
-                wrong.append(f"{samples.api} {samples.room!r}: {fault}")
+            candidates = [config[samples.source] for config in configs if samples.source in config]
+            if fault := self._fault(samples, candidates, began):
+                wrong.append(f"{samples.source} {samples.room!r}: {fault}")
         return wrong
 
-    def _fault(self, samples: RoomSamples) -> str | None:
-        world, read_at = self._vendors.world, samples.read_at
-        sent = max((at for at in self._asked[samples.api, samples.room] if at <= read_at + 0.001), default=None)
-        if sent is None:
-            return "never asked for"
-        lag = self._vendors.settings.refresh_of(samples.api)
-        held = world.values(samples.api, samples.room, sent - lag - ON_THE_WAY, read_at)
-        if samples.users not in held:
-            return f"{samples.users} users, but the world held {sorted(held)}"
-        exists = samples.values.get("rtc_room_exists")
-        if exists == 0 and samples.users != 0:
-            return f"{samples.users} users in a room that does not exist"
-        return None
+    def strangers(self, text: str, began: float, ended: float) -> list[str]:
+        """
+        Sources of which a scrape's text says anything though they are not in the config, and rooms that it says are
+        watched though they are not, or leaves out.
+        """
+        configs = self._timeline.between(began, ended)
+        known = {name for config in configs for name in config}
+        wrong = [f"{name}: not in the config" for name in sorted(sources(text) - known)]
+        found = watched_rooms(text)
+        if len(configs) == 1:
+            wanted = {(name, room) for name, watched in configs[0].items() for room in watched.rooms}
+            wrong += [f"{name} {room!r}: not watched, but shown" for name, room in sorted(found - wanted)]
+            wrong += [f"{name} {room!r}: watched, but not shown" for name, room in sorted(wanted - found)]
+        return wrong
 
-    async def _listen(self) -> None:
-        while True:
-            page = await self._vendors.get("calls", since=self._heard, limit=_PAGE)
-            assert page["lost"] == 0, "the call log forgot calls before they were read"
-            for call in page["calls"]:
-                for room in call["rooms"]:
-                    asked = self._asked[call["api"], room]
-                    asked.append(call["received"])
-                    del asked[:-20]
-            self._heard = page["next"]
-            if len(page["calls"]) < _PAGE:
-                return
+    def _fault(self, samples: RoomSamples, candidates: list[Watched], began: float) -> str | None:
+        if not candidates:
+            return "no source of this name is in the config"
+        # A rooms file may be read before the config that came with it.
+        if not any(samples.room in watched.rooms for watched in candidates):
+            return "not watched"
+        faults = [self._fault_in(samples, watched, began) for watched in candidates]
+        return faults[-1] if all(faults) else None
+
+    def _fault_in(self, samples: RoomSamples, watched: Watched, began: float) -> str | None:
+        if began - samples.read_at > watched.max_staleness:
+            return f"{began - samples.read_at:.1f} s old"
+        since = samples.read_at - watched.timeout - _CLOCKS
+        calls = self._vendors.calls.asked(
+            watched.api, watched.app, samples.room, since=since, until=samples.read_at + _CLOCKS
+        )
+        told = {name: samples.values[name] for name in _FIELDS if name in samples.values}
+        world, lag = self._vendors.worlds.of(watched.api, watched.app), self._vendors.settings.refresh_of(watched.api)
+        held = []
+        for call in reversed(calls):
+            states = world.states(watched.api, samples.room, call.received - lag, call.answered)
+            if all(value in {getattr(state, _FIELDS[name]) for state in states} for name, value in told.items()):
+                return None
+            held.append(sorted({state.users for state in states}))
+        if not held:
+            return f"app {watched.app} was not asked for it before the reading at {samples.read_at:.3f}"
+        return f"{told} of the reading at {samples.read_at:.3f}, but app {watched.app} held {held} users"
 
 
 class Gaps:

@@ -162,17 +162,32 @@ def parse_rooms(text: str) -> dict[tuple[str, str], RoomSamples]:
         if match is None or match[1] in ("rtc_room_info", "rtc_room_users_threshold"):
             continue
         name, api, source, escaped, value = match.groups()
-        room = re.sub(r"\\.", lambda found: _UNESCAPE[found[0]], escaped)
+        room = _unescaped(escaped)
         samples = rooms.setdefault((source, room), RoomSamples(api, source, room))
         assert name not in samples.values, f"{name} twice for {room!r}"
         samples.values[name] = float(value)
     return rooms
 
 
+def watched_rooms(text: str) -> set[tuple[str, str]]:
+    """Source and id of every room that a scrape's text says is watched, with a value or without."""
+    matches = (ROOM_SAMPLE.match(line) for line in text.splitlines() if line.startswith("rtc_room_info"))
+    return {(match[3], _unescaped(match[4])) for match in matches if match}
+
+
+def sources(text: str) -> set[str]:
+    """Every source that a scrape's text says anything of."""
+    return set(re.findall(r'\bsource="([^"]*)"', text))
+
+
 def sample(text: str, series: str) -> float | None:
     """The value of a series in a scrape's text, written as it stands there; `None` if it is absent."""
     found = re.search(rf"^{re.escape(series)} (\S+)$", text, re.MULTILINE)
     return float(found[1]) if found else None
+
+
+def _unescaped(label: str) -> str:
+    return re.sub(r"\\.", lambda found: _UNESCAPE[found[0]], label)
 
 
 def free_port() -> int:

@@ -37,26 +37,27 @@ async def until_published(exporter: ExporterProcess, rooms: int, within: float) 
     raise AssertionError(f"not {rooms} rooms after {within} s: {exporter.log}")
 
 
-async def test_a_reload_restarts_what_changed_and_nothing_else(tmp_path: Path):
+async def test_a_reload_changes_what_changed_and_nothing_else(tmp_path: Path):
     """
-    Other credentials restart one source; the other keeps readings and counters; a removed one leaves nothing behind.
+    Other credentials are used when the next call is due; both sources keep readings and counters; a removed one leaves
+    nothing behind.
     """
     config = tmp_path / "exporter.yml"
     async with Vendors(rooms={"zego_rtc": 100, "zego_zim": 20}, limits=LENIENT) as vendors:
-        config.write_text(vendors.config(zego_rtc={}, zego_zim={}))
+        config.write_text(vendors.config(zego_rtc={}, zego_zim={"interval": "3s"}))
         async with ExporterProcess(config, "--web.enable-lifecycle") as exporter:
             await until_published(exporter, 120, within=10)
             before = await metrics(exporter)
 
-            wrong = {"server_secret": "f" * 32}
+            wrong = {"interval": "3s", "server_secret": "f" * 32}
             config.write_text(vendors.config(zego_rtc={}, zego_zim=wrong))
             assert (200, "OK\n") == await exporter.text("/-/reload", method="POST")
-            await asyncio.sleep(2.5)
+            await asyncio.sleep(4)
             after = await metrics(exporter)
             kept = parse_rooms(before).keys() & parse_rooms(after).keys()
             assert 120 == len(kept)
             assert (sample(after, ZEGO_CALLS) or 0) >= (sample(before, ZEGO_CALLS) or 0)
-            assert (sample(after, ZIM_CALLS) or 0) <= 6
+            assert 1 <= (sample(after, ZIM_CALLS) or 0) - (sample(before, ZIM_CALLS) or 0) <= 46
             unauthorized = 'rtc_source_state{api="zego_zim",source="zego_zim",state="unauthorized",vendor="zego"}'
             assert 1 == sample(after, unauthorized)
 
@@ -83,7 +84,7 @@ async def test_reloads_keep_readings_pace_and_limit(tmp_path: Path):
                 exporter.signal(signal.SIGHUP)
                 await asyncio.sleep(0.4)
                 assert 400 == (await metrics(exporter)).count("\nrtc_room_users{")
-            rejected = (await vendors.limits())["zego_rtc"]["rejected"]
+            rejected = (await vendors.budget("zego_rtc"))["rejected"]
             broken = await vendors.broken_limits()
 
     assert (0, {}) == (rejected, broken)

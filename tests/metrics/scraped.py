@@ -17,6 +17,7 @@ from exporter.metrics.source_stats import SourceStats
 from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Reading, Room
+from tests.metrics.watching import add_source
 
 EPOCH = 1_700_000_000.0
 Sample = tuple[str, frozenset[tuple[str, str]], float]
@@ -33,8 +34,8 @@ class Scraped:
         self.exposition = Exposition(self.table, self.telemetry, lambda: self.now)
         for name, watched in rooms.items():
             table = SourceTable({"vendor": "zego", "api": "zego_rtc", "source": name}, 30.0)
-            self.table.add(name, table)
-            self.telemetry.add_source(SourceStats("zego", "zego_rtc", name, "budget", 10.0, table))
+            add_source(self.table, name, table)
+            self.telemetry.sources[name] = SourceStats("zego", "zego_rtc", name, "budget", 10.0, table)
             table.watch([room for room, _ in watched])
             for room, reading in watched:
                 if reading is not None:

@@ -16,6 +16,7 @@ from exporter.metrics.room import Arrival
 from exporter.metrics.source_stats import FailureNote
 from exporter.model import Failure, FailureKind, Reading, Room
 from tests.metrics.scraped import EPOCH, parsed, scraped, some_rooms
+from tests.metrics.watching import remove_source, watch_exactly
 
 
 async def test_unchanged_rooms_are_packed_once() -> None:
@@ -83,7 +84,7 @@ async def test_snapshot_is_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> Non
             await asyncio.to_thread(rendering.wait, 5)
             for number in range(0, 3 * ROWS, 3):
                 table.record({f"room-{number}": Reading(number)}, Arrival(100.0, EPOCH))
-            table.watch([Room(f"room-{number}") for number in range(1, 3 * ROWS)])
+            watch_exactly(table, [Room(f"room-{number}") for number in range(1, 3 * ROWS)])
             held.set()
             said = parsed(await body)
 
@@ -100,7 +101,7 @@ async def test_plain_body_may_be_sent_late() -> None:
         body = await sources.exposition.body(Wanted())
         first = b"".join(body.parts)
         sources.table["live"].record({"room-7": Reading(12_345_678)}, Arrival(101.0, EPOCH))
-        sources.table["live"].watch([])
+        watch_exactly(sources.table["live"], [])
 
         assert first == b"".join(body.parts)
         assert len(first) == body.length
@@ -152,8 +153,8 @@ async def test_source_that_is_taken_away_is_gone() -> None:
     """
     async with scraped({"live": [(Room("a"), Reading(1))], "gone": [(Room("b"), Reading(1))]}) as sources:
         assert b'source="gone"' in await sources.scrape(gzip=True)
-        sources.table.remove("gone")
-        sources.telemetry.remove_source("gone")
+        remove_source(sources.table, "gone")
+        del sources.telemetry.sources["gone"]
 
         for zipped in (True, False):
             assert b'source="gone"' not in await sources.scrape(gzip=zipped)

@@ -81,7 +81,7 @@ class Observed:
         self.table.watch([Room(room) for room in "abc"])
         self.clock = Clock()
         self.source = SourceStats("zego", "zego_rtc", "live", "budget", 10.0, self.table, self.clock)
-        self.telemetry.add_source(self.source)
+        self.telemetry.sources[self.source.source] = self.source
 
     def bucket(self, name: str, bound: str) -> float:
         """The number of observations up to a bound."""
@@ -300,10 +300,10 @@ def test_source_that_comes_back_begins_anew() -> None:
     """
     observed = Observed()
     observed.source.ended(1.0)
-    observed.telemetry.remove_source("live")
+    del observed.telemetry.sources["live"]
     assert not [name for name, _ in observed.samples() if name.startswith("rtc_source")]
 
-    observed.telemetry.add_source(Observed().source)
+    observed.telemetry.sources["live"] = Observed().source
     assert 0 == observed.samples()["rtc_source_call_duration_seconds_count", ""]
 
 

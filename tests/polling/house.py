@@ -1,5 +1,5 @@
 """
-Polling as a whole in virtual time: real configs, codecs, pollers, budgets and tables in front of a scripted vendor.
+The whole exporter in virtual time, in front of a scripted vendor.
 """
 
 from __future__ import annotations
@@ -10,27 +10,26 @@ import json
 import random
 import sys
 from bisect import bisect_left
-from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
-from exporter.config import SourceConfig, parse
+from exporter.app import Exporter, WebOptions
+from exporter.clock import Clock
+from exporter.config import Config, SourceConfig, parse
 from exporter.metrics.room import Arrival
-from exporter.metrics.source_stats import SourceStats
 from exporter.metrics.table import SourceTable
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import FailureKind, Reading, Room
 from exporter.polling.budget import Budget
-from exporter.polling.caller import Caller
-from exporter.polling.clock import Clock
-from exporter.polling.health import App
-from exporter.polling.load import budget_loads
-from exporter.polling.poller import WINDOW, Poller
-from exporter.polling.ticks import Ticks
+from exporter.polling.client import Client, Opener
+from exporter.polling.journal import Log
+from exporter.polling.poller import Poller
+from exporter.polling.scheduler import Scheduler
 from exporter.states import RoomState, SourceState
-from tests.polling.vendor import FakeCaller, Vendor
+from tests.polling.vendor import FakeClient, Vendor
 
 EPOCH: Final = 1_700_000_000.0
 WINDOW_OF_THE_LIMIT: Final = 1.02
@@ -104,23 +103,57 @@ class LogLines:
         self.lines.append(Line(level, event, {**self._bound, **values}))
 
 
-class RecordingTable(SourceTable):
-    """A table that also remembers when each room's readings arrived."""
+class VirtualJobs:
+    """Recurring jobs in virtual time, in the place of APScheduler, which runs on the wall clock."""
 
-    def __init__(self, labels: dict[str, str], max_staleness: float) -> None:
-        super().__init__(labels, max_staleness)
-        self.arrivals: defaultdict[str, list[float]] = defaultdict(list)
+    def __init__(self, telemetry: Telemetry) -> None:
+        self.running = False
+        self.errors: list[Exception] = []
+        self._telemetry = telemetry
+        self._jobs: dict[str, asyncio.Task[None]] = {}
 
-    def record(self, readings: Mapping[str, Reading], arrival: Arrival) -> list[float]:
-        """Record, and remember when."""
-        for room_id in readings:
-            self.arrivals[room_id].append(arrival.monotonic)
-        return super().record(readings, arrival)
+    def start(self) -> None:
+        """Begin."""
+        self.running = True
+
+    def every(self, seconds: float, name: str, body: Callable[[], Awaitable[None]], early: float = 0.0) -> None:
+        """Run a body every so many seconds from now on."""
+        self.cancel(name)
+        self._jobs[name] = asyncio.create_task(self._repeat(seconds, name, body, early))
+
+    def cancel(self, name: str) -> None:
+        """Run it no more."""
+        if job := self._jobs.pop(name, None):
+            job.cancel()
+
+    def pause(self) -> None:
+        """Run nothing any more."""
+        for name in list(self._jobs):
+            self.cancel(name)
+
+    def stop(self) -> None:
+        """The end."""
+        self.running = False
+
+    def raised(self, name: str, error: Exception) -> None:
+        """Keep what only a bug explains."""
+        self._telemetry.unexpected_errors += 1
+        self.errors.append(error)
+
+    async def _repeat(self, seconds: float, name: str, body: Callable[[], Awaitable[None]], early: float) -> None:
+        delay = seconds - early
+        while True:
+            try:
+                await body()
+            except Exception as error:  # noqa: BLE001 as the real one does
+                self.raised(name, error)
+            await asyncio.sleep(delay)
+            delay = seconds
 
 
 class House:
     """
-    The pollers of a config at work, a window a second, until the ``async with`` ends.
+    The whole exporter at work in virtual time, until the ``async with`` ends; only vendors and clock are not real.
 
     Args:
         folder: Where the config stands; relative paths in it begin there.
@@ -131,32 +164,85 @@ class House:
         self.loop = asyncio.get_running_loop()
         self.began = self.loop.time()
         self.wall_ahead = 0.0
+        self.expected_errors = 0
         nonces = itertools.count()
         self.clock = Clock(self.loop.time, self._unix, random.Random(seed).uniform, lambda: f"{next(nonces):016x}")
-        self._ticks = Ticks(self.clock, self._unexpected)
         self.vendor = Vendor(self._unix)
         self.log = LogLines()
-        self.telemetry = Telemetry()
-        self.pollers: dict[str, Poller] = {}
-        self.tables: dict[str, RecordingTable] = {}
-        self.budgets: dict[str, Budget] = {}
+        self.clients: list[FakeClient] = []
+        self.arrivals: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        self._sources = sources
         self._folder = folder
-        self._apps: dict[str, App] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._first = sources
+        self._recorded: set[SourceTable] = set()
+        options, make = WebOptions("127.0.0.1:0"), (self._make_client, self._make_jobs)
+        self.exporter = Exporter(self._load, "exporter.yml", options, self.log, self.clock, *make)
+        self.telemetry = self.exporter.telemetry
 
     async def __aenter__(self) -> Self:
-        self.load(*self._first)
+        await self.exporter.start()
+        self._record()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.gather(*[self._stop(name).drain(within=3.5) for name in list(self.pollers)])
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.exporter.stop()
+        for error in self.jobs.errors:
+            raise error
+        assert self.expected_errors == self.telemetry.unexpected_errors, self.lines("error")
 
-    def _unexpected(self, error: Exception) -> None:
-        raise error
+    @property
+    def pollers(self) -> dict[str, Poller]:
+        """Those at work, by source."""
+        return {name: running.poller for name, running in self.exporter.sources.running.items()}
+
+    @property
+    def tables(self) -> dict[str, SourceTable]:
+        """By source."""
+        return dict(self.exporter.table)
+
+    @property
+    def budgets(self) -> dict[str, Budget]:
+        """By name."""
+        return {poller.budget.name: poller.budget for poller in self.pollers.values()}
+
+    async def load(self, *sources: dict[str, Any]) -> None:
+        """Change over to another config by a reload."""
+        self._sources = sources
+        assert await self.exporter.reloads.ask() is None
+        self._record()
+
+    async def watch(self, name: str, rooms: Iterable[str]) -> None:
+        """Let a source watch exactly these rooms, as a rooms file does."""
+        await self.exporter.sources.running[name].roster.change([Room(room) for room in rooms])
+
+    def _load(self) -> Config:
+        text = json.dumps({"sources": list(self._sources)}, ensure_ascii=False)
+        return parse(text, self._folder / "exporter.yml", {})
+
+    def _make_client(self, config: SourceConfig, opener: Opener, clock: Clock) -> Client:
+        client = FakeClient(config, opener, clock, self.vendor)
+        self.clients.append(client)
+        return cast(Client, client)
+
+    def _make_jobs(self, clock: Clock, telemetry: Telemetry, log: Log) -> Scheduler:
+        self.jobs = VirtualJobs(telemetry)
+        return cast(Scheduler, self.jobs)
+
+    def _record(self) -> None:
+        """Note when each room's readings arrive, besides publishing them."""
+        for name, table in self.tables.items():
+            if table not in self._recorded:
+                self._recorded.add(table)
+                self._record_of(name, table)
+
+    def _record_of(self, name: str, table: SourceTable) -> None:
+        record = table.record
+
+        def recorded(readings: Mapping[str, Reading], arrival: Arrival) -> list[float]:
+            for room_id in readings:
+                self.arrivals[name, room_id].append(arrival.monotonic)
+            return record(readings, arrival)
+
+        table.record = recorded  # type: ignore[method-assign]  # the table itself is the real one
 
     async def passes(self, seconds: float) -> None:
         """Let virtual time pass."""
@@ -167,32 +253,6 @@ class House:
         """Seconds since the house began."""
         return self.loop.time() - self.began
 
-    def load(self, *sources: dict[str, Any]) -> None:
-        """Start with a config, or change over to another one as a reload does."""
-        configs = parsed(*sources, folder=self._folder)
-        wanted = {config.name: config for config in configs}
-        for name, poller in list(self.pollers.items()):
-            if name not in wanted or not poller.config.same_client(wanted[name]):
-                self._own(self._stop(name).drain(within=3.5))
-        for config in configs:
-            budget = self.budgets.get(config.budget)
-            if budget is None:
-                budget = self.budgets[config.budget] = Budget(config.budget, config.rate_limit, self.clock, self._ticks)
-            elif budget.limit != config.rate_limit:
-                budget.change_limit(config.rate_limit)
-            if config.name in self.pollers:
-                self.pollers[config.name].retune(config)
-            else:
-                self._start(config, budget)
-            deque(self.pollers[config.name].watching(config.rooms), maxlen=0)
-        for load in budget_loads((config, len(config.rooms)) for config in configs):
-            for member in load.sources:
-                self.tables[member.config.name].max_staleness = member.max_staleness
-
-    def watch(self, name: str, rooms: Iterable[str]) -> None:
-        """Let a source watch exactly these rooms, as a rooms file does."""
-        deque(self.pollers[name].watching([Room(room) for room in rooms]), maxlen=0)
-
     def states(self, name: str) -> dict[str, int]:
         """The source's rooms by state, those that there are."""
         table = self.tables[name]
@@ -202,15 +262,19 @@ class House:
     def rooms_in(self, name: str, state: RoomState) -> set[str]:
         """The source's rooms in this state."""
         table = self.tables[name]
-        return {room for room in table.rooms if table.state(room) is state}
+        return {room for room in table if table.state(room) is state}
+
+    def arrivals_of(self, name: str) -> dict[str, list[float]]:
+        """When readings of the source's rooms arrived."""
+        return {room: moments for (source, room), moments in self.arrivals.items() if source == name}
 
     def gaps(self, name: str, since: float = 0.0) -> list[float]:
         """Seconds between a room's readings, of all rooms, from so many seconds after the house began."""
-        return [gap for room in self.tables[name].arrivals for gap in self.gaps_of(name, room, since)]
+        return [gap for room in self.arrivals_of(name) for gap in self.gaps_of(name, room, since)]
 
     def gaps_of(self, name: str, room: str, since: float = 0.0) -> list[float]:
         """Seconds between one room's readings."""
-        arrivals = self.tables[name].arrivals[room]
+        arrivals = self.arrivals[name, room]
         return [later - earlier for earlier, later in itertools.pairwise(arrivals) if earlier - self.began >= since]
 
     def writes(self, *names: str, since: float = 0.0) -> list[float]:
@@ -235,37 +299,6 @@ class House:
 
     def _unix(self) -> float:
         return EPOCH + self.now + self.wall_ahead
-
-    def _start(self, config: SourceConfig, budget: Budget) -> None:
-        labels = {"vendor": config.vendor, "api": config.api, "source": config.name}
-        table = self.tables[config.name] = RecordingTable(labels, 0.0)
-        noted = SourceStats(config.vendor, config.api, config.name, config.budget, config.interval, table)
-        self.telemetry.add_source(noted)
-        caller = cast(Caller, FakeCaller(config, budget.gate, self.vendor, self.clock))
-        app = self._apps.setdefault(config.codec.app_key(config.source), App())
-        log = self.log.bind(source=config.name)
-        poller = Poller(config, budget, app, caller, table, self.telemetry, noted, self.clock, log)
-        self.pollers[config.name] = poller
-        self._own(self._run_windows(poller))
-
-    def _stop(self, name: str) -> Poller:
-        self.telemetry.remove_source(name)
-        return self.pollers.pop(name)
-
-    async def _run_windows(self, poller: Poller) -> None:
-        while self.pollers.get(poller.config.name) is poller:
-            self._own(poller.window())
-            await asyncio.sleep(WINDOW)
-
-    def _own(self, body: Any) -> None:
-        task = asyncio.ensure_future(body)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.result()
 
 
 def whole_gaps(moments: Sequence[float]) -> list[int]:

@@ -1,5 +1,5 @@
 """
-Who gets the next slot.
+Who gets the next slot, and when.
 """
 
 from __future__ import annotations
@@ -7,52 +7,76 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 
-from exporter.polling.budget import Budget
-from exporter.polling.clock import Clock
+from exporter.clock import Clock
+from exporter.polling.budget import Budget, Timer
+from exporter.polling.pace import Sent
 from exporter.polling.planner import Lane
-from exporter.polling.ticks import Ticks
+from tests.polling.house import worst_window
 from tests.polling.virtual_time import VirtualLoop, in_virtual_time
 
-TICK = 0.0211
+TICK = 0.0212
 """Seconds between two moments at which slots are used, and a timer that rings a millisecond late."""
+
+
+def now() -> float:
+    """Virtual seconds."""
+    return asyncio.get_running_loop().time()
 
 
 class Wanting:
     """A bidder that wants slots in some lanes from some moments on, so many at most, and keeps what it was granted."""
 
     def __init__(self, most: float = math.inf, **lanes: float) -> None:
+        self.budget: Budget | None = None
         self.most = most
         self.wanted = {Lane[name.upper()]: due for name, due in lanes.items()}
         self.granted: list[tuple[float, Lane]] = []
+        self.sent: list[Sent] = []
+        self.asked = self.asked_for_dues = 0
+
+    def at(self, budget: Budget) -> Wanting:
+        """Bid there."""
+        self.budget = budget
+        budget.bid(self)
+        return self
 
     def dues(self) -> tuple[float, ...]:
         """When it wants one."""
+        self.asked_for_dues += 1
         return tuple(self.wanted.get(lane, math.inf) if len(self.granted) < self.most else math.inf for lane in Lane)
 
-    def leave(self, lane: Lane) -> None:
-        """Take a slot."""
-        self.granted.append((asyncio.get_running_loop().time(), lane))
+    def dispatch(self, lane: Lane, due: float) -> bool:
+        """Use a slot."""
+        assert self.budget
+        assert due == self.wanted[lane]
+        self.asked += 1
+        self.granted.append((now(), lane))
+        self.sent.append(self.budget.sent(due))
+        return True
+
+    @property
+    def moments(self) -> list[float]:
+        """When it was granted slots."""
+        return [at for at, _ in self.granted]
 
     def lanes(self) -> Counter[Lane]:
         """How many slots it was granted in each lane."""
         return Counter(lane for _, lane in self.granted)
 
 
-def ticks_of(loop: asyncio.AbstractEventLoop) -> Ticks:
-    """Ticks of this loop's time."""
-    return Ticks(Clock(loop.time), raised=lambda error: pytest.fail(repr(error)))
+def timer_of(clock: Clock | None = None) -> Timer:
+    """A timer whose callbacks may not fail."""
+    return Timer(clock or Clock(now), raised=lambda error: pytest.fail(repr(error)))
 
 
-def budget_of(limit: float, ticks: Ticks | None = None) -> Budget:
-    """A budget whose silent second and slow beginning are long over."""
-    loop = asyncio.get_running_loop()
-    budget = Budget("budget", limit, Clock(loop.time), ticks or ticks_of(loop), since=loop.time() - 60)
-    budget.pacer.take_slot(loop.time() - 2)
-    return budget
+def budget_of(limit: float, timer: Timer | None = None) -> Budget:
+    """A budget whose silent second is long over."""
+    return Budget("budget", limit, Clock(now), timer or timer_of(), since=now() - 60)
 
 
 @in_virtual_time
@@ -60,9 +84,8 @@ async def test_slot_is_granted_when_a_room_is_due() -> None:
     """
     Not before, and to nobody who does not bid.
     """
-    budget, begin = budget_of(10), asyncio.get_running_loop().time()
-    bidder, silent = Wanting(most=1, regular=begin + 3), Wanting(regular=begin)
-    budget.bid(bidder)
+    begin = now()
+    bidder, silent = Wanting(most=1, regular=begin + 3).at(budget_of(10)), Wanting(regular=begin)
     await asyncio.sleep(5)
 
     ((at, lane),) = bidder.granted
@@ -72,21 +95,47 @@ async def test_slot_is_granted_when_a_room_is_due() -> None:
 
 
 @in_virtual_time
+async def test_new_budget_is_silent_for_a_second() -> None:
+    """
+    Another process may have used the whole limit just before.
+    """
+    begin = now()
+    bidder = Wanting(regular=begin).at(Budget("budget", 10, Clock(now), timer_of()))
+    await asyncio.sleep(2)
+
+    assert begin + 1.026 <= bidder.moments[0] <= begin + 1.026 + TICK
+
+
+@in_virtual_time
 async def test_room_that_becomes_due_sooner_wakes_the_budget() -> None:
     """
     A budget that waits for a room in an hour hears of one that is due now.
     """
-    loop = asyncio.get_running_loop()
     budget = budget_of(10)
-    bidder = Wanting(most=1, regular=loop.time() + 3600)
-    budget.bid(bidder)
+    bidder = Wanting(most=1, regular=now() + 3600).at(budget)
     await asyncio.sleep(1)
-    bidder.wanted[Lane.REGULAR] = now = loop.time()
+    bidder.wanted[Lane.REGULAR] = due = now()
     budget.arm()
     await asyncio.sleep(1)
 
     ((at, _),) = bidder.granted
-    assert now <= at <= now + TICK
+    assert due <= at <= due + TICK
+
+
+@pytest.mark.parametrize("limit", [0.1, 0.3, 1.0, 1.5, 2.5, 7.5, 10.0, 33.3, 200.0, 1_000.0, 10_000.0])
+@in_virtual_time
+async def test_every_slot_is_used(limit: float) -> None:
+    """
+    Where calls are always due, at least 97 % of any limit are made, and never more than the limit allows.
+    """
+    timer = timer_of()
+    timer.expect(limit)
+    bidder = Wanting(regular=now() - 1).at(budget_of(limit, timer))
+    await asyncio.sleep(max(4.0, min(60.0, 2_000 / limit), 12 / limit))
+
+    first, *_, last = bidder.moments
+    assert 0.97 * limit <= (len(bidder.moments) - 1 - 0.1 * limit) / (last - first) <= limit
+    assert math.ceil(limit) >= worst_window(bidder.moments, math.ceil(limit) / limit + 0.02)
 
 
 @in_virtual_time
@@ -94,79 +143,86 @@ async def test_slots_of_all_budgets_are_used_at_the_same_moments() -> None:
     """
     Whatever their limits are and whenever they began: the processor wakes up fifty times a second, not once per call.
     """
-    loop = asyncio.get_running_loop()
-    ticks, bidders = ticks_of(loop), []
+    timer, bidders = timer_of(), []
     for limit in (10, 40, 200, 200):
-        bidders.append(Wanting(regular=loop.time()))
-        budget_of(limit, ticks).bid(bidders[-1])
+        bidders.append(Wanting(regular=now()).at(budget_of(limit, timer)))
         await asyncio.sleep(0.0137)
     await asyncio.sleep(10)
 
-    granted = [len(bidder.granted) for bidder in bidders]
-    assert [98, 391, 1957, 1957] == pytest.approx(granted, rel=0.02)
-    moments = sorted(at for bidder in bidders for at, _ in bidder.granted)
+    assert [98, 391, 1957, 1957] == pytest.approx([len(bidder.granted) for bidder in bidders], rel=0.02)
+    moments = sorted(at for bidder in bidders for at in bidder.moments)
     assert 510 >= sum(later - earlier > 0.002 for earlier, later in pairwise(moments))
 
 
+@pytest.mark.parametrize(("rate", "milliseconds"), [(0.2, 20), (500, 20), (600, 10), (2_000, 5), (50_000, 5)])
 @in_virtual_time
-async def test_calls_that_take_long_to_the_gate_get_their_slots_early() -> None:
+async def test_more_calls_leave_more_often(rate: float, milliseconds: int) -> None:
     """
-    Where every call needs 300 ms to connect, slots come that much ahead of the ring, and the limit is still reached.
+    About ten at a time, though never more than 200 times a second; and less often again when budgets go.
+    """
+    timer = timer_of()
+    timer.expect(50_000)
+    timer.expect(rate)
+    bidder = Wanting(regular=now()).at(budget_of(400, timer))
+    await asyncio.sleep(1)
+
+    gaps = [later - earlier for earlier, later in pairwise(bidder.moments) if later - earlier > 0.002]
+    assert milliseconds / 1000 == pytest.approx(sum(gaps) / len(gaps), rel=0.1)
+
+
+@in_virtual_time
+async def test_call_that_is_held_up_does_not_wait_for_a_tick() -> None:
+    """
+    It leaves within a millisecond of when log and pauses allow it.
+    """
+    budget = budget_of(1)
+    budget.paced.pause(paused_until := now() + 0.51234)
+    bidder = Wanting(regular=now()).at(budget)
+    await asyncio.sleep(1)
+    bidder.sent[0].at += 0.1
+    counts_from = bidder.sent[0].at
+    await asyncio.sleep(1)
+
+    first, second = bidder.moments
+    assert paused_until <= first <= paused_until + 0.0011
+    assert counts_from + 1.024 <= second <= counts_from + 1.0251
+
+
+@in_virtual_time
+async def test_budget_is_armed_once() -> None:
+    """
+    However often it is told that due times may have come closer, it waits for one moment, grants each slot once, and
+    does not ask around again for what leaves within a tick anyway.
     """
     budget = budget_of(10)
-    loop = asyncio.get_running_loop()
-    calls: set[asyncio.Task[None]] = set()
+    bidder = Wanting(most=3, regular=now() + 3600).at(budget)
+    for due in (now() + 2, now() + 1):
+        bidder.wanted[Lane.REGULAR] = due
+        for _ in range(10):
+            budget.bid(bidder)
+            budget.arm()
+    assert 1 == sum(budget._timer._waiting[moment] != {} for moment in budget._timer._waiting)
+    await asyncio.sleep(0.9999)
+    asked = bidder.asked_for_dues
+    budget.arm()
+    assert asked == bidder.asked_for_dues
+    await asyncio.sleep(2)
 
-    class Connecting(Wanting):
-        def leave(self, lane: Lane) -> None:
-            super().leave(lane)
-            calls.add(asyncio.create_task(self.call(loop.time())))
-
-        async def call(self, slot: float) -> None:
-            await asyncio.sleep(0.3)
-            (await budget.gate(slot)).sent()
-
-    bidder = Connecting(regular=loop.time())
-    budget.bid(bidder)
-    await asyncio.sleep(3)
-    before = budget.calls
-    await asyncio.sleep(20)
-    budget.withdraw(bidder)
-    await asyncio.gather(*calls)
-
-    assert 20 * 9.78 == pytest.approx(budget.calls - before, abs=6)
+    assert 3 == len(bidder.granted)
 
 
 @in_virtual_time
-async def test_process_that_stood_still_waits_for_what_was_under_way() -> None:
+async def test_limit_that_is_raised() -> None:
     """
-    0.7 s in which nothing ran, with ten calls that nobody has answered: the vendor may get all of them now, and
-    gets no other one in the second after.
+    Nobody waits for a slot of the old limit.
     """
-    loop = asyncio.get_running_loop()
-    still = 0.0
-    clock = Clock(lambda: loop.time() + still)
-    budget = Budget("budget", 10, clock, Ticks(clock, raised=lambda error: pytest.fail(repr(error))), since=-60)
-    calls: set[asyncio.Task[object]] = set()
+    budget = budget_of(0.1)
+    bidder = Wanting(regular=now()).at(budget)
+    await asyncio.sleep(1)
+    budget.change_limit(10)
+    await asyncio.sleep(1)
 
-    class Calling(Wanting):
-        def leave(self, lane: Lane) -> None:
-            super().leave(lane)
-            calls.add(asyncio.create_task(budget.gate(clock.monotonic())))
-
-    bidder = Calling(regular=loop.time())
-    budget.bid(bidder)
-    await asyncio.sleep(3)
-    still = 0.7
-    await asyncio.sleep(0.1)
-    before = budget.calls
-    await asyncio.sleep(0.9)
-    assert before == budget.calls
-    await asyncio.sleep(0.5)
-    budget.withdraw(bidder)
-    await asyncio.gather(*calls)
-
-    assert 10 >= budget.calls - before >= 3
+    assert 11 == pytest.approx(len(bidder.granted), abs=1)
 
 
 @in_virtual_time
@@ -174,47 +230,61 @@ async def test_longest_overdue_bidder_is_first() -> None:
     """
     Sources of one budget take turns by need, not by name or age.
     """
-    budget, begin = budget_of(10), asyncio.get_running_loop().time()
-    bidders = {name: Wanting(most=1, regular=begin - late) for name, late in (("a", 1), ("b", 3), ("c", 2))}
-    for bidder in bidders.values():
-        budget.bid(bidder)
+    budget, begin = budget_of(10), now()
+    late = {"a": 1, "b": 3, "c": 2, "d": 0}
+    bidders = {name: Wanting(most=1, regular=begin - seconds).at(budget) for name, seconds in late.items()}
     await asyncio.sleep(1)
 
-    assert ["b", "c", "a"] == sorted(bidders, key=lambda name: bidders[name].granted)
+    assert ["b", "c", "a", "d"] == sorted(bidders, key=lambda name: bidders[name].granted)
 
 
 @in_virtual_time
 async def test_shares_of_the_lanes() -> None:
     """
     While regular polls are due retries get a fifth of the slots and suspects less than a tenth; whatever they leave is
-    the regular ones'.
+    the regular ones'. It makes no difference which sources they are of.
     """
-    past = asyncio.get_running_loop().time() - 1
-    everything = Wanting(most=1000, regular=past, retry=past, suspect=past)
-    retries = Wanting(most=1000, regular=past, retry=past)
-    for bidder in (everything, retries):
-        budget_of(100).bid(bidder)
+    past = now() - 1
+    everything = Wanting(most=1000, regular=past, retry=past - 1, suspect=past - 2).at(budget_of(100))
+    retries = Wanting(most=1000, regular=past, retry=past).at(budget_of(100))
+    shared = budget_of(100)
+    healthy, ill = Wanting(regular=past).at(shared), Wanting(retry=past, suspect=past).at(shared)
     await asyncio.sleep(15)
 
     assert 70 <= everything.lanes()[Lane.SUSPECT] <= 100
     assert 180 <= everything.lanes()[Lane.RETRY] <= 200
     assert 180 <= retries.lanes()[Lane.RETRY] <= 200
     assert 800 <= retries.lanes()[Lane.REGULAR]
+    assert 0.28 == pytest.approx(len(ill.granted) / (len(ill.granted) + len(healthy.granted)), abs=0.02)
 
 
 @in_virtual_time
 async def test_idle_slots_are_for_whoever_wants_them() -> None:
     """
-    Where no regular poll is due the other lanes are not held back.
+    Where no regular poll is due the other lanes are not held back, and owe nothing later.
     """
-    loop = asyncio.get_running_loop()
-    begin = loop.time()
-    bidder = Wanting(most=500, retry=begin - 1, suspect=begin - 2)
-    budget_of(100).bid(bidder)
-    await asyncio.sleep(10)
+    begin = now()
+    bidder = Wanting(most=700, retry=begin - 1, suspect=begin - 2).at(budget_of(100))
+    await asyncio.sleep(5)
+    assert 490 == pytest.approx(bidder.lanes()[Lane.SUSPECT], abs=12)
+    bidder.wanted[Lane.REGULAR] = now()
+    bidder.granted.clear()
+    await asyncio.sleep(1)
 
-    assert {Lane.SUSPECT: 500} == bidder.lanes()
-    assert 5.2 >= bidder.granted[-1][0] - begin
+    assert 0.2 == pytest.approx(bidder.lanes()[Lane.RETRY] / len(bidder.granted), abs=0.03)
+    assert 0.08 == pytest.approx(bidder.lanes()[Lane.SUSPECT] / len(bidder.granted), abs=0.02)
+
+
+@in_virtual_time
+async def test_lanes_save_nothing_up() -> None:
+    """
+    However long there was nothing to ask again, retries that come at last get a fifth of the slots.
+    """
+    begin = now()
+    bidder = Wanting(regular=begin - 1, retry=begin + 10).at(budget_of(100))
+    await asyncio.sleep(11)
+
+    assert 20 == pytest.approx(bidder.lanes()[Lane.RETRY], abs=2)
 
 
 @in_virtual_time
@@ -222,11 +292,8 @@ async def test_bidder_that_withdraws() -> None:
     """
     A source that ends is granted no slot any more, and its slots are the others'.
     """
-    begin = asyncio.get_running_loop().time()
-    budget = budget_of(10)
-    gone, kept = Wanting(regular=begin - 2), Wanting(regular=begin - 1)
-    budget.bid(gone)
-    budget.bid(kept)
+    begin, budget = now(), budget_of(10)
+    gone, kept = Wanting(regular=begin - 2).at(budget), Wanting(regular=begin - 1).at(budget)
     await asyncio.sleep(1)
     assert (11, 0) == pytest.approx((len(gone.granted), len(kept.granted)), abs=1)
     slots = len(gone.granted)
@@ -238,67 +305,168 @@ async def test_bidder_that_withdraws() -> None:
     assert 10 == pytest.approx(len(kept.granted), abs=1)
 
 
+class Lacking(Wanting):
+    """A bidder that has no connection for half a second whenever it is asked for a call the first time."""
+
+    def dispatch(self, lane: Lane, due: float) -> bool:
+        """Use a slot, or begin to connect."""
+        if self.asked:
+            return super().dispatch(lane, due)
+        self.asked += 1
+        self.most = 0
+        asyncio.get_running_loop().call_later(0.5, self.connected)
+        return False
+
+    def connected(self) -> None:
+        """Now it can call."""
+        assert self.budget
+        self.most = 1
+        self.budget.arm()
+
+
 @in_virtual_time
-async def test_gate_keeps_the_limit_and_the_order() -> None:
+async def test_bidder_that_lacks_something_is_passed_over() -> None:
     """
-    A hundred requests that are ready at once are written ten a second, first come first served; one that is ended
-    meanwhile takes no place.
+    Its slot is the next bidder's, at the same moment, and it is asked again when it has what it lacked.
+    """
+    begin, budget = now(), budget_of(10)
+    lacking, other = Lacking(regular=begin - 2), Wanting(regular=begin - 1)
+    lacking.at(budget)
+    other.at(budget)
+    await asyncio.sleep(2)
+
+    assert 2 == lacking.asked
+    assert begin + 0.5 <= lacking.moments[0] <= begin + 0.6 + TICK
+    assert other.moments[0] <= begin + TICK
+    assert 20 == pytest.approx(budget.calls, abs=1)
+
+
+class Stubborn(Wanting):
+    """A bidder that lacks something, and goes on bidding all the same."""
+
+    def dispatch(self, lane: Lane, due: float) -> bool:
+        """Call nobody."""
+        self.asked += 1
+        return False
+
+
+class Raising(Stubborn):
+    """A bidder with a bug."""
+
+    def dispatch(self, lane: Lane, due: float) -> bool:
+        """Fail."""
+        super().dispatch(lane, due)
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("make", [Stubborn, Raising])
+@in_virtual_time
+async def test_bidder_that_never_calls(make: Callable[..., Wanting]) -> None:
+    """
+    It uses no slot, keeps nobody from using them, and is asked once a tick at most.
+    """
+    reported: list[Exception] = []
+    budget = budget_of(10, Timer(Clock(now), reported.append))
+    never, other = make(regular=now() - 2), Wanting(regular=now() - 1)
+    never.at(budget)
+    await asyncio.sleep(1)
+    assert never.asked <= 1 / 0.02
+    other.at(budget)
+    await asyncio.sleep(1)
+
+    assert 11 == pytest.approx(len(other.granted), abs=1)
+    assert len(other.granted) == budget.calls
+    assert (never.asked if make is Raising else 0) == len(reported)
+    assert {ZeroDivisionError} >= {type(error) for error in reported}
+
+
+@in_virtual_time
+async def test_timer_calls_everybody_back() -> None:
+    """
+    Once each, though asked for twice, from one timer of the loop; who cancelled is not called, and an error in one
+    keeps nobody else from being called.
     """
     loop = asyncio.get_running_loop()
-    budget = budget_of(10)
-    order: list[tuple[int, float]] = []
+    reported: list[Exception] = []
+    timer = Timer(Clock(now), reported.append)
+    called: list[tuple[str, float]] = []
+    moment = now() + 1
 
-    async def write(number: int) -> None:
-        await budget.gate(asyncio.get_running_loop().time())
-        order.append((number, loop.time()))
+    def caller(name: str) -> Callable[[], None]:
+        return lambda: called.append((name, round(now() - moment, 2)))
 
-    writing = [asyncio.create_task(write(number)) for number in range(50)]
-    await asyncio.sleep(0.5)
-    for ended in writing[20:30]:
-        ended.cancel()
-    begin = loop.time() - 0.5
-    await asyncio.gather(*writing, return_exceptions=True)
+    def failing() -> None:
+        raise ZeroDivisionError
 
-    assert [*range(20), *range(30, 50)] == [number for number, _ in order]
-    assert [0, 1.02, 2.04, 3.06] == pytest.approx([order[place][1] - begin for place in (0, 10, 20, 30)], abs=0.01)
-    assert 40 == budget.calls
-    assert 0 == budget._at_gate
+    early, gone, late = caller("early"), caller("gone"), caller("late")
+    before = len(loop._scheduled)  # type: ignore[attr-defined]  # it is CPython's
+    for callback in (early, early, failing, gone, late):
+        timer.call_at(moment, callback)
+    timer.cancel(moment, gone)
+    timer.cancel(moment + 1, early)
+    timers = len(loop._scheduled) - before  # type: ignore[attr-defined]  # as above
+    await asyncio.sleep(2)
+
+    assert 1 == timers
+    assert [("early", 0.0), ("late", 0.0)] == called
+    assert [ZeroDivisionError] == [type(error) for error in reported]
 
 
+@pytest.mark.parametrize(("late", "stalled"), [(0.2, False), (0.3, True)])
 @in_virtual_time
-async def test_time_of_a_write_is_that_of_the_bytes() -> None:
+async def test_timer_notices_a_stall(late: float, *, stalled: bool) -> None:
     """
-    A request may reach the wire a little after it passed the gate, when the loop is busy: the later moment counts.
-    """
-    loop = asyncio.get_running_loop()
-    budget = budget_of(1)
-    passage = await budget.gate(loop.time())
-    loop.stall(0.4)  # type: ignore[attr-defined]  # it is the virtual loop
-    passage.sent()
-    written = loop.time()
-    await budget.gate(loop.time())
-
-    assert written + 1.02 <= loop.time()
-
-
-@in_virtual_time
-async def test_late_reply_has_its_call_count_later() -> None:
-    """
-    It may have reached the vendor as late.
+    A moment that comes a little late is nothing; a process that slept for 0.3 s was stalled until now.
     """
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
-    budget = budget_of(1)
-    for _ in range(5):
-        passage = await budget.gate(loop.time())
-        passage.sent()
-        await asyncio.sleep(0.005)
-        passage.answered()
-    passage = await budget.gate(loop.time())
-    passage.sent()
-    written = loop.time()
-    await asyncio.sleep(0.2)
-    passage.answered()
-    await budget.gate(loop.time())
+    timer = timer_of()
+    timer.call_at(moment := now() + 1, lambda: None)
+    loop.stall(1 + late)
+    await asyncio.sleep(0.001)
 
-    assert written + 0.2 - 0.01 + 1.02 == pytest.approx(loop.time(), abs=0.01)
+    assert stalled is (timer.resumed_at > moment)
+
+
+@in_virtual_time
+async def test_process_that_was_stalled_waits_for_what_was_under_way() -> None:
+    """
+    0.7 s in which nothing ran, with ten calls that nobody has answered: the vendor may get all of them now, and gets no
+    other one in the second after. Nor does the vendor of another budget, which had nothing to do in the meantime.
+    """
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    timer = timer_of()
+    idle_budget = budget_of(10, timer)
+    busy, idle = Wanting(regular=now()).at(budget_of(10, timer)), Wanting(most=10, regular=now()).at(idle_budget)
+    await asyncio.sleep(1.0)
+    calls = len(busy.granted)
+    loop.stall(0.7)
+    resumed = now()
+    await asyncio.sleep(0.001)
+    idle.most = math.inf
+    idle_budget.arm()
+    await asyncio.sleep(3)
+
+    assert resumed + 1.024 <= busy.moments[calls] <= resumed + 1.03
+    assert resumed + 1.024 <= idle.moments[10]
+
+
+@in_virtual_time
+async def test_calls_that_were_answered_before_a_stall_do_not_count_again() -> None:
+    """
+    Only calls under way may have been held up with the process.
+    """
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    budget = budget_of(10)
+    bidder = Wanting(regular=now()).at(budget)
+    await asyncio.sleep(1.0)
+    for call in bidder.sent:
+        budget.paced.answered(call, call.at + 0.05)
+    calls = len(bidder.granted)
+    loop.stall(0.7)
+    resumed = now()
+    await asyncio.sleep(1)
+
+    assert bidder.moments[calls] <= resumed + TICK

@@ -197,30 +197,28 @@ def test_silence_holds_in_every_state() -> None:
     assert NOW + 60 == health.may_call()
 
 
-def test_refusals_alone_put_the_source_in_doubt() -> None:
+def test_source_in_doubt_is_tried_in_a_minute() -> None:
     """
-    Three batches' worth of them in a row, and no success for two intervals.
+    Nothing but refusals came, and a person must mend that.
     """
     health = Health(INTERVAL, NOW)
-    health.refused(29)
-    assert not health.doubts_source(10, NOW + 21)
-    health.refused(1)
-    assert not health.doubts_source(10, NOW + 19)
-    assert health.doubts_source(10, NOW + 20)
+    health.doubted(NOW + 20)
+
     assert MISCONFIGURED is health.state
     assert NOW + 80 == health.may_call()
 
 
-def test_one_success_among_refusals_speaks_for_the_source() -> None:
+def test_trial_of_which_nothing_was_told_is_followed_by_another() -> None:
     """
-    After it, the refusals are counted anew.
+    An error in the middle of judging it must not leave the source dark.
     """
     health = Health(INTERVAL, NOW)
-    health.refused(1000)
-    health.succeeded(NOW + 15, NOW + 15)
-    health.refused(29)
+    health.doubted(NOW)
+    health.calling()
+    assert math.inf == health.may_call()
 
-    assert not health.doubts_source(10, NOW + 100)
+    health.over(NOW + 65)
+    assert NOW + 125 == health.may_call()
 
 
 events = st.tuples(
@@ -250,8 +248,7 @@ def test_trials_never_stop(schedule: list[tuple[str, float, float]]) -> None:
             case "try_now":
                 health.try_now(now)
             case "refused":
-                health.refused(7)
-                health.doubts_source(10, now)
+                health.doubted(now)
             case _:
                 assert health.may_call() <= max(now + 60, silent_until)
                 now = max(now, health.may_call())

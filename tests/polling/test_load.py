@@ -24,13 +24,13 @@ def load_of(*sources: dict[str, Any]) -> BudgetLoad:
     ("api", "rooms", "kept", "fits"),
     [
         ("zego_rtc", 950, 10.0, True),
-        ("zego_rtc", 1000, 10.2, True),
-        ("zego_rtc", 1500, 15.3, False),
+        ("zego_rtc", 1000, 10.26, True),
+        ("zego_rtc", 1500, 15.39, False),
         ("zego_zim", 150, 10.0, True),
         ("tencent_im", 1500, 10.0, True),
         ("tencent_live", 2000, 40.0, True),
         ("volcengine_rtc", 350, 10.0, True),
-        ("volcengine_rtc", 500, 12.75, False),
+        ("volcengine_rtc", 500, 12.83, False),
         ("zego_rtc", 0, 10.0, True),
     ],
 )
@@ -45,8 +45,22 @@ def test_interval_that_a_budget_can_keep(api: str, rooms: int, kept: float, fits
 
 
 @pytest.mark.parametrize(
+    ("limit", "rooms", "kept", "fits"), [("2.5", 240, 2.45, True), ("2.5", 270, 2.45, False), ("0.5", 49, 0.494, True)]
+)
+def test_limit_that_is_no_whole_number(limit: str, rooms: int, kept: float, fits: bool) -> None:
+    """
+    A little less than any limit is kept, and what needs less than that fits.
+    """
+    load = load_of(source("zego_rtc", rooms, rate_limit=limit))
+
+    assert float(limit) == load.allowed
+    assert kept == pytest.approx(load.kept, abs=0.005)
+    assert fits == load.fits
+
+
+@pytest.mark.parametrize(
     ("keys", "kept"),
-    [({}, 45.9), ({"interval": "60s"}, 180.0), ({"interval": "1s", "timeout": "40s", "rate_limit": "100"}, 41.5)],
+    [({}, 46.2), ({"interval": "60s"}, 180.0), ({"interval": "1s", "timeout": "40s", "rate_limit": "100"}, 41.5)],
 )
 def test_staleness_by_default(keys: dict[str, str], kept: float) -> None:
     """

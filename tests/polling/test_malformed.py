@@ -38,14 +38,14 @@ async def test_malformed_is_counted_apart_and_never_published(document: Any) -> 
     """
     async with House(source("zego_rtc", 1, max_staleness="30s")) as house:
         await house.passes(15)
-        readings = len(house.tables["zego_rtc"].arrivals["room-00000"])
+        readings = len(house.arrivals["zego_rtc", "room-00000"])
         house.vendor.answer = always(Answer(document))
         await house.passes(12)
         assert {"held": 1} == house.states("zego_rtc")
         await house.passes(40)
         assert {"unknown": 1} == house.states("zego_rtc")
         assert {FailureKind.MALFORMED} == house.failed("zego_rtc").keys()
-        assert readings == len(house.tables["zego_rtc"].arrivals["room-00000"])
+        assert readings == len(house.arrivals["zego_rtc", "room-00000"])
 
         house.vendor.answer = lambda call: None
         await until(lambda: house.states("zego_rtc") == {"fresh": 1}, within=62)

@@ -50,7 +50,7 @@ async def test_misconfigured_is_tried_at_once_after_a_reload() -> None:
         house.vendor.answer = always(fails("zego_zim", 100000017))
         await house.passes(10)
         house.vendor.answer = lambda call: None
-        house.load(config)
+        await house.load(config)
         await house.passes(1)
 
         assert SourceState.OK == house.state("zego_zim")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from exporter.model import Room
 from exporter.polling.planner import Lane, Planner
 from tests.polling.house import named
 
@@ -23,9 +24,17 @@ INTERVAL = 10.0
 
 def planned(rooms: int, batch_size: int = 10, interval: float = INTERVAL) -> Planner:
     """A planner of so many rooms, all due now."""
-    planner = Planner(batch_size, interval)
-    planner.watch(named(rooms), NOW)
+    planner = Planner(batch_size, interval, lambda: NOW)
+    planner.watch(map(Room, named(rooms)))
     return planner
+
+
+def watch_exactly(planner: Planner, rooms: Iterable[str], now: float) -> None:
+    """Let these rooms come and all others go, as a roster does."""
+    planner._monotonic = lambda: now
+    wanted = list(rooms)
+    planner.watch(map(Room, wanted))
+    planner.forget(planner._tickets.keys() - set(wanted))
 
 
 def calls(planner: Planner, begin: float, seconds: float, slot: float = 0.0) -> Iterator[tuple[float, tuple[str, ...]]]:
@@ -111,7 +120,7 @@ def test_new_room_is_due_at_once() -> None:
     """
     planner = planned(50)
     list(calls(planner, NOW, 1.0))
-    planner.watch([*named(50), "new"], NOW + 2)
+    watch_exactly(planner, [*named(50), "new"], NOW + 2)
 
     assert NOW + 2 == planner.due(Lane.REGULAR)
     batch = planner.take(Lane.REGULAR, NOW + 2)
@@ -126,7 +135,7 @@ def test_room_no_longer_watched_is_not_asked() -> None:
     planner = planned(2, batch_size=1)
     gone, kept = named(2)
     assert (gone,) == planner.take(Lane.REGULAR, NOW)
-    planner.watch([kept], NOW)
+    watch_exactly(planner, [kept], NOW)
     planner.read([gone], NOW)
 
     assert [(kept,), ()] == [planner.take(Lane.REGULAR, NOW + 99) for _ in range(2)]
@@ -209,7 +218,7 @@ def test_nothing_piles_up_while_calls_fail() -> None:
     now = NOW
     for turn in range(2_000):
         now += 1.0
-        planner.watch(named(50, prefix=f"turn-{turn}"), now)
+        watch_exactly(planner, named(50, prefix=f"turn-{turn}"), now)
         for lane in Lane:
             while rooms := planner.take(lane, now):
                 planner.retry(rooms, now, 0.5, now)
@@ -226,7 +235,7 @@ class AnyOrder(RuleBasedStateMachine):
     @initialize(batch_size=st.integers(1, 4), rooms=st.integers(0, 8))
     def begin(self, batch_size: int, rooms: int) -> None:
         """Watch a few rooms."""
-        self.planner = Planner(batch_size, INTERVAL)
+        self.planner = Planner(batch_size, INTERVAL, lambda: NOW)
         self.now = NOW
         self.under_way: list[tuple[tuple[str, ...], float]] = []
         self.watched: set[str] = set()
@@ -239,7 +248,7 @@ class AnyOrder(RuleBasedStateMachine):
         ids = {f"room-{room}" for room in rooms}
         self.suspects &= ids
         self.watched = ids
-        self.planner.watch(sorted(ids), self.now)
+        watch_exactly(self.planner, sorted(ids), self.now)
 
     @rule(seconds=st.floats(0, 15))
     def wait(self, seconds: float) -> None:
@@ -264,7 +273,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.under_way.append((batch, self.planner.phase(lane, self.now)))
 
     @precondition(lambda self: self.under_way)
-    @rule(which=st.integers(0, 99), how=st.sampled_from(["read", "half", "retry", "again", "suspect", "trust"]))
+    @rule(which=st.integers(0, 99), how=st.sampled_from(["read", "half", "retry", "again", "suspect", "trust", "lost"]))
     def end(self, which: int, how: str) -> None:
         """End a call that is under way."""
         rooms, phase = self.under_way.pop(which % len(self.under_way))
@@ -285,6 +294,8 @@ class AnyOrder(RuleBasedStateMachine):
             case "suspect":
                 self.planner.suspect(rooms, self.now + 20)
                 self.suspects |= watched
+            case "lost":
+                self.planner.release(rooms, self.now + 10)
             case _:
                 self.planner.again(rooms, self.now)
                 self.planner.trust(self.now)

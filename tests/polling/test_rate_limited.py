@@ -1,5 +1,5 @@
 """
-Too many calls, says the vendor: half the pace, and slowly back.
+Too many calls, says the vendor: the pace is lowered in proportion, and slowly comes back.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.model import FailureKind
+from exporter.polling.pace import Sent
 from exporter.states import SourceState
 from exporter.vendors import APIS
 from tests.polling.answers import (
@@ -20,28 +21,55 @@ from tests.polling.vendor import SlidingSecond
 from tests.polling.virtual_time import in_virtual_time, until
 
 
+def reject_next(house: House, api: str, calls: int) -> None:
+    """Let the vendor reject so many calls from now on."""
+    rejections = iter([fails(api, RATE_LIMITED[api])] * calls)
+    house.vendor.answer = lambda call: next(rejections, None)
+
+
 @pytest.mark.parametrize("api", APIS)
 @in_virtual_time
-async def test_rate_limited_halves_the_pace_until_it_has_climbed_back(api: str) -> None:
+async def test_rate_limited_once(api: str) -> None:
     """
-    One rejection halves the budget's pace, and its rooms are asked again soon; ten minutes later all is as before.
+    One rejection lowers the budget's pace by a tenth, and its rooms are asked again soon; five minutes later all is as
+    before.
     """
     rooms = 600 if api == "zego_rtc" else 60
     async with House(source(api, rooms, rate_limit=4, interval="10s", max_staleness="1m")) as house:
         (budget,) = house.budgets.values()
         await house.passes(20)
-        house.vendor.answer = always(fails(api, RATE_LIMITED[api]))
-        await until(lambda: budget.pace < budget.limit, within=1, step=0.001)
-        house.vendor.answer = lambda call: None
-
-        await house.passes(1)
-        assert budget.limit / 2 == budget.pace
-        assert {FailureKind.RATE_LIMITED} == house.failed(api).keys()
+        reject_next(house, api, 1)
+        await house.passes(2)
+        assert 0.9 * budget.limit == budget.pace
+        assert {FailureKind.RATE_LIMITED: 1} == house.failed(api)
         since = house.now
-        await house.passes(5)
-        assert budget.limit / 2 * 0.9 <= len(house.writes(api, since=since)) / 5 <= budget.limit / 2 * 1.1
+        await house.passes(20)
+        assert 0.9 * budget.limit == pytest.approx(len(house.writes(api, since=since)) / 20, rel=0.05)
+        assert {"fresh": rooms} == house.states(api)
 
-        await house.passes(45)
+        await house.passes(300)
+        assert budget.limit == budget.pace
+        assert SourceState.OK == house.state(api)
+
+
+@pytest.mark.parametrize("api", APIS)
+@in_virtual_time
+async def test_rate_limited_halves_the_pace_until_it_has_climbed_back(api: str) -> None:
+    """
+    Two rejections among ten calls halve it; nine tenths are back after forty seconds, all after five minutes more.
+    """
+    rooms = 600 if api == "zego_rtc" else 60
+    async with House(source(api, rooms, rate_limit=4, interval="10s", max_staleness="1m")) as house:
+        (budget,) = house.budgets.values()
+        await house.passes(20)
+        reject_next(house, api, 2)
+        await house.passes(2)
+        assert 0.5 * budget.limit == budget.pace
+        since = house.now
+        await house.passes(8)
+        assert 0.5 * budget.limit == pytest.approx(len(house.writes(api, since=since)) / 8, rel=0.1)
+
+        await house.passes(35)
         assert 0.9 * budget.limit == pytest.approx(budget.pace)
         await house.passes(300)
         assert budget.limit == budget.pace
@@ -121,6 +149,31 @@ async def test_rate_limited_with_retry_after(asked: str, kept: int) -> None:
         assert kept - 1 <= house.writes(since=since)[0] - since <= kept + 1
 
 
+@pytest.mark.parametrize(("asked", "kept"), [("30", 30), ("7200", 300)])
+@in_virtual_time
+async def test_unavailable_with_retry_after(asked: str, kept: int) -> None:
+    """
+    A vendor that is down for one source and says for how long is left alone by that source, for five minutes at most;
+    the others of its budget go on, as fast as before.
+    """
+    async with House(source("zego_rtc", 90), source("zego_rtc", 90, name="other")) as house:
+        (budget,) = house.budgets.values()
+        await house.passes(20)
+        unavailable = Answer(b"", 503, {"retry-after": asked})
+        house.vendor.answer = lambda call: unavailable if call.source == "zego_rtc" else None
+        await until(lambda: bool(house.failed("zego_rtc")), within=2)
+        house.vendor.answer = lambda call: None
+        since = house.now
+        await house.passes(kept - 1)
+        assert budget.limit == budget.pace
+        assert 10.5 > max(house.gaps("other", since=10))
+
+        await house.passes(12)
+        silent_until, *_ = house.writes("zego_rtc", since=since + 0.1)
+        assert kept == pytest.approx(silent_until - since, abs=1)
+        assert {"fresh": 90} == house.states("zego_rtc")
+
+
 @pytest.mark.parametrize(
     ("share", "hours"),
     [(0.5, 0.5), *(pytest.param(share, 3, marks=pytest.mark.soak) for share in (0.1, 0.3, 0.5, 0.7))],
@@ -134,14 +187,14 @@ async def test_rate_limited_by_a_rival(share: float, hours: float, monkeypatch: 
     async with House(source("zego_rtc", 1500)) as house:
         (budget,) = house.budgets.values()
         house.vendor.limits[budget.name] = SlidingSecond(10, house.loop.time(), rival=10 * share)
-        episodes = []
-        halve = budget.pacer.rejected
+        episodes: list[bool] = []
+        lower = budget.paced.rejected
 
-        def rejected(sent: float, now: float, retry_after: float | None = None) -> bool:
-            episodes.append(halve(sent, now, retry_after))
+        def rejected(call: Sent, now: float, retry_after: float | None = None) -> bool:
+            episodes.append(lower(call, now, retry_after))
             return episodes[-1]
 
-        monkeypatch.setattr(budget.pacer, "rejected", rejected)
+        monkeypatch.setattr(budget.paced, "rejected", rejected)
         await house.passes(3600 * hours)
 
         accepted = sum(call.good for call in house.vendor.calls)

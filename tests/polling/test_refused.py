@@ -146,9 +146,9 @@ async def test_refused_rooms_that_are_few_put_no_source_in_doubt(api: str) -> No
         assert SourceState.OK == house.state(api)
         assert {"refused": 2} == house.states(api)
 
-        house.watch(api, [])
+        await house.watch(api, [])
         await house.passes(60)
-        house.watch(api, ["right"])
+        await house.watch(api, ["right"])
         await house.passes(1)
         assert {"fresh": 1} == house.states(api)
 

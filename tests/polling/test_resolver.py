@@ -5,14 +5,17 @@ Name look-ups: one at a time for a name, kept, better stale than none, and no ha
 from __future__ import annotations
 
 import asyncio
+import errno
+import gc
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from exporter.polling.resolver import Resolver
+from tests.polling.wire import calling, config_for, get, ok, serving
 
 
 class NameServer:
@@ -54,9 +57,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
     monkeypatch.setattr(socket, "getaddrinfo", server.look_up)
     yield server
     server.answers.set()
-    for thread in threading.enumerate():
-        if thread.name.startswith("resolve "):
-            thread.join(10)
+    for thread in looking():
+        thread.join(10)
+
+
+def looking() -> list[threading.Thread]:
+    """Threads that wait for the name server."""
+    return [thread for thread in threading.enumerate() if thread.name == "blocking"]
 
 
 async def address(resolver: Resolver, host: str = "vendor.example") -> str:
@@ -197,6 +204,27 @@ async def test_call_that_is_given_up_leaves_the_look_up_to_the_others(server: Na
     assert "192.0.2.1" == await waiting
 
 
+async def test_look_up_that_nobody_waits_for_any_more_may_fail(
+    server: NameServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    The name server says no long after the call was given up: nothing is written to the log, by asyncio neither.
+    """
+    server.answers.clear()
+    server.failing = True
+    resolver = Resolver(Moment())
+    given_up = asyncio.create_task(address(resolver))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.gather(given_up, return_exceptions=True)
+    server.answers.set()
+    await settled(resolver)
+    gc.collect()
+
+    assert [] == caplog.records
+    assert 1 == len(server.asked)
+
+
 async def test_closed_resolver_forgets_what_hangs(server: NameServer) -> None:
     """
     Shutting down does not wait for a name server, and its late answer does no harm.
@@ -210,11 +238,93 @@ async def test_closed_resolver_forgets_what_hangs(server: NameServer) -> None:
     assert waiting.cancelled()
 
     server.answers.set()
-    for thread in threading.enumerate():
-        if thread.name.startswith("resolve "):
-            await asyncio.to_thread(thread.join, 10)
+    for thread in looking():
+        await asyncio.to_thread(thread.join, 10)
     await asyncio.sleep(0)
     assert not resolver._running
+
+
+async def test_look_up_for_which_no_thread_can_be_started_fails_alone(
+    server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    At the limit of processes a look-up fails, and says why; when there is room again the next call looks up anew.
+    """
+    resolver = Resolver(Moment())
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(2):
+            with pytest.raises(OSError, match="new thread") as raised:
+                await address(resolver)
+            assert errno.EAGAIN == raised.value.errno
+
+    assert "192.0.2.1" == await address(resolver)
+
+
+async def test_stale_address_outlives_a_lack_of_threads(server: NameServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A name that was known before stays known, and is looked up again five seconds later.
+    """
+    moment = Moment()
+    resolver = Resolver(moment)
+    await address(resolver)
+    server.address = "192.0.2.2"
+    moment.now += 61
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert "192.0.2.1" == await address(resolver)
+        await settled(resolver)
+    moment.now += 5.1
+    assert "192.0.2.1" == await address(resolver)
+    await settled(resolver)
+
+    assert "192.0.2.2" == await address(resolver)
+
+
+def refuse(_: threading.Thread) -> NoReturn:
+    """As Python does at the limit."""
+    raise RuntimeError("can't start new thread")
+
+
+async def test_forgotten_address_is_asked_for_and_waited_for(server: NameServer) -> None:
+    """
+    What could not be connected to is not tried again for a minute: the vendor may have moved.
+    """
+    resolver = Resolver(Moment())
+    await address(resolver)
+    server.address = "192.0.2.2"
+    resolver.forget()
+
+    assert "192.0.2.2" == await address(resolver)
+
+
+async def test_vendor_that_moved_is_found_at_the_next_attempt(server: NameServer) -> None:
+    """
+    The old address refuses connections since the name has a new one: one attempt fails, the next one reaches it.
+    """
+    server.address = "127.0.0.1"
+    async with serving(ok) as (_, base_url):
+        port = int(base_url.rpartition(":")[2])
+    async with calling(config_for(f"http://vendor.example:{port}")) as client:
+        failure = await client._connect()
+        assert failure
+        assert "connect" == failure.code
+        server.address = "127.0.0.2"
+        async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.2", port):
+            assert await client._connect() is None
+
+
+async def test_name_that_cannot_be_looked_up_for_lack_of_threads_is_told(
+    server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    It is this process that lacks something, not the vendor's name that is wrong.
+    """
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    async with calling(config_for("http://vendor.example")) as client:
+        failure = await client.call(get("http://vendor.example"))
+
+    assert "exhausted" == getattr(failure, "code", "")
 
 
 async def test_look_up_ends_in_a_thread_that_nobody_waits_for(server: NameServer) -> None:
@@ -222,10 +332,9 @@ async def test_look_up_ends_in_a_thread_that_nobody_waits_for(server: NameServer
     A process whose name server hangs can still end.
     """
     server.answers.clear()
-    looking = asyncio.create_task(address(Resolver(Moment())))
-    await asyncio.sleep(0)
+    waiting = asyncio.create_task(address(Resolver(Moment())))
+    await asyncio.sleep(0.01)
 
-    threads = [thread for thread in threading.enumerate() if thread.name == "resolve vendor.example"]
-    assert [True] == [thread.daemon for thread in threads]
+    assert [True] == [thread.daemon for thread in looking()]
     server.answers.set()
-    await looking
+    await waiting

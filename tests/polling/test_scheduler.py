@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from exporter.clock import Clock
 from exporter.metrics.telemetry import Telemetry
-from exporter.polling.clock import Clock
 from exporter.polling.scheduler import Scheduler
 from tests.polling.house import EPOCH, LogLines
 from tests.polling.virtual_time import in_virtual_time

@@ -149,3 +149,48 @@ async def test_transient_failures_of_a_quiet_source_open_no_circuit_too_soon() -
         assert 4 == house.failed("zego_zim")[FailureKind.TRANSIENT]
         assert not [line for line in house.log.lines if line.event == "source is in trouble"]
         assert {"fresh": 1} == house.states("zego_zim")
+
+
+@in_virtual_time
+async def test_transient_connections_that_cannot_be_opened_are_failed_calls() -> None:
+    """
+    They cost no slot, are tried once a second, open the circuit as other failures do, and are counted as calls that
+    were never written; once the vendor can be reached every room is read again.
+    """
+    async with House(source("zego_rtc", 900)) as house:
+        await house.passes(30)
+        house.vendor.keeps_connections = False
+        house.vendor.unreachable = Failure(FailureKind.TRANSIENT, "connect", "nobody listens")
+        since, stats = house.now, house.telemetry.sources["zego_rtc"]
+        before = stats.calls
+        took = await until(lambda: house.state("zego_rtc") is SourceState.CIRCUIT_OPEN, within=8)
+        assert 5 <= took
+        written, failed = len(house.writes(since=since)), house.failed("zego_rtc")[FailureKind.TRANSIENT]
+        assert 5 <= failed <= 8
+        assert stats.calls - before == written + failed
+        (budget,) = house.budgets.values()
+        assert len(house.vendor.calls) == budget.calls
+        assert 10 <= house.states("zego_rtc")["held"]
+        await house.passes(60)
+        assert {"unknown": 900} == house.states("zego_rtc")
+        assert 12 >= house.failed("zego_rtc")[FailureKind.TRANSIENT]
+
+        house.vendor.unreachable = None
+        await until(lambda: house.state("zego_rtc") is SourceState.OK, within=62)
+        await house.passes(11)
+        assert {"fresh": 900} == house.states("zego_rtc")
+
+
+@in_virtual_time
+async def test_transient_connection_that_could_not_be_kept_ready_is_no_failure() -> None:
+    """
+    The vendor takes no new connection for a while, but keeps those that there are: nothing fails.
+    """
+    async with House(source("zego_rtc", 500)) as house:
+        await house.passes(30)
+        house.vendor.unreachable = Failure(FailureKind.TRANSIENT, "connect", "too many connections")
+        house.clients[0].lose(2)
+        await house.passes(30)
+
+        assert not house.failed("zego_rtc")
+        assert 10.6 >= max(house.gaps("zego_rtc"))

@@ -17,13 +17,17 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from multidict import CIMultiDict
+
+from exporter.clock import Clock
 from exporter.config import SourceConfig
 from exporter.metrics.room import Arrival
 from exporter.model import Failure, FailureKind, Request
-from exporter.polling.caller import Exchange, Gate
-from exporter.polling.clock import Clock
+from exporter.polling.client import Opener, Response
 from tests.polling.answers import RATE_LIMITED, Answer, fails
 from tests.vendors import examples
+
+TIMEOUT = Failure(FailureKind.TRANSIENT, "timeout", "no complete reply within the source's timeout")
 
 
 @dataclass(slots=True)
@@ -89,7 +93,8 @@ class Vendor:
     All vendors at once.
 
     A test replaces ``answer`` (``None``: all is well), ``latency``, ``connecting`` (seconds until a connection is
-    there) and ``users``. ``limits`` are by budget.
+    there), ``keeps_connections`` (after a reply), ``unreachable`` (why none can be opened) and ``users``. ``limits``
+    are by budget.
     """
 
     def __init__(self, unix: Callable[[], float]) -> None:
@@ -97,6 +102,8 @@ class Vendor:
         self.answer: Callable[[Call], Answer | Failure | None] = lambda call: None
         self.latency: Callable[[], float] = lambda: 0.05
         self.connecting: Callable[[], float] = lambda: 0.0
+        self.keeps_connections = True
+        self.unreachable: Failure | None = None
         self.users: Callable[[str], int] = lambda room: 3
         self.limits: dict[str, SlidingSecond] = {}
         self.clock_ahead = 0.0
@@ -136,46 +143,123 @@ class Vendor:
         return {"date": formatdate(self._unix() + self.clock_ahead, usegmt=True)}
 
 
-class FakeCaller:
-    """Stands in for ``polling.caller.Caller``: the same gate, the same outcomes, no socket."""
+class FakeClient:
+    """
+    Stands in for ``polling.client.Client``: connections that take time, requests and replies, and no socket.
 
-    def __init__(self, config: SourceConfig, gate: Gate, vendor: Vendor, clock: Clock) -> None:
-        self.closed = False
-        self._config = config
-        self._gate = gate
+    It always has a quarter of a second's worth of connections ready, or on their way.
+    """
+
+    def __init__(self, config: SourceConfig, opener: Opener, clock: Clock, vendor: Vendor) -> None:
+        self.retired = False
+        self._opener = opener
         self._vendor = vendor
         self._clock = clock
+        self._ready = 0
+        self._opening: set[asyncio.Task[None]] = set()
+        self._open_at = -math.inf
+        self.tune(config)
 
-    async def call(self, request: Request, slot: float | None = None) -> Exchange | Failure:
-        """Carry one request to the vendor."""
-        try:
-            async with asyncio.timeout(self._config.timeout):
-                return await self._exchange(request, self._clock.monotonic() if slot is None else slot)
-        except TimeoutError:
-            return Failure(FailureKind.TRANSIENT, "timeout", "no complete reply within the source's timeout")
+    def tune(self, config: SourceConfig) -> None:
+        """Take over a reloaded config."""
+        self.config = config
+
+    def has_connection(self) -> bool:
+        """Whether a request can be sent."""
+        return self._ready > 0
+
+    def ready_at(self) -> float:
+        """When a request can be sent, or a connection opened."""
+        if self._ready:
+            return -math.inf
+        return math.inf if self._opening else self._open_at
+
+    def open(self) -> None:
+        """Open a connection, and such as will be wanted next."""
+        while not self.retired and self._ready + len(self._opening) < 1 + self.config.rate_limit / 4:
+            opening = asyncio.create_task(self._open())
+            self._opening.add(opening)
+            opening.add_done_callback(self._opening.discard)
+
+    def send(self, request: Request) -> FakeExchange:
+        """Carry a request to the vendor."""
+        assert self._ready, "connections come first"
+        self._ready -= 1
+        if self._clock.monotonic() >= self._open_at:
+            self.open()
+        return FakeExchange(self, self._vendor, self._clock, request)
+
+    def lose(self, connections: int) -> None:
+        """The vendor closes so many that are not in use."""
+        self._ready -= connections
+
+    def done(self) -> None:
+        """Keep the connection, or not."""
+        if self._vendor.keeps_connections:
+            self._ready += 1
+
+    def tend(self) -> None:
+        """Nothing to do."""
+
+    def retire(self) -> None:
+        """Open nothing any more."""
+        self.retired = True
+        for opening in self._opening:
+            opening.cancel()
 
     async def aclose(self) -> None:
-        """Note that the connections were closed."""
-        self.closed = True
+        """Wait for what was begun."""
+        self.retire()
+        await asyncio.gather(*self._opening, return_exceptions=True)
 
-    async def _exchange(self, request: Request, slot: float) -> Exchange | Failure:
-        vendor, config = self._vendor, self._config
-        await asyncio.sleep(vendor.connecting())
-        passage = await self._gate(slot)
-        if passage:
-            passage.sent()
-        call = Call(config.name, config.api, _rooms(config.api, request), self._clock.monotonic(), request)
-        vendor.calls.append(call)
-        answer = vendor.reply_to(call, config.budget)
+    async def _open(self) -> None:
+        since = self._clock.monotonic()
+        failure = None
+        try:
+            async with asyncio.timeout(self.config.timeout):
+                await asyncio.sleep(self._vendor.connecting())
+                failure = self._vendor.unreachable
+        except TimeoutError:
+            failure = TIMEOUT
+        task = asyncio.current_task()
+        assert task
+        self._opening.discard(task)
+        if failure:
+            self._open_at = self._clock.monotonic() + 1.0
+            if not self._opening:  # those that are opened together have failed together
+                self._opener.not_connected(failure, since)
+        else:
+            self._ready += 1
+            self._opener.connected()
+
+
+class FakeExchange:
+    """A request on its way."""
+
+    def __init__(self, client: FakeClient, vendor: Vendor, clock: Clock, request: Request) -> None:
+        config = client.config
+        self._client = client
+        self._vendor = vendor
+        self._clock = clock
+        self._call = Call(config.name, config.api, _rooms(config.api, request), clock.monotonic(), request)
+        vendor.calls.append(self._call)
+        self._answer = vendor.reply_to(self._call, config.budget)
+
+    async def response(self) -> Response | Failure:
+        """Wait for the reply."""
+        answer = self._answer
         if isinstance(answer, Failure):
             return answer
-        await asyncio.sleep(vendor.latency() if answer.latency is None else answer.latency)
-        call.ended = self._clock.monotonic()
-        if passage:
-            passage.answered()
+        try:
+            async with asyncio.timeout(self._client.config.timeout):
+                await asyncio.sleep(self._vendor.latency() if answer.latency is None else answer.latency)
+        except TimeoutError:
+            return TIMEOUT
+        self._client.done()
+        now = self._call.ended = self._clock.monotonic()
         body = answer.document if isinstance(answer.document, bytes) else json.dumps(answer.document).encode()
-        arrival = Arrival(call.ended, round(self._clock.unix(), 3))
-        return Exchange(answer.status, {**vendor.headers(), **answer.headers}, body, arrival)
+        arrival = Arrival(now, round(self._clock.unix(), 3))
+        return Response(answer.status, CIMultiDict({**self._vendor.headers(), **answer.headers}), body, now, arrival)
 
 
 def _rooms(api: str, request: Request) -> tuple[str, ...]:

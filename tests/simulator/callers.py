@@ -14,11 +14,11 @@ from hashlib import md5, sha256
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from exporter.simulator import DEFAULT_APPS
+from exporter.simulator import SEVERAL_APPS
 
-ZEGO = DEFAULT_APPS.zego[0]
-TENCENT = DEFAULT_APPS.tencent[0]
-VOLCENGINE = DEFAULT_APPS.volcengine[0]
+ZEGO = SEVERAL_APPS.zego[0]
+TENCENT = SEVERAL_APPS.tencent[0]
+VOLCENGINE = SEVERAL_APPS.volcengine[0]
 
 _nonces = itertools.count(1)
 
@@ -166,21 +166,43 @@ def volcengine(
     return Wire("GET", "/", query if wire_query is None else wire_query, headers)
 
 
-def ask(api: str, rooms: Sequence[str], *, now: float, host: str) -> Wire:
+def ask(api: str, rooms: Sequence[str], *, now: float, host: str, app: int = 0) -> Wire:
     """
-    An honest call of any API.
+    An honest call of any API, in the name of its vendor's app of that place in `SEVERAL_APPS`.
     """
-    if api == "zego_rtc":
-        return zego("DescribeUserNum", rooms, now=now)
+    if api.startswith("zego"):
+        return _ask_zego(api, rooms, now=now, app=app)
     (room,) = rooms
-    if api == "zego_zim":
-        return zego("QueryRoomUserList", rooms, now=now, Limit="1")
+    if api.startswith("tencent"):
+        return _ask_tencent(api, room, now=now, app=app)
+    one = SEVERAL_APPS.volcengine[app]
+    return volcengine(
+        room,
+        now=now,
+        host=host,
+        access_key=one.access_key_id,
+        secret_key=one.secret_access_key,
+        AppId=one.app_id,
+    )
+
+
+def _ask_zego(api: str, rooms: Sequence[str], *, now: float, app: int) -> Wire:
+    one = SEVERAL_APPS.zego[app]
+    if api == "zego_rtc":
+        return zego("DescribeUserNum", rooms, now=now, app_id=one.app_id, server_secret=one.server_secret)
+    (room,) = rooms
+    return zego("QueryRoomUserList", [room], now=now, app_id=one.app_id, server_secret=one.server_secret, Limit="1")
+
+
+def _ask_tencent(api: str, room: str, *, now: float, app: int) -> Wire:
+    one = SEVERAL_APPS.tencent[app]
+    sig = usersig(now=now, identifier=one.identifier, sdk_app_id=one.sdk_app_id, secret_key=one.secret_key)
     if api == "tencent_im":
         service = "million_group_open_http_svc" if room.startswith("@TGS#_") else "group_open_http_svc"
-        return tencent(f"{service}/get_online_member_num", {"GroupId": room}, now=now)
-    if api == "tencent_live":
-        return tencent("live_engine_http_srv/get_member_list", {"RoomId": room, "Next": ""}, now=now)
-    return volcengine(room, now=now, host=host)
+        path, document = f"{service}/get_online_member_num", {"GroupId": room}
+    else:
+        path, document = "live_engine_http_srv/get_member_list", {"RoomId": room, "Next": ""}
+    return tencent(path, document, now=now, sig=sig, sdkappid=str(one.sdk_app_id), identifier=one.identifier)
 
 
 def counts(api: str, document: Any) -> dict[str, int] | int:

@@ -103,11 +103,11 @@ class Client:
         async with self._session.request(wire.method, url, headers=wire.headers, data=wire.body or None) as response:
             return Got(response.status, response.headers, await response.read())
 
-    async def ask(self, api: str, *rooms: str) -> Got:
+    async def ask(self, api: str, *rooms: str, app: int = 0) -> Got:
         """
-        Make an honest call.
+        Make an honest call, in the name of one of `SEVERAL_APPS`.
         """
-        return await self.send(callers.ask(api, rooms, now=self.now, host=self.host))
+        return await self.send(callers.ask(api, rooms, now=self.now, host=self.host, app=app))
 
     async def code(self, wire: Wire) -> str:
         """

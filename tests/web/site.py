@@ -19,6 +19,7 @@ from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Failure, FailureKind, Reading, Room
 from exporter.web import Process, WebServer
+from tests.metrics.watching import add_source
 
 UNIX = 1_700_000_000.0
 
@@ -100,9 +101,9 @@ class Site:
         vendor = api.partition("_")[0]
         table = SourceTable({"vendor": vendor, "api": api, "source": source}, max_staleness=30)
         table.watch(room if isinstance(room, Room) else Room(room) for room in rooms)
-        self.table.add(source, table)
+        add_source(self.table, source, table)
         telemetry = SourceStats(vendor, api, source, source, 10.0, table)
-        self.telemetry.add_source(telemetry)
+        self.telemetry.sources[source] = telemetry
         self.telemetry.budgets[source] = Budget(limit)
         return telemetry
 

@@ -16,6 +16,7 @@ from exporter.metrics.table import SourceTable, Table
 from exporter.model import Reading, Room
 from exporter.states import RoomState
 from exporter.web.rooms import Order, Query, Rooms
+from tests.metrics.watching import add_source, remove_source, watch_exactly
 
 NAMES = st.text(alphabet="abAB1", min_size=1, max_size=3)
 USERS = st.none() | st.integers(0, 5)
@@ -29,11 +30,11 @@ def table_of(watched: dict[str, dict[str, int | None]]) -> Table:
     table = Table()
     for name, rooms in watched.items():
         source = SourceTable({"source": name}, max_staleness=30)
-        source.watch(map(Room, rooms))
+        watch_exactly(source, map(Room, rooms))
         for room, users in rooms.items():
             if users is not None:
                 source.record({room: Reading(users)}, Arrival(0.0, 0.0))
-        table.add(name, source)
+        add_source(table, name, source)
     return table
 
 
@@ -96,7 +97,7 @@ async def test_a_page_begins_after_a_room_that_is_gone() -> None:
     table = table_of({"a": dict.fromkeys("vwxyz", 1)})
     rooms = Rooms(table)
     first = await rooms.find(Query(limit=2), 0.0)
-    table["a"].watch(map(Room, "vxyz"))
+    watch_exactly(table["a"], map(Room, "vxyz"))
 
     second = await rooms.find(Query(limit=2, after=first.next), 0.0)
 
@@ -111,8 +112,8 @@ async def test_rooms_may_change_while_a_page_is_made() -> None:
     finding = asyncio.create_task(Rooms(table).find(Query(order=Order.USERS, limit=3), 0.0))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    table["a"].watch([Room("00007")])
-    table.remove("b")
+    watch_exactly(table["a"], [Room("00007")])
+    remove_source(table, "b")
 
     found = await finding
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import structlog
 import uvloop
 
-from exporter.app import SWITCH_INTERVAL
+from exporter import process
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.room import Arrival
 from exporter.metrics.source_stats import SourceStats
@@ -48,17 +48,18 @@ class Rooms:
 
     def churn(self, count: float) -> str:
         """Watch, read and drop so many rooms, a thousand at a time, beside those that stay."""
-        stay = list(self.source.rooms.values())
-        planner = Planner(batch_size=_BATCH, interval=10.0)
+        planner = Planner(_BATCH, 10.0, time.monotonic)
         for first in range(0, int(count), _GENERATION):
             come = [Room(f"guest-{secrets.token_hex(8)}-{first + number}") for number in range(_GENERATION)]
-            self.source.watch([*stay, *come])
-            planner.watch([room.id for room in come], now=time.monotonic())
+            self.source.watch(come)
+            planner.watch(come)
             arrival = Arrival(time.monotonic(), time.time())
             while batch := planner.take(Lane.REGULAR, arrival.monotonic + 1):
                 self.source.record(dict.fromkeys(batch, Reading(len(batch), 0)), arrival)
                 planner.read(batch, arrival.monotonic + 2)
-        self.source.watch(stay)
+            gone = [room.id for room in come]
+            self.source.forget(gone)
+            planner.forget(gone)
         return "churned"
 
 
@@ -66,8 +67,8 @@ class Rooms:
 async def serving(count: int) -> AsyncIterator[tuple[WebServer, Rooms]]:
     """A web server with so many rooms."""
     table, telemetry, rooms = Table(), Telemetry(), Rooms(count)
-    table.add(LABELS["source"], rooms.source)
-    telemetry.add_source(SourceStats(*SOURCE, "zego-main", 10.0, rooms.source))
+    table.replace({LABELS["source"]: rooms.source})
+    telemetry.sources[LABELS["source"]] = SourceStats(*SOURCE, "zego-main", 10.0, rooms.source)
     exposition = Exposition(table, telemetry, time.monotonic)
     web = WebServer(exposition, table, telemetry, _process(), structlog.get_logger())
     await web.start("127.0.0.1:0")
@@ -80,7 +81,7 @@ async def serving(count: int) -> AsyncIterator[tuple[WebServer, Rooms]]:
 
 async def main(count: int, *, ticking: bool) -> None:
     """Serve until stdin ends."""
-    sys.setswitchinterval(SWITCH_INTERVAL)
+    process.prepare()
     async with serving(count) as (web, rooms):
         orders: dict[str, Order] = {"change": rooms.change, "churn": rooms.churn}
         if ticking:

@@ -1,0 +1,341 @@
+"""
+One call over aiohttp: bytes out, bytes in. The only place that opens a socket to a vendor.
+
+Connections come first: a source takes a slot of its budget only with a connection in hand, so that nothing lies between
+the slot and the write. aiohttp connects (TLS, proxies, happy eyeballs) and parses replies; the request's head is
+written here, in one step that cannot wait. ``ClientSession.request`` would connect, wait and write in one go, and would
+repeat an idempotent request by itself when a kept-alive connection breaks, outside the budget and with a nonce already
+used. No redirect is followed. Library exceptions print URLs, and URLs carry signatures, so each is put into our own
+words here.
+
+How many connections are kept ready: a call that takes a new one, soon after the call before it, has two opened in its
+place, up to a quarter second's worth of calls. So their number doubles in the time that one takes, as in TCP's slow
+start, where the vendor closes connections; where it keeps them, nothing is opened. What is idle for 30 s is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import math
+import socket
+import ssl
+import struct
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final, Protocol, TypeAlias, cast
+
+import aiohttp
+import msgspec
+from aiohttp import hdrs
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import AddrInfoType, Connection
+from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
+
+from exporter import __version__
+from exporter.clock import Clock
+from exporter.config import SourceConfig
+from exporter.metrics.room import Arrival
+from exporter.model import Failure, FailureKind, Request
+from exporter.polling.pace import LATEST
+from exporter.polling.resolver import Resolver
+
+MAX_REPLY: Final = 8 * 1024 * 1024
+_LONGEST_HEADER: Final = 32 * 1024
+_INTERIM_REPLIES: Final = 8
+_USER_AGENT: Final = f"rtc-room-exporter/{__version__}"
+_NO_OTHER_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
+_READY_FOR: Final = 0.25
+_IDLE: Final = 30.0
+_SUCCESSION: Final = 2.0
+_CONNECT_AGAIN: Final = 1.0
+
+_Idle: TypeAlias = tuple[Connection, float, bool]  # since when, and whether it was never used
+
+
+class Response(msgspec.Struct, frozen=True):
+    """
+    A reply as it came.
+
+    Args:
+        headers: Found by their names in any case.
+        head_at: Monotonic seconds at which its head was there.
+        arrival: When its last byte was.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    head_at: float
+    arrival: Arrival
+
+
+class Opener(Protocol):
+    """Who is told of connections."""
+
+    def connected(self) -> None:
+        """A connection is in hand."""
+
+    def not_connected(self, failure: Failure, since: float) -> None:
+        """No connection could be opened, tried since this monotonic time."""
+
+
+class Client:
+    """
+    One source's connections to its vendor.
+
+    Args:
+        opener: Told how ``open`` ended; without one, no connection is kept ready.
+    """
+
+    def __init__(self, config: SourceConfig, opener: Opener | None, clock: Clock) -> None:
+        source = config.source
+        self._opener = opener
+        self.clock = clock
+        self._resolver = Resolver(clock.monotonic)
+        self._connector = aiohttp.TCPConnector(
+            limit=0,
+            ssl=ssl.create_default_context(cadata=source.ca_file.pem) if source.ca_file else True,
+            resolver=self._resolver,
+            use_dns_cache=False,
+            socket_factory=_socket,
+        )
+        # Its headers are those of every request, a proxy's password included.
+        self._target = aiohttp.ClientRequest(
+            "GET",
+            URL(config.base_url),
+            headers={hdrs.USER_AGENT: _USER_AGENT, hdrs.ACCEPT_ENCODING: "gzip, deflate"},
+            loop=asyncio.get_running_loop(),
+            proxy=URL(source.proxy) if source.proxy else None,
+            proxy_headers={hdrs.USER_AGENT: _USER_AGENT},
+        )
+        # A proxy that is not tunnelled through is told the whole URL.
+        self._absolute = bool(source.proxy) and not self._target.is_ssl()
+        self._idle: deque[_Idle] = deque()  # a new one is used after the others
+        self._in_use: set[Connection] = set()
+        self._opening: set[asyncio.Task[Failure | None]] = set()
+        self._open_at = self._sent_at = -math.inf
+        self._closed = False
+        self.tune(config)
+
+    def tune(self, config: SourceConfig) -> None:
+        """Take over what can change while the connections stay: rate limit and time-out."""
+        self.timeout = config.timeout
+        self._most_ready = math.ceil(_READY_FOR * config.rate_limit) if self._opener else 0
+
+    def ready_at(self) -> float:
+        """Monotonic time from which ``send`` or ``open`` may be called; infinity while a connection is being opened."""
+        if self.has_connection():
+            return -math.inf
+        return math.inf if self._opening else self._open_at
+
+    def has_connection(self) -> bool:
+        """Whether ``send`` may be called. A closed connection, or one on which unasked bytes came, is no use."""
+        while self._idle and not _usable(self._idle[-1][0]):
+            _close(self._idle.pop()[0])
+        return bool(self._idle)
+
+    def open(self, wanted: int = 1) -> None:
+        """Open a connection, or several; the opener is told how that ended."""
+        places = 0 if self._closed else self._most_ready - len(self._idle) - len(self._opening)
+        for _ in range(min(wanted, places)):
+            opening = asyncio.create_task(self._connect())
+            self._opening.add(opening)
+            opening.add_done_callback(partial(self._opened, self.clock.monotonic()))
+
+    def send(self, request: Request) -> Exchange:
+        """Write a request to a connection, now."""
+        message = self._head(request) + request.body
+        connection, _, new = self._idle.pop()
+        self._in_use.add(connection)
+        exchange = Exchange(self, connection, message)
+        now = self.clock.monotonic()
+        if new and now - self._sent_at < _SUCCESSION and now >= self._open_at:
+            self.open(2)
+        self._sent_at = now
+        return exchange
+
+    async def call(self, request: Request) -> Response | Failure:
+        """Make one call, of no budget; whatever goes wrong comes back as a failure."""
+        if not self.has_connection() and (failure := await self._connect()):
+            return failure
+        return await self.send(request).response()
+
+    def tend(self) -> None:
+        """Close what has been idle for long; to be called every few seconds."""
+        long_ago = self.clock.monotonic() - _IDLE
+        for idle in [idle for idle in self._idle if idle[1] < long_ago]:
+            self._idle.remove(idle)
+            _close(idle[0])
+
+    def retire(self) -> None:
+        """Open and keep nothing from now on; calls that are under way go on."""
+        self._closed = True
+        for opening in self._opening:
+            opening.cancel()
+        while self._idle:
+            _close(self._idle.pop()[0])
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        self.retire()
+        await asyncio.gather(*self._opening, return_exceptions=True)
+        for connection in self._in_use:
+            _close(connection)
+        await self._connector.close()
+        await self._resolver.close()
+
+    def ended(self, connection: Connection, *, complete: bool) -> None:
+        """A call is over: keep its connection if its reply was read to the end, and another can come on it."""
+        self._in_use.discard(connection)
+        if complete and not self._closed and _usable(connection):
+            self._idle.append((connection, self.clock.monotonic(), False))
+        else:
+            _close(connection)
+
+    def _opened(self, since: float, opening: asyncio.Task[Failure | None]) -> None:
+        self._opening.discard(opening)
+        if opening.cancelled() or self._opener is None:
+            return
+        failure = opening.result()
+        if failure is None:
+            self._opener.connected()
+        elif not self._opening:  # those that are opened together have failed together
+            self._opener.not_connected(failure, since)
+
+    async def _connect(self) -> Failure | None:
+        try:
+            async with asyncio.timeout(self.timeout):
+                connection = await self._connector.connect(self._target, traces=[], timeout=_NO_OTHER_TIMEOUT)
+        except Exception as error:  # noqa: BLE001 the library raises more than it documents
+            self._open_at = self.clock.monotonic() + _CONNECT_AGAIN
+            self._resolver.forget()
+            return _in_our_words(error)
+        self._idle.appendleft((connection, self.clock.monotonic(), True))
+        return None
+
+    def _head(self, request: Request) -> bytes:
+        headers = {**self._target.headers, **request.headers}
+        if request.body:
+            headers[hdrs.CONTENT_LENGTH] = str(len(request.body))
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        target = request.url if self._absolute else request.target
+        return f"{request.method} {target} HTTP/1.1\r\n{lines}\r\n".encode()
+
+
+MakeClient: TypeAlias = Callable[[SourceConfig, Opener, Clock], Client]
+
+
+class Exchange:
+    """A request that was written to a connection, and its reply."""
+
+    __slots__ = ("_client", "_connection", "_protocol")
+
+    def __init__(self, client: Client, connection: Connection, request: bytes) -> None:
+        self._client = client
+        self._connection = connection
+        self._protocol = protocol = cast(ResponseHandler, connection.protocol)
+        protocol.set_response_params(read_until_eof=True, max_line_size=_LONGEST_HEADER, max_field_size=_LONGEST_HEADER)
+        cast(asyncio.Transport, protocol.transport).write(request)
+
+    async def response(self) -> Response | Failure:
+        """Read the reply; whatever goes wrong comes back as a failure. To be awaited once."""
+        complete = False
+        try:
+            async with asyncio.timeout(self._client.timeout):
+                response = await self._read(self._client.clock)
+            complete = isinstance(response, Response)
+            return response
+        except (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError, ValueError) as error:
+            return _in_our_words(error)
+        finally:
+            # What may still come on it must not be taken for the reply to another call.
+            self._client.ended(self._connection, complete=complete)
+
+    async def _read(self, clock: Clock) -> Response | Failure:
+        for _ in range(_INTERIM_REPLIES + 1):
+            message, payload = await self._protocol.read()
+            if not 100 <= message.code < 200 or self._protocol.upgraded:
+                break
+        else:
+            return _NOT_HTTP
+        head_at = clock.monotonic()
+        if int(message.headers.get(hdrs.CONTENT_LENGTH, 0)) > MAX_REPLY:
+            return _TOO_LARGE
+        body = bytearray()
+        while not payload.at_eof():
+            body += await payload.readany()
+            if len(body) > MAX_REPLY:
+                return _TOO_LARGE
+        arrival = Arrival(clock.monotonic(), round(clock.unix(), 3))
+        return Response(message.code, message.headers, bytes(body), head_at, arrival)
+
+
+def _usable(connection: Connection) -> bool:
+    """Whether a request can be written to it, and the next bytes that come are the reply."""
+    protocol = connection.protocol  # false in a boolean context
+    return protocol is not None and protocol.is_connected() and not protocol.should_close
+
+
+def _close(connection: Connection) -> None:
+    """Close it now: TLS would wait half a minute for the farewell of a peer that hangs."""
+    if connection.transport is not None:
+        connection.transport.abort()
+    connection.close()
+
+
+def _socket(address: AddrInfoType) -> socket.socket:
+    """A socket whose bytes arrive within two seconds or never: the pace must know when a call can be counted."""
+    made = socket.socket(*address[:3])
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: unacknowledged bytes are not sent again after that
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(LATEST * 1000))
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD_AT_CLOSE)
+    return made
+
+
+_DISCARD_AT_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+def _in_our_words(error: Exception) -> Failure:
+    """A failure for every exception that a call can end in; the exception's own text is never used."""
+    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+        return _transient("exhausted", "this process ran out of file descriptors, threads or memory: raise its limits")
+    return next((failure for kind, failure in _FAILURES if isinstance(error, kind)), _UNFORESEEN)
+
+
+_EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOBUFS}
+_transient: Final = partial(Failure, FailureKind.TRANSIENT)
+_misconfigured: Final = partial(Failure, FailureKind.MISCONFIGURED)
+_TOO_LARGE: Final = Failure(FailureKind.MALFORMED, "too_large", "the reply is over 8 MiB")
+_NOT_HTTP: Final = Failure(FailureKind.MALFORMED, "not_http", "the reply is not valid HTTP")
+_UNFORESEEN: Final = _transient("connection", "the connection to the vendor failed")
+# The first that fits holds.
+_FAILURES: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], Failure], ...]] = (
+    (TimeoutError, _transient("timeout", "no complete reply within the source's timeout")),
+    (
+        aiohttp.ClientConnectorCertificateError,
+        _misconfigured("tls_certificate", "the certificate is not trusted: check base_url, proxy and ca_file"),
+    ),
+    (
+        aiohttp.ClientConnectorDNSError,
+        _transient("dns", "the vendor's host name cannot be resolved: check base_url if it lasts"),
+    ),
+    (
+        aiohttp.ClientProxyConnectionError,
+        _transient("proxy_connect", "the proxy cannot be reached: check proxy if it lasts"),
+    ),
+    (aiohttp.ClientHttpProxyError, _misconfigured("proxy_refused", "the proxy refused to connect us: check proxy")),
+    (aiohttp.ClientConnectorSSLError, _transient("tls", "the TLS handshake with the vendor failed")),
+    (
+        aiohttp.ClientConnectorError,
+        _transient("connect", "the vendor's host refused the connection or cannot be reached"),
+    ),
+    (
+        (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError),
+        _transient("disconnected", "the connection broke before the reply was complete"),
+    ),
+    ((HttpProcessingError, aiohttp.ClientResponseError), _NOT_HTTP),
+    (aiohttp.InvalidURL, _misconfigured("invalid_url", "the request cannot be sent there: check base_url and proxy")),
+)

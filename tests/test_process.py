@@ -1,0 +1,88 @@
+"""
+What is set once for the process, and by nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import subprocess
+import sys
+import weakref
+
+from exporter import process
+
+
+class Knot:
+    """Refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_garbage_is_not_kept() -> None:
+    """
+    What nobody needs any more goes, also what an earlier call took out of the collector's sight.
+    """
+    try:
+        kept = Knot()
+        of_kept = weakref.ref(kept)
+        process.keep_what_lives()
+        del kept
+        of_new = weakref.ref(Knot())
+        gc.collect()
+        assert of_kept() is not None
+        process.keep_what_lives()
+
+        assert (None, None) == (of_kept(), of_new())
+        assert gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
+
+
+def test_nothing_is_switched_by_an_import_or_a_constructor() -> None:
+    """
+    The collector, the switch interval, prometheus_client's series and logging are as Python has them until a command
+    sets them.
+    """
+    code = """
+import gc, logging, sys
+before = gc.get_threshold(), sys.getswitchinterval(), logging.getLogger("apscheduler").level, logging.raiseExceptions
+import asyncio
+from pathlib import Path
+from prometheus_client import metrics
+created = metrics._use_created
+from exporter import cli, logs
+from exporter.app import Exporter, WebOptions
+from exporter.config import Config
+import structlog
+async def main():
+    exporter = Exporter(lambda: Config(Path("x"), ()), "x", WebOptions("127.0.0.1:0"), structlog.get_logger())
+    filters = len(logging.getLogger("aiohttp.server").filters)
+    await exporter.start()
+    await exporter.stop()
+    return filters == len(logging.getLogger("aiohttp.server").filters)
+same_filters = asyncio.run(main())
+after = gc.get_threshold(), sys.getswitchinterval(), logging.getLogger("apscheduler").level, logging.raiseExceptions
+print(before == after and created == metrics._use_created and same_filters)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert "True" == told.stdout.strip(), told.stderr
+
+
+async def test_signals_are_as_before_afterwards() -> None:
+    """
+    While it lasts, SIGTERM asks for the end and SIGHUP for a reload.
+    """
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
+    reloads: list[int] = []
+    with process.until_signal(lambda: reloads.append(1)) as stopping:
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)
+        async with asyncio.timeout(5):
+            await stopping.wait()
+
+    assert [1] == reloads
+    assert before == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
