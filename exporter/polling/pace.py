@@ -27,7 +27,9 @@ than usual. Usual is a mean and a mean deviation of reply times (as in RFC 6298)
 replies, so that ten replies that are held up together are still unusual. Late is a reply that takes 12 ms (half of what
 is allowed for) or four deviations longer than the mean. Its call counts as written so much later, less these 12 ms.
 Example, N = 10, usual 50 ms: a reply after 270 ms says that its call may have arrived 220 ms late. It counts as written
-208 ms later, and the call that would have followed it 1.024 s after its write waits that long.
+208 ms later, and the call that would have followed it 1.024 s after its write waits that long. At first nothing is
+usual yet, and a process and a vendor that have just met are slow: the calls of the first 0.3 s count as if they had
+arrived just before their replies. That costs the time of one reply, once.
 
 **Stalls.** When this process stood still (suspended, stopped, starved), calls that are not answered yet may have been
 delayed with it. They count from the end of the stall (``stalled``).
@@ -76,6 +78,7 @@ _CATCH_UP: Final = 0.1
 _UNNOTICED: Final = ALLOWED_DELAY / 2
 _DEVIATIONS: Final = 4
 _SECONDS_LEARNED_FROM: Final = 8
+_COLD: Final = 0.3
 
 _REMEMBERED: Final = 2.1
 """Seconds for which a call counts at most, the last one excepted: 1.1 calls per second is 2 calls in 1.8 s."""
@@ -126,6 +129,7 @@ class Pace:
         self._since = now
         self._paused_until = self._last_slot = -math.inf
         self._replies = _ReplyTimes()
+        self._cold_until = math.inf
         self._rejected: list[int] = []
         self._fall: _Fall | None = None
         self._log: list[Sent] = []
@@ -164,6 +168,8 @@ class Pace:
         """
         self._last_slot = max(self.slot_at(now), min(due, now), now - _CATCH_UP)
         call = Sent(now, self.calls)
+        if not self.calls:
+            self._cold_until = now + _COLD
         self.calls += 1
         self._log.append(call)
         while len(self._log) > self._burst and self._log[0].at < now - _REMEMBERED:
@@ -176,6 +182,8 @@ class Pace:
             return
         call.answered = True
         late = self._replies.lateness(now - call.at, self._burst)
+        if call.at < self._cold_until:
+            late = now - call.at - _UNNOTICED
         if late > 0:
             if call in self._log:
                 self._log.remove(call)
@@ -287,7 +295,6 @@ class _ReplyTimes:
         self._replies += 1
         if self._replies == 1:
             self._mean, self._deviation = took, took / 2
-            return 0.0
         error = took - self._mean
         usual = max(_UNNOTICED, _DEVIATIONS * self._deviation)
         gain = max(1 / self._replies, 1 / (_SECONDS_LEARNED_FROM * burst))
