@@ -4,6 +4,10 @@ A network that is cut and comes back: what the kernel still holds of earlier cal
 A request that was written to a connection just before the cut stays with the exporter's kernel, which sends it again
 and again until it gets through, seconds after the network is back. The vendor counts it then.
 
+Few connections are open to a vendor that answers at once, so a first cut catches few requests. While it lasts, many
+more connections are asked for, and they are there when the next cut comes: each of them then takes a request that is
+not heard of until that cut is over.
+
 The vendor's kernel says when each call arrived, and the exporter takes a call's time after it has handed it to its own
 kernel. So a busy machine changes nothing in what is counted here, and nothing is allowed for.
 """
@@ -118,17 +122,24 @@ async def calling(folder: Path, rate: int) -> AsyncIterator[Line]:
 
 @pytest.mark.parametrize("how", ["link down", "silence"])
 @pytest.mark.parametrize(
-    ("rate", "seconds"), [pytest.param(200, 8.0, id="longer than a call"), pytest.param(20, 3.0, id="shorter")]
+    ("rate", "cuts"),
+    [
+        pytest.param(200, [8.0], id="longer than a call"),
+        pytest.param(20, [3.0], id="shorter"),
+        pytest.param(20, [3.0, 3.0], id="twice"),
+    ],
 )
-async def test_late_calls_do_not_break_the_limit(tmp_path: Path, rate: int, seconds: float, how: How):
+async def test_late_calls_do_not_break_the_limit(tmp_path: Path, rate: int, cuts: list[float], how: How):
     """
-    Cut for longer and for shorter than a call may last: no second at the vendor holds more calls than the limit, and
-    soon all slots are used again.
+    Cut for longer and for shorter than a call may last, and again: no second at the vendor holds more calls than the
+    limit, and soon all slots are used again.
     """
     async with calling(tmp_path, rate) as line:
-        await line.cut_for(seconds, how)
+        for seconds in cuts:
+            await line.cut_for(seconds, how)
+    worst = fullest(line.vendor.arrivals)
 
-    assert rate >= fullest(line.vendor.arrivals)
+    assert rate >= worst
 
 
 @pytest.mark.soak
@@ -143,5 +154,6 @@ async def test_late_calls_do_not_break_the_limit_however_long_the_cut(tmp_path: 
     async with calling(tmp_path, rate) as line:
         for _ in range(10):
             await line.cut_for(dice.choice([0.1, 0.5, 1.0, 2.0, 3.0, 4.0, 4.9, 5.5, 8.0, 12.0]), how)
+    worst = fullest(line.vendor.arrivals)
 
-    assert rate >= fullest(line.vendor.arrivals)
+    assert rate >= worst
