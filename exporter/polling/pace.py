@@ -125,7 +125,7 @@ class Pace:
 
     def __init__(self, limit: float, now: float) -> None:
         self.calls = 0
-        self.pace = limit
+        self.pace = self.limit = limit
         self._since = now
         self._paused_until = self._last_slot = -math.inf
         self._replies = _ReplyTimes()
@@ -136,8 +136,16 @@ class Pace:
         self.change_limit(limit)
 
     def change_limit(self, limit: float) -> None:
-        """Keep to another limit from now on; what was written under others still counts."""
-        self.pace = limit if self._fall is None else max(_FLOOR * limit, min(self.pace, limit))
+        """
+        Keep to another limit from now on; what was written under others still counts.
+
+        A pace that rejections have lowered rises with the limit in proportion, as nothing above the old one was tried.
+        """
+        raised = max(1.0, limit / self.limit)
+        self.pace = limit if self._fall is None else max(_FLOOR * limit, min(self.pace * raised, limit))
+        if self._fall is not None:
+            self._fall.before = min(self._fall.before * raised, limit)
+            self._fall.begun_at = min(self._fall.begun_at * raised, limit)
         self.limit = limit
         self._burst = math.ceil(limit)
         self._window = self._burst / limit + ALLOWED_DELAY

@@ -309,7 +309,7 @@ def test_limit_is_lowered_and_raised_within_a_second() -> None:
 
 def test_limit_is_changed_while_the_pace_is_low() -> None:
     """
-    The pace stays where rejections have brought it, between a tenth of the limit and the limit.
+    The pace rises with the limit in proportion, and is never above it.
     """
     pace = settled(10.0)
     pace.rejected(pace.sent(NOW, due=NOW), NOW)
@@ -318,7 +318,34 @@ def test_limit_is_changed_while_the_pace_is_low() -> None:
         pace.change_limit(limit)
         paces.append(pace.pace)
 
-    assert [9.0, 5.0, 10.0] == paces
+    assert [18.0, 5.0, 100.0] == pytest.approx(paces)
+
+
+def test_limit_is_raised_after_a_rejection() -> None:
+    """
+    One rejection under an old limit does not hold back the new one for hours.
+    """
+    pace = settled(10.0)
+    pace.rejected(pace.sent(NOW, due=NOW), NOW)
+    pace.change_limit(200.0)
+
+    assert 180.0 == pytest.approx(pace.pace)
+    pace.slot_at(NOW + 301)
+    assert 200.0 == pytest.approx(pace.pace)
+
+
+def test_limit_is_lowered_amid_rejections() -> None:
+    """
+    What was called under the old limit and is rejected now leaves the pace within the new one.
+    """
+    pace = settled(200.0)
+    calls = [pace.sent(NOW + n / 200, due=NOW) for n in range(40)]
+    pace.rejected(calls[0], NOW + 0.2)
+    pace.change_limit(10.0)
+    for call in calls[1:]:
+        pace.rejected(call, NOW + 0.2)
+
+    assert 5.0 == pace.pace
 
 
 def hold_ups(every: float, lasting: float) -> Callable[[float], float]:
