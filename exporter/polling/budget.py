@@ -28,6 +28,8 @@ _SHARES: Final = {Lane.SUSPECT: 0.08, Lane.RETRY: 0.2}
 _TICKS: Final = (0.02, 0.01, 0.005)
 _COMPANY: Final = 10
 _STALL: Final = 0.25
+_LONGEST_WAIT: Final = 1.0
+_ROUNDING: Final = 0.001
 
 
 class Bidder(Protocol):
@@ -48,6 +50,8 @@ class Bidder(Protocol):
 class Timer:
     """
     One timer of the event loop for each moment, however many budgets wait for it.
+
+    The loop's clock stands still while the machine is suspended, and ours does not: a long wait is cut into seconds.
 
     Args:
         raised: Told of an exception in what was to be done; the rest is done all the same.
@@ -73,9 +77,7 @@ class Timer:
         waiting = self._waiting.get(moment)
         if waiting is None:
             waiting = self._waiting[moment] = {}
-            # uvloop rounds timers down to milliseconds, and would ring too early.
-            delay = math.ceil((moment - self._clock.monotonic()) * 1000) / 1000
-            asyncio.get_running_loop().call_later(max(0.0, delay), self._ring, moment)
+            self._wait(moment, moment - self._clock.monotonic())
         waiting[callback] = None
 
     def cancel(self, moment: float, callback: Callable[[], None]) -> None:
@@ -83,8 +85,16 @@ class Timer:
         if moment in self._waiting:
             self._waiting[moment].pop(callback, None)
 
+    def _wait(self, moment: float, seconds: float) -> None:
+        # uvloop rounds timers down to milliseconds, and would ring too early.
+        delay = math.ceil(min(seconds, _LONGEST_WAIT) * 1000) / 1000
+        asyncio.get_running_loop().call_later(max(0.0, delay), self._ring, moment)
+
     def _ring(self, moment: float) -> None:
         now = self._clock.monotonic()
+        if self._waiting[moment] and moment > now + _ROUNDING:
+            self._wait(moment, moment - now)
+            return
         if now > moment + _STALL:
             self.resumed_at = now
         for callback in self._waiting.pop(moment):

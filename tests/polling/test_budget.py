@@ -470,3 +470,20 @@ async def test_calls_that_were_answered_before_a_stall_do_not_count_again() -> N
     await asyncio.sleep(1)
 
     assert bidder.moments[calls] <= resumed + TICK
+
+
+@in_virtual_time
+async def test_room_that_became_due_during_a_suspend_is_asked_at_once() -> None:
+    """
+    The loop's clock stood still for the hour that ours went on.
+    """
+    asleep = 0.0
+    clock = Clock(lambda: now() + asleep)
+    budget = budget_of(10.0, timer_of(clock))
+    budget._clock = clock
+    bidder = Wanting(1, regular=now() + 3_600.0).at(budget)
+    await asyncio.sleep(5)
+    asleep = 3_600.0
+    await asyncio.sleep(1.1)
+
+    assert 1 == len(bidder.granted)
