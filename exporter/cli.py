@@ -248,7 +248,7 @@ def _scanned(source: SourceConfig) -> RoomsFiles:
     files = RoomsFiles(source)
     files.scan()
     for pattern in source.rooms_files:
-        if not any(matches(path, pattern) for path in files.files) and pattern not in files.files:
+        if pattern not in files.files and not any(matches(path, pattern) for path in files.files):
             _warn(f"source {source.name}: no file matches {pattern}")
     for path, state in files.files.items():
         if state.warning is not None:

@@ -14,8 +14,9 @@ from types import MappingProxyType
 from typing import Final
 
 from exporter.config import SourceConfig
+from exporter.config.files import LARGEST_FILE
 from exporter.model import Room
-from exporter.rooms.folders import Signature, look, matches, signature
+from exporter.rooms.folders import Signature, look, matcher, signature
 from exporter.rooms.formats import Listing, RoomsFileError, read_listing
 
 _GONE: Final = "gone; its rooms go as well if the next look does not find it"
@@ -47,7 +48,7 @@ class _File:
     What is remembered of a file. Frozen: a reload reads it in one thread while another one scans.
 
     Args:
-        signature: Of the contents that ``listing`` or ``error`` came from.
+        signature: Of the contents that ``listing`` or ``error`` came from; ``None``: to be read at the next look.
         listing: What the file last listed without an error of its own.
         error: Why its present contents cannot be read.
         watched: What counts. Not the listing if that repeats rooms of another file.
@@ -104,8 +105,9 @@ class RoomsFiles:
         changed = found.failed != self._failed
         for path, seen in found.files.items():
             changed |= self._update(known, path, seen)
+        failed = matcher(found.failed)
         for path in self._known.keys() - found.files.keys():
-            if path not in found.failed and not any(matches(path, pattern) for pattern in found.failed):
+            if not failed(path):
                 _miss(known, path)
                 changed = True
         return changed and self._publish(known, found.failed)
@@ -118,14 +120,16 @@ class RoomsFiles:
         if seen == file.signature:
             return file.missing
         listing, error = None, None
+        read: Signature | None = seen
         try:
             listing = read_listing(path, self._config)
         except RoomsFileError as problem:
             error = str(problem)
+            read = None if problem.passing and seen[-1] <= LARGEST_FILE else seen
         if not _is_still(path, seen):
             # Caught in the middle of a write: what was read may be half a list.
             return file.missing
-        known[path] = _File(seen, listing or file.listing, error, file.watched)
+        known[path] = _File(read, listing or file.listing, error, file.watched)
         return True
 
     def _publish(self, known: dict[str, _File], failed: dict[str, str]) -> bool:
@@ -162,18 +166,16 @@ class RoomsFiles:
         if previous._config.api != self._config.api:
             return
         self.files = previous.files
-        kept = {
-            path: self._adopt(file)
-            for path, file in previous._known.items()
-            if any(matches(path, pattern) for pattern in self._config.rooms_files)
-        }
+        listed = matcher(self._config.rooms_files)
+        kept = {path: self._adopt(file) for path, file in previous._known.items() if listed(path)}
         self._publish(kept, {})
 
     def _adopt(self, file: _File) -> _File:
         def stamped(rooms: tuple[Room, ...]) -> tuple[Room, ...]:
             return tuple(replace(room, thresholds=self._config.thresholds) for room in rooms)
 
-        if all(room.thresholds == self._config.thresholds for room in file.watched[:1]):
+        some = (*file.watched[:1], *(file.listing.rooms[:1] if file.listing else ()))
+        if all(room.thresholds == self._config.thresholds for room in some):
             return file
         listing = replace(file.listing, rooms=stamped(file.listing.rooms)) if file.listing else None
         return replace(file, listing=listing, watched=stamped(file.watched))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -63,6 +63,18 @@ def matches(path: str, pattern: str) -> bool:
     folder, name = os.path.split(pattern)
     found_folder, found_name = os.path.split(path)
     return folder == found_folder and _name_matches(found_name, name)
+
+
+def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a path is one of those that any of these patterns stands for; a thousand plain ones cost nothing."""
+    plain: set[str] = set()
+    wild: list[str] = []
+    for pattern in patterns:
+        if _WILDCARD.search(os.path.split(pattern)[1]):
+            wild.append(pattern)
+        else:
+            plain.add(pattern)
+    return lambda path: path in plain or any(matches(path, pattern) for pattern in wild)
 
 
 def signature(path: str) -> Signature:

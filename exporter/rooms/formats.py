@@ -35,7 +35,16 @@ _SURROGATES: Final = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|
 
 
 class RoomsFileError(Exception):
-    """A rooms file that cannot be used: its first problem, and how many more there are, in one line."""
+    """
+    A rooms file that cannot be used: its first problem, and how many more there are, in one line.
+
+    Args:
+        passing: Whether another try may succeed though the file stays as it is: this process ran out of descriptors.
+    """
+
+    def __init__(self, words: str, *, passing: bool = False) -> None:
+        super().__init__(words)
+        self.passing = passing
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +82,17 @@ def read_listing(path: Path | str, config: SourceConfig) -> Listing:
     problems = Problems(path)
     ids = RoomIds(config.codec.room_ids, problems)
     rooms: tuple[Room, ...] = ()
+    unread = True
     try:
         data = read_file(Path(path), problems)
+        unread = data is None
         text = decode(data, problems) if data is not None else None
         if text is not None:
             rooms = _read(text, Path(path).suffix, config, ids, problems)
         problems.raise_any()
     except ConfigError as error:
         more = f" (and {error.count - 1} more)" if error.count > 1 else ""
-        raise RoomsFileError(error.problems[0] + more) from None
+        raise RoomsFileError(error.problems[0] + more, passing=unread) from None
     return Listing(rooms, array("I", ids.lines()), ids.warning())
 
 

@@ -4,6 +4,7 @@ The rooms of a source while its files come, change, break and go.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from exporter.config import SourceConfig
 from exporter.model import Thresholds
-from exporter.rooms import FileState, RoomsFiles
+from exporter.rooms import FileState, RoomsFiles, folders
 from exporter.rooms import files as files_module
 from exporter.rooms.formats import read_listing
 from tests.config.configs import source
@@ -407,3 +408,51 @@ def test_reload_with_another_api_reads_anew(folder, config):
     assert [] == ids(after)
     assert after.scan()
     assert ["x" * 30] == ids(after)
+
+
+def test_reload_with_other_thresholds_reaches_a_file_that_did_not_count(folder):
+    """
+    Its list was kept aside, as it repeats a room of the config; when it counts, it does so with the new thresholds.
+    """
+    write(folder / "a.txt", "lobby\nstage\n")
+    before = configured(folder, "rooms: [lobby]\nrooms_files: [rooms/*.txt]\nthresholds: {warning: 1}")
+    after = configured(folder, "rooms_files: [rooms/*.txt]\nthresholds: {warning: 100}")
+    old = RoomsFiles(before)
+    old.scan()
+
+    rooms = RoomsFiles(after, old)
+    rooms.scan()
+
+    assert {Thresholds(100)} == {room.thresholds for room in rooms.rooms}
+    assert ["lobby", "stage"] == ids(rooms)
+
+
+def test_file_that_cannot_be_opened_for_a_moment(folder, config, monkeypatch):
+    """
+    The process ran out of descriptors: the file is read when there are some again, though it has not changed.
+    """
+    write(folder / "a.txt", "stage\n")
+    rooms = RoomsFiles(config)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", lambda *_: (_ for _ in ()).throw(OSError(24, "Too many open files")))
+        rooms.scan()
+    assert [False] == [state.ok for state in rooms.files.values()]
+
+    rooms.scan()
+
+    assert ["lobby", "stage"] == ids(rooms)
+
+
+def test_reload_with_thousands_of_files_that_are_named_one_by_one(folder, monkeypatch):
+    """
+    No path is compared with every other.
+    """
+    names = [f"rooms/{number}.txt" for number in range(1_000)]
+    for name in names:
+        write(folder.parent / name, f"{name}\n")
+    config = configured(folder, f"rooms_files: {json.dumps(names)}")
+    rooms = RoomsFiles(config)
+    rooms.scan()
+    monkeypatch.setattr(folders, "_name_matches", None)
+
+    assert 1_000 == len(RoomsFiles(config, rooms).rooms)
