@@ -5,7 +5,7 @@ Addresses: the vendor's base URL and a proxy's.
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from yarl import URL
@@ -67,7 +67,7 @@ def _match(text: str) -> re.Match[str] | None:
         return None
     if match["host"].startswith("["):
         try:
-            ip_address(match["host"][1:-1])
+            IPv6Address(match["host"][1:-1])
         except ValueError:
             return None
     return match

@@ -127,7 +127,7 @@ class Source(BaseModel):
     name: str = Field(min_length=1, max_length=128)
     api: str
     interval: Duration | None = None
-    rate_limit: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
+    rate_limit: Annotated[float, Field(ge=0.001, le=10_000, allow_inf_nan=False)] | None = None
     budget: str | None = Field(default=None, min_length=1, max_length=128)
     timeout: Duration = 5.0
     max_staleness: Duration | None = None

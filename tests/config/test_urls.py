@@ -51,6 +51,7 @@ def test_base_url(text, url):
         "https://[::1",
         "https://[::zz]",
         "https://[:::1]",
+        "https://[1.2.3.4]",
         "https://-.example-",
         " https://rtc-api.zego.im",
     ],
