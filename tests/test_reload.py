@@ -21,6 +21,7 @@ from exporter.states import SourceState
 from exporter.vendors import APIS
 from tests.polling.answers import BAD_GATEWAY, UNAUTHORIZED, Answer, always, fails
 from tests.polling.house import CREDENTIALS, House, LogLines, named, source
+from tests.polling.test_unauthorized import signed_with
 from tests.polling.vendor import Call
 from tests.polling.virtual_time import in_virtual_time, until
 
@@ -317,6 +318,23 @@ async def test_changed_budget_and_app_hold_at_once() -> None:
 def cool_down(call: Call) -> Answer:
     """An answer after which an app is unauthorized."""
     return fails(call.api, UNAUTHORIZED[call.api])
+
+
+@in_virtual_time
+async def test_trial_that_is_under_way_at_a_reload_tells_nothing_of_the_new_secret() -> None:
+    """
+    It was signed with the old one: when it has failed, the next trial leaves at once.
+    """
+    async with House(source("zego_rtc", 10, server_secret="0ld")) as house:
+        house.vendor.latency = lambda: 3.0
+        house.vendor.answer = signed_with("n3w")
+        await house.passes(5)
+        assert SourceState.UNAUTHORIZED == house.state("zego_rtc")
+        assert house.vendor.calls[-1].ended != house.vendor.calls[-1].ended, "a trial is under way"
+        await house.load(source("zego_rtc", 10, server_secret="n3w"))
+        await house.passes(6)
+
+        assert SourceState.OK == house.state("zego_rtc")
 
 
 async def test_reloads_share_the_next_one() -> None:

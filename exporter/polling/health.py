@@ -46,7 +46,7 @@ class Health:
         self._last_success = now
         self._succeeded = False
         self._in_a_row = 0
-        self._trial_at = -math.inf
+        self._trial_at = self._mended_at = -math.inf
         self._trial_gap = _FIRST_TRIAL
         self._on_trial = False
         self._silent_until = -math.inf
@@ -62,7 +62,12 @@ class Health:
         self._silent_until = max(self._silent_until, until)
 
     def try_now(self, now: float) -> None:
-        """Make the next trial at once: somebody may just have mended what was wrong."""
+        """
+        Make the next trial at once: somebody may just have mended what was wrong.
+
+        A trial that is under way was made before, and tells nothing of it.
+        """
+        self._mended_at = now
         self._trial_at = min(self._trial_at, now)
 
     def calling(self) -> None:
@@ -99,7 +104,7 @@ class Health:
             return self._enter(state, now, trial_in=_TRIAL if wait else 0.0)
         if self.state is not SourceState.OK:
             self._on_trial = False
-            self._trial_at = max(now, sent + self._next_gap(failure))
+            self._trial_at = now if sent < self._mended_at else max(now, sent + self._next_gap(failure))
         elif failure.kind in COUNTED:
             self._in_a_row += 1
             if self._in_a_row >= _FAILURES_IN_A_ROW and self.quiet_for(now) >= _WITHOUT_SUCCESS:
