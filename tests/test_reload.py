@@ -337,6 +337,23 @@ async def test_trial_that_is_under_way_at_a_reload_tells_nothing_of_the_new_secr
         assert SourceState.OK == house.state("zego_rtc")
 
 
+@in_virtual_time
+async def test_shorter_interval_holds_within_one_interval() -> None:
+    """
+    Rooms that were read once an hour are read within ten seconds, those that are asked alone as well.
+    """
+    async with House(source("zego_zim", 5, interval="1h"), source("zego_rtc", 1, interval="1h")) as house:
+        house.vendor.answer = lambda call: fails("zego_rtc", 104) if call.api == "zego_rtc" else None
+        await house.passes(60)
+        await house.load(source("zego_zim", 5, interval="10s"), source("zego_rtc", 1, interval="10s"))
+        since = house.loop.time()
+        await house.passes(35)
+
+        for name in ("zego_zim", "zego_rtc"):
+            for moments in house.arrivals_of(name).values():
+                assert 3 <= len([moment for moment in moments if moment > since]), name
+
+
 async def test_reloads_share_the_next_one() -> None:
     """
     One runs, one waits for everybody who asked meanwhile; what is asked for once that one runs is a third.

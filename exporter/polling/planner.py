@@ -157,15 +157,25 @@ class Planner:
         self.again((room for room in suspects if self._tickets[room] != _BOUND), now)
 
     def change_interval(self, interval: float, now: float) -> None:
-        """Keep to another interval: rooms that were read are due one new interval after their last phase."""
-        shift = interval - self.interval
+        """
+        Keep to another interval: rooms that were read are due one new interval after their last phase, and no later
+        than one from now. What suspects have to wait counts in intervals, and stretches or shrinks with them.
+        """
+        shift, stretch = interval - self.interval, interval / self.interval
         if not shift:
             return
         self.interval = interval
         regular = self._lanes[Lane.REGULAR]
         # What is due already stays due: it may never have been read.
-        regular[:] = [(due + shift if due > now else due, ticket, rooms) for due, ticket, rooms in regular]
+        regular[:] = [
+            (min(due + shift, now + interval) if due > now else due, ticket, rooms) for due, ticket, rooms in regular
+        ]
         heapq.heapify(regular)
+        suspects = self._lanes[Lane.SUSPECT]
+        suspects[:] = [
+            (now + (due - now) * stretch if due > now else due, ticket, rooms) for due, ticket, rooms in suspects
+        ]
+        heapq.heapify(suspects)
 
     def _compact(self) -> None:
         for heap in self._lanes:
