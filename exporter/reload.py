@@ -58,6 +58,7 @@ class Reloads:
         self._reload = reload
         self._next: asyncio.Task[str | None] | None = None
         self._tasks: set[asyncio.Task[str | None]] = set()
+        self._stopped = False
 
     async def ask(self) -> str | None:
         """Reload after the one that is under way, if any."""
@@ -72,7 +73,8 @@ class Reloads:
         return self._next
 
     async def stop(self) -> None:
-        """End what is under way; nobody waits for a file that does not answer."""
+        """End what is under way, and begin nothing any more; nobody waits for a file that does not answer."""
+        self._stopped = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -80,7 +82,7 @@ class Reloads:
     async def _run(self) -> str | None:
         async with self.lock:
             self._next = None  # whoever asks from now on wants what the files hold from now on
-            return await self._reload()
+            return "the exporter is about to end" if self._stopped else await self._reload()
 
 
 @dataclass(slots=True)
@@ -201,7 +203,8 @@ class Sources:
         """
         self._swap(change)
         await self.follow_files()
-        new = [place.running for place in change.places if place.new]
+        # Besides the new ones, such as an error of an earlier change kept from starting.
+        new = [running for running in self.running.values() if not running.poller.running]
         for number, running in enumerate(new):
             name = running.config.name
             self._guarded(name, running.poller.start)
@@ -212,7 +215,10 @@ class Sources:
         """Go over to what the rooms files list now, where that is news."""
         news = [running for running in self.running.values() if running.is_behind]
         if news:
-            self._tell_of_files()
+            try:
+                self._tell_of_files()
+            except Exception as error:  # noqa: BLE001 whatever it is, rooms come and go, and it is told at the next look
+                self._jobs.raised("rooms files", error)
         for running in news:
             rooms = running.files.rooms
             try:

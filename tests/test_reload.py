@@ -15,6 +15,7 @@ import trustme
 
 from exporter.app import Exporter, WebOptions
 from exporter.config import Config, ConfigError
+from exporter.polling.poller import Poller
 from exporter.reload import Reloads, Running
 from exporter.rooms import FileState
 from exporter.states import SourceState
@@ -352,6 +353,80 @@ async def test_shorter_interval_holds_within_one_interval() -> None:
         for name in ("zego_zim", "zego_rtc"):
             for moments in house.arrivals_of(name).values():
                 assert 3 <= len([moment for moment in moments if moment > since]), name
+
+
+@in_virtual_time
+async def test_source_that_an_error_kept_from_starting_starts_at_the_next_reload(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    Whatever goes wrong between the swap and a source's start, neither it nor another source is left behind.
+    """
+    zego = source("zego_rtc", 10)
+    async with House(zego) as house:
+        await house.passes(5)
+        monkeypatch.setattr("exporter.reload.budget_loads", failing_after(0, None, ZeroDivisionError()))
+        await house.load(zego, source("zego_zim", 10))
+        monkeypatch.undo()
+        await house.passes(5)
+        assert {"fresh": 10} == house.states("zego_zim")
+
+        monkeypatch.setattr(Poller, "start", failing_after(0, None, KeyError("bug")))
+        await house.load(zego, source("tencent_im", 10))
+        monkeypatch.undo()
+        await house.load(zego, source("tencent_im", 10))
+        await house.passes(5)
+        assert {"fresh": 10} == house.states("tencent_im")
+        house.expected_errors = len(house.jobs.errors)
+        house.jobs.errors.clear()
+
+
+@in_virtual_time
+async def test_nothing_is_reloaded_once_the_end_has_begun() -> None:
+    """
+    A signal that comes while running calls end starts no source that nobody would stop again.
+    """
+    house = House(source("zego_rtc", 10))
+    await house.exporter.start()
+    await house.passes(5)
+    house.vendor.latency = lambda: 30.0
+    await house.passes(8)
+    stopping = asyncio.create_task(house.exporter.stop())
+    await house.passes(0.1)
+    calls = len(house.vendor.calls)
+    house._sources = (source("zego_rtc", 10), source("zego_zim", 10))
+    house.exporter.reload_soon()
+    await stopping
+    await house.passes(5)
+
+    assert calls == len(house.vendor.calls)
+    assert 1 == len(house.clients)
+
+
+@in_virtual_time
+async def test_file_that_is_read_too_late_opens_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A rotated CA file is still being read when its source is removed: nobody would close what it opened.
+    """
+
+    async def slowly(work: Any, *arguments: Any) -> Any:
+        await asyncio.sleep(2)
+        return work(*arguments)
+
+    authority = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(authority)
+    one, two = source("zego_rtc", 10, ca_file="ca.pem"), source("zego_zim", 1)
+    async with House(one, two, folder=tmp_path) as house:
+        house.vendor.answer = lambda call: fails("zego_rtc", 100000011) if call.api == "zego_rtc" else None
+        await house.passes(5)
+        monkeypatch.setattr("exporter.polling.signing.in_thread", slowly)
+        trustme.CA().cert_pem.write_to_path(authority)
+        tending = asyncio.create_task(house.pollers["zego_rtc"].tend())
+        await house.passes(1)
+        await house.load(two)
+        await tending
+
+        assert 2 == len(house.clients)
 
 
 async def test_reloads_share_the_next_one() -> None:

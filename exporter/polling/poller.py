@@ -107,12 +107,16 @@ class Poller:
         self._running = False
         self._client = make_client(config, self, clock)
 
+    @property
+    def running(self) -> bool:
+        return self._running
+
     def start(self) -> None:
         """Bid for slots from now on."""
-        self._running = True
         self._app.join(self.health)
         self._client.open()
         self.budget.bid(self)
+        self._running = True
 
     def stop(self) -> None:
         """Begin no call and record nothing from now on, not even the replies to calls that are under way."""
@@ -239,7 +243,7 @@ class Poller:
         config = self.config
         try:
             mended = await self._signing.mended(config)
-            if mended != config and self.config is config:  # else a reload has just brought a newer one
+            if mended != config and self._running and self.config is config:  # else a reload was faster
                 other = mended.client_key != config.client_key
                 self._use(mended, self._make_client(mended, self, self._clock) if other else None)
                 self.budget.arm()
