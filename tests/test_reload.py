@@ -404,6 +404,27 @@ async def test_nothing_is_reloaded_once_the_end_has_begun() -> None:
 
 
 @in_virtual_time
+async def test_rejection_that_comes_after_its_source_was_removed_is_heeded() -> None:
+    """
+    The source is gone; the vendor's limit, which others draw on, is not.
+    """
+    gone = source("zego_rtc", 500, name="gone", budget="shared", rate_limit=5)
+    stays = source("zego_rtc", 500, name="stays", budget="shared", rate_limit=5, app_id=7)
+    wait = fails("zego_rtc", 206, 429, {"Retry-After": "60"})
+    async with House(gone, stays) as house:
+        await house.passes(5)
+        house.vendor.latency = lambda: 1.0
+        house.vendor.answer = lambda call: wait if call.source == "gone" else None
+        await house.passes(0.9)
+        await house.load(stays)
+        await house.passes(2)
+        since = house.now
+        await house.passes(50)
+
+        assert not house.writes(since=since)
+
+
+@in_virtual_time
 async def test_file_that_is_read_too_late_opens_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A rotated CA file is still being read when its source is removed: nobody would close what it opened.

@@ -24,7 +24,7 @@ from exporter.config import SourceConfig
 from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import SourceTable
 from exporter.metrics.telemetry import Telemetry
-from exporter.model import Failure, FailureKind, Reading, Room
+from exporter.model import Failure, FailureKind, Reading, Reply, Room
 from exporter.polling.budget import Budget
 from exporter.polling.client import Client, Exchange, MakeClient, Response
 from exporter.polling.health import App, Health
@@ -275,6 +275,8 @@ class Poller:
                 self.first_call_ended = True
                 self.stats.ended(self._clock.monotonic() - call.began)
                 self._receive(call, response)
+            else:
+                self._overhear(call, response)
         except Exception as error:  # noqa: BLE001 whatever it is, the source goes on
             self._raised(call, error)
         finally:
@@ -289,11 +291,8 @@ class Poller:
         if isinstance(response, Failure):
             self._failed(call, response)
             return
-        if call.written:
-            paced, sent = call.written
-            paced.answered(sent, response.head_at)
         self._signing.measure(response)
-        outcome = self.config.codec.reply(call.rooms, response.status, response.headers, response.body)
+        outcome = self._outcome(call, response)
         if isinstance(outcome, Failure):
             self._failed(call, outcome)
             return
@@ -313,6 +312,22 @@ class Poller:
         self._succeeded(call, read, now)
         if failures:
             self._failed_rooms(call, failures, now)
+
+    def _overhear(self, call: Call, response: Response | Failure) -> None:
+        """A reply to a source that was stopped: only the pace hears of it, as others draw on the same limit."""
+        if isinstance(response, Failure) or not call.written:
+            return
+        failure, ok = self._outcome(call, response), SourceState.OK
+        if isinstance(failure, Failure) and reaction(failure, ok, ok, rooms=1, worked_lately=True).slow_down:
+            paced, sent = call.written
+            paced.rejected(sent, self._clock.monotonic(), failure.retry_after)
+
+    def _outcome(self, call: Call, response: Response) -> Reply | Failure:
+        """What a reply says; when it came tells the pace when the call arrived."""
+        if call.written:
+            paced, sent = call.written
+            paced.answered(sent, response.head_at)
+        return self.config.codec.reply(call.rooms, response.status, response.headers, response.body)
 
     def _succeeded(self, call: Call, read: Mapping[str, Reading], now: float) -> None:
         """A call that read rooms, if not all of them."""
