@@ -15,6 +15,7 @@ from pathlib import Path
 from exporter.simulator.settings import APIS, DOCUMENTED_LIMITS
 from tests.e2e.call_book import Budget
 from tests.e2e.certificates import Certificates
+from tests.e2e.monitoring import settled
 from tests.e2e.oracle import Config, Timeline, Watched
 from tests.e2e.process import ExporterProcess
 from tests.e2e.vendors import Vendors
@@ -117,7 +118,7 @@ class Operator:
         wishes: Wishes,
         dice: random.Random,
     ) -> None:
-        self.timeline = Timeline(_config(vendors, wishes))
+        self.timeline = Timeline({})
         self.wishes = wishes
         self.done: Counter[str] = Counter()
         self.refused: list[str] = []
@@ -134,6 +135,14 @@ class Operator:
             "sources": self._add_or_remove_a_source,
             "broken config": self._break_the_config,
         }
+
+    async def begin(self) -> None:
+        """Start the exporter with what is wished, and wait until it is at work."""
+        self.timeline.order(_config(self._vendors, self.wishes))
+        self.write()
+        await self._exporter.start()
+        assert 200 == await settled(200, self._status_of_readiness, within=30)
+        self.timeline.done()
 
     async def work(self, every: float) -> None:
         """Until cancelled, change something about that often, in seconds."""
@@ -183,6 +192,9 @@ class Operator:
         for (api, app), holder in self._budgets():
             if wishes.limit(api, app) < before.limit(api, app):
                 self._vendors.calls.change_limit(Budget(api, holder), wishes.limit(api, app), time.monotonic())
+
+    async def _status_of_readiness(self) -> int:
+        return (await self._exporter.text("/-/ready"))[0]
 
     def _mended(self) -> Wishes:
         """The present wishes, every secret right."""

@@ -11,7 +11,7 @@ import math
 import random
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -273,7 +273,23 @@ def fresh(text: str, name: str, source: Source) -> float:
 
 
 @asynccontextmanager
-async def running(folder: Path, edition: Edition, seed: int):
+async def meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """
+    Work that goes on until the block ends, and must not end before.
+    """
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled(), task.exception()
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, edition: Edition, seed: int
+) -> AsyncIterator[tuple[Vendors, ExporterProcess, Operator]]:
     """
     Vendors with several apps each, and the exporter that an operator looks after.
     """
@@ -284,9 +300,11 @@ async def running(folder: Path, edition: Edition, seed: int):
     ) as vendors:
         exporter = ExporterProcess(config, "--web.enable-lifecycle")
         operator = Operator(vendors, exporter, certificates, edition.wishes(vendors), random.Random(seed))
-        operator.write()
-        async with exporter:
+        try:
+            await operator.begin()
             yield vendors, exporter, operator
+        finally:
+            await exporter.stop()
 
 
 @pytest.mark.parametrize(
@@ -303,20 +321,14 @@ async def test_nothing_false_is_published_in_a_storm(tmp_path: Path, edition: Ed
     """
     async with running(tmp_path, edition, seed) as (vendors, exporter, operator):
         watch = Watch(vendors, exporter, operator)
-        watching = asyncio.create_task(watch.run())
-        await asyncio.sleep(edition.calm + 2)
-        memory = sample((await exporter.text("/metrics"))[1], "process_resident_memory_bytes") or 0
-        operating = asyncio.create_task(operator.work(edition.reload_every))
-        await storm(vendors, operator, watch, edition, random.Random(seed))
-        operating.cancel()
-        await asyncio.gather(operating, return_exceptions=True)
-        assert operating.cancelled(), operating.exception()
-        await operator.settle()
-        late = await all_fresh_again(exporter, operator.wishes)
-        await asyncio.sleep(edition.calm)
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-        assert watching.cancelled(), watching.exception()
+        async with meanwhile(watch.run()):
+            await asyncio.sleep(edition.calm + 2)
+            memory = sample((await exporter.text("/metrics"))[1], "process_resident_memory_bytes") or 0
+            async with meanwhile(operator.work(edition.reload_every)):
+                await storm(vendors, operator, watch, edition, random.Random(seed))
+            await operator.settle()
+            late = await all_fresh_again(exporter, operator.wishes)
+            await asyncio.sleep(edition.calm)
         after = sample((await exporter.text("/metrics"))[1], "process_resident_memory_bytes") or 0
         broken = await broken_limits(vendors)
         code = await exporter.stop()
