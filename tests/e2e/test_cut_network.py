@@ -126,7 +126,7 @@ async def calling(folder: Path, rate: int) -> AsyncIterator[Line]:
     [
         pytest.param(200, [8.0], id="longer than a call"),
         pytest.param(20, [3.0], id="shorter"),
-        pytest.param(20, [3.0, 3.0], id="twice"),
+        pytest.param(40, [2.0, 3.0], id="twice"),
     ],
 )
 async def test_late_calls_do_not_break_the_limit(tmp_path: Path, rate: int, cuts: list[float], how: How):
