@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,20 @@ def expressions(values: Mapping[str, str] | None = None) -> list[Expression]:
         for path in sorted(FOLDER.glob("*.json"))
         for expression in _of_dashboard(path.stem, json.loads(path.read_text(encoding="utf-8")), values or {})
     ]
+
+
+def interpolate(expr: str, values: Mapping[str, str] | None = None) -> str:
+    """
+    One expression with its variables replaced as Grafana would replace them.
+
+    Args:
+        values: Chosen values by variable; without one a variable stands for all (``room_filter`` for no filter).
+
+    Raises:
+        ValueError: A variable is used in a way that is not known here.
+    """
+    chosen = {key: escape_regex(value) for key, value in (values or {}).items()}
+    return _interpolate(expr, defaultdict(lambda: ".*", {**BUILT_IN, "room_filter": "", **chosen}))
 
 
 def _of_dashboard(name: str, dashboard: Mapping[str, Any], values: Mapping[str, str]) -> Iterator[Expression]:

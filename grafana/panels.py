@@ -5,6 +5,7 @@ with the help of every metric that the panel shows, as the catalogue has it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -38,6 +39,22 @@ PLAIN: Final[Steps] = ((GREEN, None),)
 """For values that are neither good nor bad."""
 NONE_WANTED: Final[Steps] = ((GREEN, None), (RED, 1))
 """For counts of what should not happen."""
+
+SOME_WANTED: Final[Steps] = ((RED, None), (GREEN, 1))
+"""For counts of what should be there."""
+
+COUNT: Final = "locale"
+"""The unit of whole numbers. Grafana's ``short`` makes 39.4 K of 39,356."""
+TIMES: Final = "suffix:×"
+"""The unit of ratios that may be far above 1."""
+
+NAME_AND_VALUE: Final = common_models.BigValueTextMode.VALUE_AND_NAME
+"""For a number whose name says whose it is, though there is only one."""
+
+KNOWN_NOTHING: Final = "nothing known"
+"""What is said where there is no value. It is not 0, and not "No data" either."""
+
+SEVERITY_COLORS: Final = {"critical": RED, "warning": ORANGE}
 
 Panel = barchart.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
 AnyPanel = TypeVar("AnyPanel", barchart.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
@@ -100,11 +117,12 @@ def over_time(subject: Subject, *queries: Query, stacked: bool = False, lines: b
             common.VizLegendOptions()
             .display_mode(common_models.LegendDisplayMode.TABLE)
             .placement(common_models.LegendPlacement.BOTTOM)
-            .calcs(["mean", "max"])
+            .calcs(["last", "max"])
             .show_legend(show_legend=True)
         )
         .line_width(1)
         .show_points(common_models.VisibilityMode.NEVER)
+        .no_value(KNOWN_NOTHING)
         .targets([_target(query, index) for index, query in enumerate(queries)])
     )
     if stacked:
@@ -115,9 +133,9 @@ def over_time(subject: Subject, *queries: Query, stacked: bool = False, lines: b
     return panel
 
 
-def number(subject: Subject, query: Query) -> stat.Panel:
+def number(subject: Subject, *queries: Query) -> stat.Panel:
     """
-    The value now, and none when there is none.
+    The values now, and none where there is none.
 
     Asked for this instant alone: over a range of time Grafana would show the last value there was, however old.
     """
@@ -127,11 +145,12 @@ def number(subject: Subject, query: Query) -> stat.Panel:
         .height(4)
         .graph_mode(common_models.BigValueGraphMode.NONE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-        .targets([_target(query, 0).instant()])
+        .no_value(KNOWN_NOTHING)
+        .targets([_target(query, index).instant() for index, query in enumerate(queries)])
     )
 
 
-def states(subject: Subject, *queries: Query, mapping: dict[int, tuple[str, str]]) -> statetimeline.Panel:
+def states(subject: Subject, *queries: Query, mapping: Mapping[int, tuple[str, str]]) -> statetimeline.Panel:
     """
     Which state held when.
 
@@ -145,67 +164,81 @@ def states(subject: Subject, *queries: Query, mapping: dict[int, tuple[str, str]
         .mappings([value_map(mapping)])
         .show_value(common_models.VisibilityMode.AUTO)
         .merge_values(merge_values=True)
+        .no_value(KNOWN_NOTHING)
         .targets([_target(query, index) for index, query in enumerate(queries)])
     )
 
 
-def listing(subject: Subject, query: Query, columns: tuple[str, ...], value: str) -> table.Panel:
+def listing(
+    subject: Subject, columns: tuple[str, ...], values: Mapping[str, Query], *order: common.TableSortByFieldState
+) -> table.Panel:
     """
-    The series of one instant as rows, the highest value first.
+    The series of one instant as rows. Where there are several values, a row has those of the same labels.
 
     Args:
-        columns: Labels in the order in which they are shown.
-        value: Heading of the last column.
+        columns: Labels in the order in which they are shown; other labels follow.
+        values: Queries by the headings of the last columns.
+        order: Columns by which the rows are sorted; without any, the highest first value comes first.
     """
-    order = {name: index for index, name in enumerate((*columns, "Value"))}
-    organized = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": {}}
-    return (
+    fields = ["Value"] if len(values) == 1 else [f"Value #{_letter(index)}" for index in range(len(values))]
+    places = {name: index for index, name in enumerate((*columns, *fields))}
+    organized = {"excludeByName": {"Time": True}, "indexByName": places, "renameByName": {}}
+    panel = (
         _about(table.Panel(), subject)
         .span(12)
         .height(10)
-        .sort_by([common.TableSortByFieldState().display_name(value).desc(desc=True)])
-        .with_transformation(DataTransformerConfig(id_val="organize", options=organized))
-        .override_by_name("Value", [DynamicConfigValue("displayName", value)])
-        .targets([_instant(query)])
+        .sort_by([*order] or [sorted_by(next(iter(values)), descending=True)])
+        .targets([_target(query, index, table=True) for index, query in enumerate(values.values())])
     )
+    if len(values) > 1:
+        panel = panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
+    panel = panel.with_transformation(DataTransformerConfig(id_val="organize", options=organized))
+    for field, heading in zip(fields, values, strict=True):
+        panel = panel.override_by_name(field, [DynamicConfigValue("displayName", heading)])
+    return panel
+
+
+def sorted_by(column: str, *, descending: bool = False) -> common.TableSortByFieldState:
+    """A column by which a table is sorted."""
+    return common.TableSortByFieldState().display_name(column).desc(desc=descending)
 
 
 def bars(subject: Subject, query: Query, by: str) -> barchart.Panel:
     """
-    The series of one instant as bars in the order of a label that holds a number.
+    The series of one instant as bars in the alphabetical order of a label.
 
     Args:
         by: That label.
     """
     return (
         _about(barchart.Panel(), subject)
-        .span(12)
-        .height(10)
+        .span(8)
+        .height(9)
         .x_field(by)
-        .with_transformation(_convert(by, "number"))
+        .no_value(KNOWN_NOTHING)
         .with_transformation(DataTransformerConfig(id_val="sortBy", options={"fields": {}, "sort": [{"field": by}]}))
-        .with_transformation(_convert(by, "string"))
         .legend(common.VizLegendOptions().show_legend(show_legend=False))
         .override_by_name("Value", [DynamicConfigValue("displayName", subject.title)])
-        .targets([_instant(query)])
+        .targets([_target(query, 0, table=True)])
     )
 
 
-def quantiles(histogram: Metric, matchers: str, by: str) -> list[Query]:
+def quantiles(histogram: Metric, matchers: str, by: str = "") -> list[Query]:
     """
     What one observation in two, in ten and in a hundred exceeds.
 
     Args:
-        by: The label that each gets lines of its own for.
+        by: The label that each gets lines of its own for, beside the job.
     """
-    buckets = f"sum by (le, {by}) (rate({select(f'{histogram.name}_bucket', matchers)}[$__rate_interval]))"
+    labels, legend = (f"le, job, {by}", f"{{{{{by}}}}} ") if by else ("le, job", "")
+    buckets = f"sum by ({labels}) (rate({select(f'{histogram.name}_bucket', matchers)}[$__rate_interval]))"
     return [
-        Query(f"histogram_quantile({quantile}, {buckets})", f"{{{{{by}}}}} {name}")
+        Query(f"histogram_quantile({quantile}, {buckets})", f"{legend}{name}")
         for quantile, name in ((0.5, "median"), (0.9, "90 %"), (0.99, "99 %"))
     ]
 
 
-def value_map(mapping: dict[int, tuple[str, str]]) -> ValueMap:
+def value_map(mapping: Mapping[int, tuple[str, str]]) -> ValueMap:
     """Shows a text in a colour instead of a number."""
     return ValueMap(
         options={
@@ -215,9 +248,26 @@ def value_map(mapping: dict[int, tuple[str, str]]) -> ValueMap:
     )
 
 
+def text_map(colors: Mapping[str, str]) -> DynamicConfigValue:
+    """Gives texts a colour, for overrides."""
+    options = {text: {"color": color, "index": index} for index, (text, color) in enumerate(colors.items())}
+    return DynamicConfigValue("mappings", [{"type": "value", "options": options}])
+
+
 def color(value: str) -> DynamicConfigValue:
     """Draws a series in one colour, for overrides."""
     return DynamicConfigValue("color", {"mode": "fixed", "fixedColor": value})
+
+
+def steps(value: Steps) -> DynamicConfigValue:
+    """Colours values by other thresholds than the rest of the panel, for overrides."""
+    found = [{"color": color, "value": begin} for color, begin in value]
+    return DynamicConfigValue("thresholds", {"mode": "absolute", "steps": found})
+
+
+def coloured() -> DynamicConfigValue:
+    """Colours the text of a table's cells, for overrides."""
+    return DynamicConfigValue("custom.cellOptions", {"type": "color-text"})
 
 
 def dashed() -> list[DynamicConfigValue]:
@@ -250,22 +300,18 @@ def _is_graph(panel: AnyPanel) -> bool:
     return isinstance(panel, timeseries.Panel | barchart.Panel)
 
 
-def _target(query: Query, index: int) -> prometheus.Dataquery:
-    return (
+def _target(query: Query, index: int, *, table: bool = False) -> prometheus.Dataquery:
+    target = (
         prometheus.Dataquery()
         .datasource(DATASOURCE)
         .expr(query.expr)
         .legend_format(query.legend or "__auto")
         .editor_mode(QueryEditorMode.CODE)
-        .ref_id(chr(ord("A") + index))
+        .ref_id(_letter(index))
         .range()
     )
+    return target.format(PromQueryFormat.TABLE).instant() if table else target
 
 
-def _instant(query: Query) -> prometheus.Dataquery:
-    return _target(query, 0).format(PromQueryFormat.TABLE).instant()
-
-
-def _convert(field: str, kind: str) -> DataTransformerConfig:
-    conversion = {"targetField": field, "destinationType": kind}
-    return DataTransformerConfig(id_val="convertFieldType", options={"fields": {}, "conversions": [conversion]})
+def _letter(index: int) -> str:
+    return chr(ord("A") + index)

@@ -4,37 +4,27 @@ The Polling health dashboard: whether the vendors are asked as often as wanted, 
 
 from __future__ import annotations
 
-from typing import Final
-
-from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
+from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from exporter.metrics import catalogue as metrics
-from exporter.states import RoomState, SourceState
-from grafana import exporter_health, frame
+from exporter.states import RoomState
+from grafana import exporter_health, frame, sources
+from grafana.aggregation import by_source, in_intervals, of_sources, success_age, summed
 from grafana.panels import (
+    COUNT,
     GREEN,
     NONE_WANTED,
-    ORANGE,
-    PURPLE,
     RED,
+    TIMES,
     YELLOW,
     Query,
     Subject,
     dashed,
-    number,
     over_time,
     quantiles,
-    states,
 )
-from grafana.variables import OF_INSTANCE, OF_SOURCE, select
-
-SOURCE_STATES: Final = {
-    SourceState.OK: ("ok", GREEN),
-    SourceState.CIRCUIT_OPEN: ("circuit open", ORANGE),
-    SourceState.UNAUTHORIZED: ("unauthorized", RED),
-    SourceState.MISCONFIGURED: ("misconfigured", PURPLE),
-}
+from grafana.variables import OF_JOB, OF_SOURCE, select
 
 
 def dashboard() -> Dashboard:
@@ -45,101 +35,35 @@ def dashboard() -> Dashboard:
         "Whether the vendors are asked as often as wanted, and how they answer.",
     )
     rows = {
-        "Sources": (_up(), _failed_share(), _reload(), _states(), _rooms_unread()),
+        "Sources": (
+            sources.up().span(10),
+            sources.worst_failed_share(),
+            sources.slowest(),
+            sources.listed(),
+            sources.states_over_time(),
+            sources.last_failures(),
+        ),
         "Pace": (_intervals(), _stretch(), _budget_use(), _budget_calls()),
         "Calls": (_calls(), _failures(), _durations(), _unrequested_rooms()),
-        "Freshness": (_reading_ages(), _success_ages(), _skew()),
+        "Freshness": (_reading_ages(), _success_ages(), _rooms_unread(), _skew()),
         "The exporter itself": exporter_health.panels(),
     }
     return frame.fill(built, rows)
 
 
-def _by_source(selector: str) -> str:
-    return f"max by (instance, source) ({selector})"
-
-
-def _up() -> stat.Panel:
-    subject = Subject(
-        "Sources up",
-        "Share of the chosen sources whose calls succeed.",
-        (metrics.SOURCE_UP,),
-        "percentunit",
-        ((RED, None), (YELLOW, 0.5), (GREEN, 1)),
-    )
-    return number(subject, Query(f"avg({select(metrics.SOURCE_UP, OF_SOURCE)})", "up")).min(0).max(1).span(8)
-
-
-def _failed_share() -> stat.Panel:
-    subject = Subject(
-        "Failed calls",
-        "Share of the calls that gave no reading of one or more of their rooms.",
-        (metrics.SOURCE_FAILED_CALLS, metrics.SOURCE_CALLS),
-        "percentunit",
-        ((GREEN, None), (YELLOW, 0.01), (RED, 0.1)),
-    )
-    failed = f"sum(rate({select(metrics.SOURCE_FAILED_CALLS, OF_SOURCE)}[$__rate_interval]))"
-    calls = f"sum(rate({select(metrics.SOURCE_CALLS, OF_SOURCE)}[$__rate_interval]))"
-    return number(subject, Query(f"{failed} / {calls}", "failed")).min(0).span(8)
-
-
-def _reload() -> stat.Panel:
-    subject = Subject(
-        "Config age",
-        "Time since the config file was last read successfully; red if the last attempt failed.",
-        (metrics.CONFIG_RELOAD_TIMESTAMP, metrics.CONFIG_RELOAD),
-        "s",
-        ((RED, None), (GREEN, 0)),
-    )
-    succeeded = select(metrics.CONFIG_RELOAD, OF_INSTANCE)
-    age = f"time() - {select(metrics.CONFIG_RELOAD_TIMESTAMP, OF_INSTANCE)}"
-    # A failed reload turns the age negative, and so red.
-    query = Query(f"min by (instance) (({age}) * (2 * {succeeded} - 1))", "{{instance}}")
-    return number(subject, query).span(8)
-
-
-def _states() -> statetimeline.Panel:
-    subject = Subject(
-        "State of each source",
-        "circuit open: the vendor does not answer, and one trial call at a time is made; unauthorized and"
-        " misconfigured: it answers that the calls cannot work, and is asked once a minute.",
-        (metrics.SOURCE_STATE,),
-        "short",
-    )
-    numbered = [
-        f"{index} * " + select(metrics.SOURCE_STATE, OF_SOURCE, f'state="{state}"')
-        for index, state in enumerate(SOURCE_STATES)
-    ]
-    query = Query(_by_source(" + ignoring (state) ".join(numbered)), "{{source}} ({{instance}})")
-    return states(subject, query, mapping=dict(enumerate(SOURCE_STATES.values())))
-
-
-def _rooms_unread() -> timeseries.Panel:
-    subject = Subject(
-        "Rooms that the last poll did not read",
-        "held: the reading before is still shown; unknown: nothing is; refused: the vendor does not take the id.",
-        (metrics.SOURCE_ROOMS,),
-        "short",
-        NONE_WANTED,
-    )
-    unread = f"{RoomState.HELD}|{RoomState.UNKNOWN}|{RoomState.REFUSED}"
-    rooms = select(metrics.SOURCE_ROOMS, OF_SOURCE, f'state=~"{unread}"')
-    return over_time(subject, Query(f"sum by (source, state) ({rooms})", "{{source}} {{state}}")).min(0)
-
-
 def _intervals() -> timeseries.Panel:
     subject = Subject(
         "Interval, wanted and achieved",
-        "Time between two readings of a room: what is configured, dashed, and what the budget really allows.",
-        (metrics.SOURCE_INTERVAL, metrics.SOURCE_ACHIEVED_INTERVAL),
+        "Time between two readings of a room: what is configured, dashed, and what the budget really allows. Where a"
+        " source stopped reading, it is the time since its last success.",
+        (metrics.SOURCE_INTERVAL, metrics.SOURCE_ACHIEVED_INTERVAL, metrics.SOURCE_LAST_SUCCESS),
         "s",
     )
     return (
         over_time(
             subject,
-            Query(
-                _by_source(select(metrics.SOURCE_ACHIEVED_INTERVAL, OF_SOURCE)), "{{source}} achieved ({{instance}})"
-            ),
-            Query(_by_source(select(metrics.SOURCE_INTERVAL, OF_SOURCE)), "{{source}} wanted ({{instance}})"),
+            Query(sources.achieved_interval(), "{{source}} achieved"),
+            Query(by_source(select(metrics.SOURCE_INTERVAL, OF_SOURCE)), "{{source}} wanted"),
         )
         .override_by_query("B", dashed())
         .min(0)
@@ -148,18 +72,14 @@ def _intervals() -> timeseries.Panel:
 
 def _stretch() -> timeseries.Panel:
     subject = Subject(
-        "Achieved interval as a share of the wanted one",
-        "Above 110 % the source has more rooms than its limit can serve, or the vendor slows it down.",
-        (metrics.SOURCE_ACHIEVED_INTERVAL, metrics.SOURCE_INTERVAL),
-        "percentunit",
-        ((GREEN, None), (YELLOW, 1.05), (RED, 1.1)),
+        "Achieved interval as a multiple of the wanted one",
+        "Above 1.1 the source has more rooms than its limit can serve, the vendor slows it down, or nothing is read.",
+        (metrics.SOURCE_ACHIEVED_INTERVAL, metrics.SOURCE_LAST_SUCCESS, metrics.SOURCE_INTERVAL),
+        TIMES,
+        sources.STRETCHES,
     )
-    achieved, wanted = (
-        select(metric, OF_SOURCE) for metric in (metrics.SOURCE_ACHIEVED_INTERVAL, metrics.SOURCE_INTERVAL)
-    )
-    return over_time(subject, Query(_by_source(f"{achieved} / {wanted}"), "{{source}} ({{instance}})"), lines=True).min(
-        0
-    )
+    query = Query(in_intervals(sources.achieved_interval()), "{{source}}")
+    return over_time(subject, query, lines=True).min(0)
 
 
 def _budget_use() -> timeseries.Panel:
@@ -171,14 +91,13 @@ def _budget_use() -> timeseries.Panel:
         "percentunit",
         ((GREEN, None), (YELLOW, 0.9), (RED, 1)),
     )
-    limit = select(metrics.BUDGET_LIMIT, OF_INSTANCE)
-    used = f"rate({select(metrics.BUDGET_CALLS, OF_INSTANCE)}[$__rate_interval]) / {limit}"
-    pace = f"{select(metrics.BUDGET_PACE, OF_INSTANCE)} / {limit}"
+    limit = f"max by (job, budget) ({select(metrics.BUDGET_LIMIT, OF_JOB)})"
+    pace = f"min by (job, budget) ({select(metrics.BUDGET_PACE, OF_JOB)})"
     return (
         over_time(
             subject,
-            Query(f"max by (instance, budget) ({used})", "{{budget}} used ({{instance}})"),
-            Query(f"max by (instance, budget) ({pace})", "{{budget}} pace ({{instance}})"),
+            Query(f"{_budget_rate()} / {limit}", "{{budget}} used"),
+            Query(f"{pace} / {limit}", "{{budget}} pace"),
             lines=True,
         )
         .override_by_query("B", dashed())
@@ -193,38 +112,38 @@ def _budget_calls() -> timeseries.Panel:
         (metrics.BUDGET_CALLS, metrics.BUDGET_LIMIT),
         "reqps",
     )
-    calls = f"rate({select(metrics.BUDGET_CALLS, OF_INSTANCE)}[$__rate_interval])"
+    limit = f"max by (job, budget) ({select(metrics.BUDGET_LIMIT, OF_JOB)})"
     return (
-        over_time(
-            subject,
-            Query(f"max by (instance, budget) ({calls})", "{{budget}} ({{instance}})"),
-            Query(
-                f"max by (instance, budget) ({select(metrics.BUDGET_LIMIT, OF_INSTANCE)})",
-                "{{budget}} limit ({{instance}})",
-            ),
-        )
+        over_time(subject, Query(_budget_rate(), "{{budget}}"), Query(limit, "{{budget}} limit"))
         .override_by_query("B", dashed())
         .min(0)
     )
 
 
+def _budget_rate() -> str:
+    return f"sum by (job, budget) (rate({select(metrics.BUDGET_CALLS, OF_JOB)}[$__rate_interval]))"
+
+
 def _calls() -> timeseries.Panel:
     subject = Subject("Calls per second", "Calls of each source, retries included.", (metrics.SOURCE_CALLS,), "reqps")
     calls = f"rate({select(metrics.SOURCE_CALLS, OF_SOURCE)}[$__rate_interval])"
-    return over_time(subject, Query(f"sum by (source) ({calls})", "{{source}}"), stacked=True).min(0)
+    return over_time(subject, Query(summed(calls), "{{source}}"), stacked=True).min(0)
 
 
 def _failures() -> timeseries.Panel:
     subject = Subject(
         "Failed calls by reason",
-        "Failed calls per second. The log has the vendor's own code of the first of each kind.",
+        "Failed calls per second; nothing is drawn where there are none. The log has the vendor's own code of the first"
+        " of each kind.",
         (metrics.SOURCE_FAILED_CALLS,),
         "reqps",
         ((GREEN, None), (RED, 0.1)),
     )
     failed = f"rate({select(metrics.SOURCE_FAILED_CALLS, OF_SOURCE)}[$__rate_interval])"
-    return over_time(subject, Query(f"sum by (source, reason) ({failed})", "{{source}} {{reason}}"), stacked=True).min(
-        0
+    return (
+        over_time(subject, Query(f"{summed(failed)} > 0", "{{source}} {{reason}}"), stacked=True)
+        .no_value("none known")
+        .min(0)
     )
 
 
@@ -244,35 +163,50 @@ def _unrequested_rooms() -> timeseries.Panel:
         "Rooms in replies that nobody asked for",
         "More than none means that the vendor's API does not do what its documents say; the log has an example.",
         (metrics.SOURCE_UNREQUESTED_ROOMS,),
-        "short",
+        COUNT,
         NONE_WANTED,
     )
     unrequested = f"increase({select(metrics.SOURCE_UNREQUESTED_ROOMS, OF_SOURCE)}[$__rate_interval])"
-    return over_time(subject, Query(f"sum by (source) ({unrequested})", "{{source}}")).min(0)
+    return over_time(subject, Query(f"{summed(unrequested)} > 0", "{{source}}")).no_value("none known").min(0)
 
 
 def _reading_ages() -> timeseries.Panel:
     subject = Subject(
-        "Oldest reading published",
-        "Age of the oldest reading that /metrics still shows; readings older than max_staleness are gone.",
-        (metrics.SOURCE_OLDEST_READING,),
-        "s",
-        ((GREEN, None), (YELLOW, 60), (RED, 120)),
+        "Oldest reading published, in intervals",
+        "Age of the oldest reading that /metrics still shows, as a multiple of the source's interval. Readings older"
+        " than max_staleness are gone.",
+        (metrics.SOURCE_OLDEST_READING, metrics.SOURCE_INTERVAL),
+        TIMES,
+        sources.AGES,
     )
-    age = f"time() - {select(metrics.SOURCE_OLDEST_READING, OF_SOURCE)}"
-    return over_time(subject, Query(_by_source(age), "{{source}} ({{instance}})")).min(0)
+    age = in_intervals(f"(time() - {by_source(select(metrics.SOURCE_OLDEST_READING, OF_SOURCE))})")
+    return over_time(subject, Query(age, "{{source}}"), lines=True).min(0)
 
 
 def _success_ages() -> timeseries.Panel:
     subject = Subject(
-        "Time since the last success",
-        "How long ago a call of the source last gave a reading.",
-        (metrics.SOURCE_LAST_SUCCESS,),
-        "s",
-        ((GREEN, None), (YELLOW, 60), (RED, 120)),
+        "Time since the last success, in intervals",
+        "How long ago a call of the source last gave a reading, as a multiple of the source's interval.",
+        (metrics.SOURCE_LAST_SUCCESS, metrics.SOURCE_INTERVAL),
+        TIMES,
+        sources.AGES,
     )
-    age = f"time() - {select(metrics.SOURCE_LAST_SUCCESS, OF_SOURCE)}"
-    return over_time(subject, Query(_by_source(age), "{{source}} ({{instance}})")).min(0)
+    return over_time(subject, Query(in_intervals(success_age()), "{{source}}"), lines=True).min(0)
+
+
+def _rooms_unread() -> timeseries.Panel:
+    subject = Subject(
+        "Rooms that the last poll did not read",
+        "held: the reading before is still shown; unknown: nothing is; refused: the vendor does not take the id."
+        " Nothing is drawn where there are none.",
+        (metrics.SOURCE_ROOMS,),
+        COUNT,
+        NONE_WANTED,
+    )
+    unread = f"{RoomState.HELD}|{RoomState.UNKNOWN}|{RoomState.REFUSED}"
+    rooms = select(metrics.SOURCE_ROOMS, OF_SOURCE, f'state=~"{unread}"')
+    query = Query(f"max by (job, source, state) ({rooms}) > 0", "{{source}} {{state}}")
+    return over_time(subject, query, stacked=True).no_value("none known").min(0)
 
 
 def _skew() -> timeseries.Panel:
@@ -283,5 +217,4 @@ def _skew() -> timeseries.Panel:
         "s",
         ((RED, None), (GREEN, -30), (RED, 30)),
     )
-    skew = _by_source(select(metrics.SOURCE_CLOCK_SKEW, OF_SOURCE))
-    return over_time(subject, Query(skew, "{{source}} ({{instance}})"), lines=True).span(24)
+    return over_time(subject, Query(of_sources(metrics.SOURCE_CLOCK_SKEW), "{{source}}"), lines=True)

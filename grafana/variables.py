@@ -27,9 +27,11 @@ def _chosen(label: str) -> str:
     return f"{label}=~`${{{label}:regex}}`"
 
 
-OF_INSTANCE: Final = _chosen("instance")
-OF_SOURCE: Final = ",".join([OF_INSTANCE, *map(_chosen, ("vendor", "api", "source"))])
+OF_JOB: Final = _chosen("job")
+OF_SOURCE: Final = ",".join([OF_JOB, *map(_chosen, ("vendor", "api", "source"))])
 OF_ROOM: Final = ",".join([OF_SOURCE, _chosen("room")])
+OF_ALERT: Final = ",".join(f"{label}=~`|${{{label}:regex}}`" for label in ("job", "vendor", "api", "source"))
+"""Alerts of the chosen sources, and those that are not on a source: on the exporter or a budget."""
 _LIKE_FILTER: Final = f"{OF_SOURCE},room=~`(?i).*${{room_filter:regex}}.*`"
 
 
@@ -39,7 +41,7 @@ def select(metric: Metric | str, matchers: str, more: str = "") -> str:
 
     Args:
         metric: One of the catalogue, or the name of a recorded series.
-        matchers: One of ``OF_INSTANCE``, ``OF_SOURCE``, ``OF_ROOM``.
+        matchers: One of ``OF_JOB``, ``OF_SOURCE``, ``OF_ROOM``, ``OF_ALERT``.
         more: Further matchers, for instance ``state="ok"``.
     """
     name = metric if isinstance(metric, str) else metric.name
@@ -58,12 +60,16 @@ def datasource() -> DatasourceVariable:
 
 
 def of_sources() -> list[QueryVariable]:
-    """Instance, vendor, api and source; each offers what the ones before it leave over."""
+    """
+    Job, vendor, API and source; each offers what the ones before it leave over.
+
+    There is no choice of all jobs: sources of two jobs may have the same name, and would be shown as one.
+    """
     return [
-        _labels("instance", BUILD_INFO, "", "Exporters that are scraped."),
-        _labels("vendor", SOURCE_UP, OF_INSTANCE, "Vendors of the chosen instances."),
-        _labels("api", SOURCE_UP, f"{OF_INSTANCE},{_chosen('vendor')}", "APIs of the chosen vendors."),
-        _labels("source", SOURCE_UP, OF_SOURCE.rpartition(",")[0], "Sources of the chosen APIs."),
+        _labels("job", BUILD_INFO, "", "Prometheus' name for the exporters that watch the same sources."),
+        _all_of(_labels("vendor", SOURCE_UP, OF_JOB, "Vendors of the chosen jobs.")),
+        _all_of(_labels("api", SOURCE_UP, f"{OF_JOB},{_chosen('vendor')}", "APIs of the chosen vendors.")),
+        _all_of(_labels("source", SOURCE_UP, OF_SOURCE.rpartition(",")[0], "Sources of the chosen APIs.")),
     ]
 
 
@@ -100,10 +106,11 @@ def _labels(label: str, metric: Metric, matchers: str, description: str) -> Quer
         .description(description)
         .sort(VariableSort.ALPHABETICAL_ASC)
         .multi(multi=True)
-        .include_all(include_all=True)
-        .all_value(".*")
-        .current(_ALL)
     )
+
+
+def _all_of(variable: QueryVariable) -> QueryVariable:
+    return variable.include_all(include_all=True).all_value(".*").current(_ALL)
 
 
 def _query(name: str, query: str) -> QueryVariable:

@@ -125,6 +125,13 @@ SOURCE_FAILED_CALLS = Metric(
     "Calls that gave no reading of one or more of their rooms, by reason.",
     (*SOURCE, "reason"),
 )
+SOURCE_LAST_FAILURE = Metric(
+    "rtc_source_last_failure_info",
+    "gauge",
+    "1 for the last failure of the source, until its calls have succeeded for two intervals, ten seconds at least; code"
+    " is the vendor's, or in lower case the exporter's own, and meaning says what it stands for and what to mend.",
+    (*SOURCE, "reason", "code", "meaning"),
+)
 SOURCE_UNREQUESTED_ROOMS = Metric(
     "rtc_source_unrequested_rooms_total",
     "counter",
@@ -150,6 +157,7 @@ SOURCE_METRICS: Final = (
     SOURCE_CLOCK_SKEW,
     SOURCE_CALLS,
     SOURCE_FAILED_CALLS,
+    SOURCE_LAST_FAILURE,
     SOURCE_UNREQUESTED_ROOMS,
     SOURCE_CALL_DURATION,
 )
@@ -196,6 +204,11 @@ UNEXPECTED_ERRORS = Metric(
 SCRAPE_DURATION = Metric(
     "rtc_exporter_scrape_duration_seconds", "histogram", "Time to render one scrape, the sending not included."
 )
+SCRAPE_SIZE = Metric(
+    "rtc_exporter_scrape_size_bytes",
+    "gauge",
+    "Size of the scrape before this one, before compression; scrapes of some metrics alone are not counted.",
+)
 EXPORTER_METRICS: Final = (
     ROOMS_FILE_RELOAD,
     BUILD_INFO,
@@ -204,6 +217,7 @@ EXPORTER_METRICS: Final = (
     MISSED_RUNS,
     UNEXPECTED_ERRORS,
     SCRAPE_DURATION,
+    SCRAPE_SIZE,
 )
 
 CATALOGUE: Final = (*ROOM_METRICS, *SOURCE_METRICS, *BUDGET_METRICS, *EXPORTER_METRICS)

@@ -79,12 +79,14 @@ class Body:
     Args:
         length: Bytes of all parts together.
         parts: Begins them anew.
+        unpacked: Bytes of all parts together before compression.
     """
 
-    __slots__ = ("_parts", "length")
+    __slots__ = ("_parts", "length", "unpacked")
 
-    def __init__(self, length: int, parts: Callable[[], Iterable[bytes]]) -> None:
+    def __init__(self, length: int, parts: Callable[[], Iterable[bytes]], unpacked: int) -> None:
         self.length = length
+        self.unpacked = unpacked
         self._parts = parts
 
     @property
@@ -133,6 +135,8 @@ class Exposition:
             loop = asyncio.get_running_loop()
             body = await loop.run_in_executor(self._worker, self._render, wanted, version, snapshot, reuse)
             self._telemetry.scrape_durations.observe(perf_counter() - started)
+            if not wanted.names:
+                self._telemetry.scrape_size = body.unpacked
             return body
 
     def _render(
@@ -141,14 +145,16 @@ class Exposition:
         own = self._own_metrics(wanted)
         if not wanted.gzip:
             rooms = _RoomLines(snapshot, wanted.names)
-            return Body(rooms.length() + len(own), lambda: chain(rooms.parts(), (own,)))
+            length = rooms.length() + len(own)
+            return Body(length, lambda: chain(rooms.parts(), (own,)), length)
         deflated = reuse or _deflate(_RoomLines(snapshot, wanted.names).parts(), version)
         if not wanted.names:
             self._deflated[wanted.openmetrics] = deflated
         rest = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW_DEFLATE)
-        trailer = struct.pack("<LL", isal_zlib.crc32(own, deflated.crc), (deflated.length + len(own)) & 0xFFFFFFFF)
+        unpacked = deflated.length + len(own)
+        trailer = struct.pack("<LL", isal_zlib.crc32(own, deflated.crc), unpacked & 0xFFFFFFFF)
         parts = (_GZIP_HEADER, deflated.data, rest.compress(own), rest.flush(), trailer)
-        return Body(sum(map(len, parts)), lambda: parts)
+        return Body(sum(map(len, parts)), lambda: parts, unpacked)
 
     def _own_metrics(self, wanted: Wanted) -> bytes:
         registry: Collector = self._telemetry.registry

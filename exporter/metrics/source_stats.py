@@ -17,6 +17,7 @@ from exporter.model import Failure, FailureKind
 from exporter.states import RoomState, SourceState
 
 _FAILURES_KEPT: Final = 20
+_SHORTEST_QUIET: Final = 10.0
 
 
 class ClockFigures(Protocol):
@@ -69,6 +70,7 @@ class SourceFigures:
     clock_shift: float
     calls: int
     failed_calls: Mapping[FailureKind, int]
+    last_failure: Failure | None
     unrequested: int
     call_durations: DurationFigures
 
@@ -124,6 +126,7 @@ class SourceStats:
         self._call_durations = Durations(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
         self._gaps = RecentGaps(interval)
         self._last_success: tuple[float, float] | None = None
+        self._succeeding_since: float | None = None
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -146,11 +149,14 @@ class SourceStats:
     def succeeded(self, monotonic: float, unix: float) -> None:
         """Note a call that gave at least one reading."""
         self._last_success = (monotonic, unix)
+        if self._succeeding_since is None:
+            self._succeeding_since = monotonic
 
     def failed(self, note: FailureNote) -> None:
         """Note a failed call, or a call that failed for some of its rooms."""
         self.failed_calls[note.failure.kind] += 1
         self.failures.append(note)
+        self._succeeding_since = None
 
     def ended(self, seconds: float) -> None:
         """Note the seconds from a call's slot to its end, however it ended; for calls that were written to the wire."""
@@ -180,6 +186,22 @@ class SourceStats:
             clock_shift=self.clock.shift,
             calls=self.calls,
             failed_calls=self.failed_calls.copy(),
+            last_failure=self._last_failure(now),
             unrequested=self.unrequested,
             call_durations=self._call_durations.figures(),
         )
+
+    def _last_failure(self, now: float) -> Failure | None:
+        """
+        The last failure, unless it is over.
+
+        One failure in a hundred calls must not come and go with every scrape, so calls have to succeed for a while. A
+        refused room is seldom asked again: its failure is over when no room is refused any more.
+        """
+        if not self.failures:
+            return None
+        failure = self.failures[-1].failure
+        since = self._succeeding_since
+        quiet = since is not None and now - since >= max(_SHORTEST_QUIET, 2 * self.interval)
+        refusing = failure.kind is FailureKind.REFUSED and self.table.states[RoomState.REFUSED] > 0
+        return None if quiet and not refusing and self.state is SourceState.OK else failure

@@ -53,6 +53,7 @@ class Telemetry:
         rooms_files: Whether each file's last reading succeeded.
         missed_runs: Runs of recurring jobs that the scheduler missed or skipped.
         unexpected_errors: Exceptions that only a bug can explain.
+        scrape_size: Bytes of the last whole scrape before compression; ``None`` before there was one.
     """
 
     def __init__(self) -> None:
@@ -62,6 +63,7 @@ class Telemetry:
         self.rooms_files: dict[str, bool] = {}
         self.missed_runs = 0
         self.unexpected_errors = 0
+        self.scrape_size: int | None = None
         self.scrape_durations = Durations(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
         self._config_loaded: bool | None = None
         self._config_loaded_at: float | None = None
@@ -98,6 +100,7 @@ class Telemetry:
             catalogue.CONFIG_RELOAD_TIMESTAMP: self._config_loaded_at,
             catalogue.MISSED_RUNS: self.missed_runs,
             catalogue.UNEXPECTED_ERRORS: self.unexpected_errors,
+            catalogue.SCRAPE_SIZE: self.scrape_size,
         }
 
 
@@ -153,6 +156,8 @@ def _add_source(families: _Families, figures: SourceFigures) -> None:
     families.add(catalogue.SOURCE_CALLS, labels, figures.calls)
     for kind, calls in figures.failed_calls.items():
         families.add(catalogue.SOURCE_FAILED_CALLS, (*labels, kind), calls)
+    if (failure := figures.last_failure) is not None:
+        families.add(catalogue.SOURCE_LAST_FAILURE, (*labels, failure.kind, failure.code, failure.words), 1)
     families.add(catalogue.SOURCE_UNREQUESTED_ROOMS, labels, figures.unrequested)
     families.add_durations(catalogue.SOURCE_CALL_DURATION, labels, figures.call_durations)
 

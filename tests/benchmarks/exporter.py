@@ -45,7 +45,7 @@ class Exporter:
         config = folder / "exporter.yml"
         # Every JSON document is a YAML document.
         config.write_text(json.dumps({"sources": [_with_file(source, folder) for source in sources]}))
-        self._port = _free_port()
+        self._port = free_port()
         command = ["-m", "exporter", "run", f"--config.file={config}", f"--web.listen-address=127.0.0.1:{self._port}"]
         self._log = folder / "log"
         self.started = time.monotonic()
@@ -135,7 +135,8 @@ def _with_file(source: Mapping[str, object], folder: Path) -> dict[str, object]:
     return {**source, "rooms_files": [str(file)]}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port: int = listening.getsockname()[1]

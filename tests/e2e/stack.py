@@ -4,7 +4,7 @@ Everything that an operator runs, on this machine: simulated vendors, exporter, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from exporter.simulator.settings import APIS
-from tests.e2e.monitoring import Alertmanager, Prometheus, settled
+from tests.e2e.monitoring import FASTER, Alertmanager, Pager, Prometheus, settled
 from tests.e2e.process import ExporterProcess
 from tests.e2e.vendors import LENIENT, Vendors
 
@@ -21,6 +21,9 @@ STAGE = "main.stage@7"
 
 WARNING, CRITICAL = 700, 1000
 """The stage's thresholds."""
+
+LIST = "list"
+"""A source all of whose rooms are in one file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +34,26 @@ class Stack:
     Attributes:
         config_file: The exporter's: a source per API, named after it, read every second and unknown after three.
         rooms_file: Holds all rooms of the source `zego_zim` but the stage.
+        list_file: Holds all rooms of the source `list`, which is one of `tencent_im`.
     """
 
     vendors: Vendors
     exporter: ExporterProcess
     prometheus: Prometheus
     alertmanager: Alertmanager
+    pager: Pager
     config_file: Path
     rooms_file: Path
+    list_file: Path
 
     def watched(self) -> set[tuple[str, str]]:
         """Every source and room."""
-        return {(api, room) for api in APIS for room in [STAGE, *self.vendors.world.room_ids(api)]}
+        of_apis = {(api, room) for api in APIS for room in [STAGE, *self.vendors.world.room_ids(api)]}
+        return of_apis | {(LIST, room) for room in self.listed()}
+
+    def listed(self) -> list[str]:
+        """The rooms of the source `list`."""
+        return self.vendors.world.room_ids("tencent_im")
 
     async def put_on_stage(self, users: int) -> None:
         """Bring so many users into the stage of every API, and wait until Prometheus holds that number for each."""
@@ -57,32 +68,41 @@ class Stack:
 
 
 @asynccontextmanager
-async def running(folder: Path, rooms: Mapping[str, int]) -> AsyncIterator[Stack]:
+async def running(
+    folder: Path, rooms: Mapping[str, int], faster: float = FASTER, stages: Sequence[str] = (STAGE,)
+) -> AsyncIterator[Stack]:
     """
-    Start everything, with so many rooms of each API beside the stage, and go on when Prometheus has read them; stop
+    Start everything, with so many rooms of each API beside the stages, and go on when Prometheus has read them; stop
     everything at the end.
+
+    Args:
+        faster: How many times faster than in the files alerts come and go.
+        stages: Rooms of every API with the stage's thresholds; the stage is the first.
     """
-    config_file, rooms_file = folder / "exporter.yml", folder / "rooms.yml"
+    config_file, rooms_file, list_file = (folder / name for name in ("exporter.yml", "rooms.yml", "list.txt"))
     refresh = {"tencent_im": 0, "tencent_live": 0}
     async with Vendors(rooms=rooms, churn=0, refresh=refresh, limits=LENIENT) as vendors:
         listed = [{"targets": vendors.world.room_ids("zego_zim"), "labels": {"event": "launch"}}]
         rooms_file.write_text(yaml.safe_dump(listed), encoding="utf-8")
-        config_file.write_text(_config(vendors, rooms_file), encoding="utf-8")
+        list_file.write_text("\n".join(vendors.world.room_ids("tencent_im")), encoding="utf-8")
+        config_file.write_text(_config(vendors, rooms_file, list_file, stages), encoding="utf-8")
         async with (
             ExporterProcess(config_file) as exporter,
-            Alertmanager(folder) as alertmanager,
-            Prometheus(folder, exporter.url.removeprefix("http://"), alertmanager.address) as prometheus,
+            Pager() as pager,
+            Alertmanager(folder, pager, faster) as alertmanager,
+            Prometheus(folder, exporter.url.removeprefix("http://"), alertmanager.address, faster) as prometheus,
         ):
-            stack = Stack(vendors, exporter, prometheus, alertmanager, config_file, rooms_file)
+            stack = Stack(vendors, exporter, prometheus, alertmanager, pager, config_file, rooms_file, list_file)
             await stack.put_on_stage(users=60)
             yield stack
 
 
-def _config(vendors: Vendors, rooms_file: Path) -> str:
-    stage = {"id": STAGE, "thresholds": {"warning": WARNING, "critical": CRITICAL}}
+def _config(vendors: Vendors, rooms_file: Path, list_file: Path, stages: Sequence[str]) -> str:
+    on_stage = [{"id": stage, "thresholds": {"warning": WARNING, "critical": CRITICAL}} for stage in stages]
     pace = {"interval": "1s", "timeout": "1s", "max_staleness": "3s"}
     sources: dict[str, dict[str, object]] = {
-        api: {**pace, "rooms": [stage, *vendors.world.room_ids(api)]} for api in APIS
+        api: {**pace, "rooms": [*on_stage, *vendors.world.room_ids(api)]} for api in APIS
     }
-    sources["zego_zim"] |= {"rooms": [stage], "rooms_files": [rooms_file.name]}
+    sources["zego_zim"] |= {"rooms": on_stage, "rooms_files": [rooms_file.name]}
+    sources[LIST] = {**pace, "api": "tencent_im", "rooms": [], "rooms_files": [list_file.name]}
     return vendors.config(**sources)

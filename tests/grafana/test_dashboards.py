@@ -10,8 +10,8 @@ import pytest
 
 from exporter.metrics.catalogue import CATALOGUE, ROOM_METRICS
 from exporter.states import RoomState, SourceState
-from grafana import generate, occupancy, polling_health
-from grafana.expressions import expressions
+from grafana import generate, occupancy, recorded, sources
+from grafana.expressions import expressions, interpolate
 from tests.rules.promql import published_and_recorded, selectors
 
 DASHBOARDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in generate.FOLDER.glob("*.json")}
@@ -22,6 +22,7 @@ PANELS = {
     if panel["type"] != "row"
 }
 EXPRESSIONS = expressions()
+SHOWN = [one for one in EXPRESSIONS if not one.place.startswith("variable")]
 
 
 def variables(dashboard):
@@ -87,9 +88,9 @@ def test_panels_have_numbers_and_places_of_their_own(dashboard):
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_a_dashboard_can_be_narrowed_down(name):
     """
-    Every dashboard has variables for the data source, vendor, API and source; Room has one for the room.
+    Every dashboard has variables for the data source, job, vendor, API and source; Room has one for the room.
     """
-    wanted = {"datasource", "instance", "vendor", "api", "source"} | ({"room"} if name == "room" else set())
+    wanted = {"datasource", "job", "vendor", "api", "source"} | ({"room"} if name == "room" else set())
 
     assert wanted <= set(variables(DASHBOARDS[name]))
 
@@ -115,12 +116,58 @@ def test_an_expression_names_only_what_is_published(expression):
     assert published_and_recorded().labels(expression.promql) is not None
 
 
+@pytest.mark.parametrize("expression", SHOWN, ids=lambda e: f"{e.dashboard} · {e.place}")
+def test_an_expression_is_right_with_several_exporters(expression):
+    """
+    No result tells by which exporter it was published, so none is counted, drawn or listed twice.
+    """
+    assert not published_and_recorded().labels(expression.promql) & {"instance", "pod"}
+
+
+@pytest.mark.parametrize("panel", PANELS.values(), ids=PANELS)
+def test_a_legend_names_whatever_tells_series_apart(panel):
+    """
+    Two series of a panel have different legends: every label of a result is in its legend, or is one that the source
+    decides.
+    """
+    for target in (target for target in panel["targets"] if target.get("format") != "table"):
+        labels = published_and_recorded().labels(interpolate(target["expr"]))
+        named = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
+
+        assert labels - named <= ({"job", "vendor", "api"} if "source" in named else {"job"}), target["legendFormat"]
+
+
+@pytest.mark.parametrize("panel", PANELS.values(), ids=PANELS)
+def test_legends_of_two_queries_differ(panel):
+    """
+    No two queries of a panel have the same legend.
+    """
+    legends = [target["legendFormat"] for target in panel["targets"] if target.get("format") != "table"]
+
+    assert len(legends) == len(set(legends))
+
+
+def test_numbers_are_exact():
+    """
+    No panel rounds numbers to thousands, as Grafana's unit `short` does.
+    """
+    assert "short" not in {panel["fieldConfig"]["defaults"]["unit"] for panel in PANELS.values()}
+
+
+@pytest.mark.parametrize("panel", PANELS.values(), ids=PANELS)
+def test_a_panel_has_a_word_for_nothing(panel):
+    """
+    A panel that is empty says what that means, in words of its own.
+    """
+    assert panel["fieldConfig"]["defaults"]["noValue"] not in {"", "-", "0", "No data"}
+
+
 def test_every_state_has_its_colour():
     """
     Room states and source states that the exporter knows are the ones that the dashboards draw.
     """
     assert set(RoomState) == set(occupancy.STATE_COLORS)
-    assert set(SourceState) == set(polling_health.SOURCE_STATES)
+    assert set(SourceState) == set(sources.SOURCE_STATES)
 
 
 def test_every_metric_is_shown():
@@ -137,10 +184,20 @@ def test_no_panel_asks_for_every_room(expression):
     """
     With 100,000 rooms a panel may ask for a chosen room or for a recorded ranking, never for the series of all.
     """
-    series = {metric.name for metric in ROOM_METRICS}
+    series = {*(metric.name for metric in ROOM_METRICS), recorded.NEAR_THRESHOLD}
     asked = [node for node in selectors(expression.promql) if node.name in series]
 
     assert all("room" in {matcher.name for matcher in node.matchers.matchers} for node in asked)
+
+
+@pytest.mark.docs
+def test_the_readme_names_every_recorded_series():
+    """
+    The README's table has each series that the recording rules compute, and no other.
+    """
+    readme = (generate.FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
+
+    assert sorted(recorded.RECORDED) == sorted(re.findall(r"^\| `(\w+:\w+:\w+)` \|", readme, re.MULTILINE))
 
 
 def test_the_list_of_rooms_is_short():

@@ -45,11 +45,15 @@ def test_a_chosen_room_is_found_whatever_its_id(tmp_path):
     Asked with Grafana's escaping, Prometheus answers with the chosen room, and with no other.
     """
     panel = {room: _promql_of("Users A", room) for room in HOSTILE}
-    series = [f'rtc_room_users{{instance="a",source="s",room={quoted(room)}}}' for room in [*HOSTILE, "another"]]
+    series = [f'rtc_room_users{{job="rtc",source="s",room={quoted(room)}}}' for room in [*HOSTILE, "another"]]
     test = {
         "input_series": [{"series": one, "values": str(users)} for users, one in enumerate(series, start=1)],
         "promql_expr_test": [
-            {"expr": panel[room], "eval_time": "0", "exp_samples": [{"labels": '{source="s"}', "value": users}]}
+            {
+                "expr": panel[room],
+                "eval_time": "0",
+                "exp_samples": [{"labels": '{job="rtc",source="s"}', "value": users}],
+            }
             for users, room in enumerate(HOSTILE, start=1)
         ],
     }
@@ -104,7 +108,7 @@ def test_every_variable_is_quoted():
     A variable stands between backticks and is escaped there; anything else is refused when expressions are listed.
     """
     files = "".join(path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json"))
-    uses = re.findall(r"(.{2})\$\{(?:instance|vendor|api|source|room|room_filter)(:\w+)?\}(.)", files)
+    uses = re.findall(r"(.{2})\$\{(?:job|vendor|api|source|room|room_filter)(:\w+)?\}(.)", files)
 
     assert {(":regex", "`"), (":regex", ".")} == {(kind, after) for _, kind, after in uses}
-    assert {"~`", ".*"} == {before for before, _, _ in uses}
+    assert {"~`", "`|", ".*"} == {before for before, _, _ in uses}

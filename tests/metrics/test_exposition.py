@@ -100,6 +100,7 @@ async def test_everything_is_one_valid_document() -> None:
     Each family once, with help and type before its samples; OpenMetrics passes the strict parser and ends in EOF.
     """
     async with scraped(some_rooms(10) | {"empty": []}) as sources:
+        await sources.scrape()  # the first one cannot tell the size of the one before
         plain = await sources.scrape()
         strict = await sources.scrape(openmetrics=True)
 
@@ -191,3 +192,21 @@ async def test_gunzip_and_curl_unpack_it() -> None:
         for _ in range(2):
             body = await sources.exposition.body(Wanted(gzip=True))
             assert gzip.decompress(b"".join(body.parts)).startswith(b"# HELP rtc_room_users ")
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+async def test_the_size_of_a_scrape_is_told_by_the_next(zipped: bool) -> None:
+    """
+    Its bytes before compression; a scrape of some metrics alone says nothing of the size of a whole one.
+    """
+
+    def told(text: bytes) -> list[float]:
+        return [value for name, _, value in parsed(text) if name == "rtc_exporter_scrape_size_bytes"]
+
+    async with scraped(some_rooms(5)) as sources:
+        first = await sources.scrape(gzip=zipped)
+        await sources.scrape(gzip=zipped, names=frozenset({"rtc_room_users"}))
+        second = await sources.scrape(gzip=zipped)
+
+    assert [] == told(first)
+    assert [len(first)] == told(second)

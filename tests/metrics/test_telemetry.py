@@ -42,6 +42,7 @@ rtc_source_last_success_timestamp_seconds gauge
 rtc_source_clock_skew_seconds gauge
 rtc_source_calls_total counter
 rtc_source_failed_calls_total counter reason
+rtc_source_last_failure_info gauge reason code meaning
 rtc_source_unrequested_rooms_total counter
 rtc_source_call_duration_seconds histogram
 rtc_budget_limit_calls_per_second gauge budget
@@ -54,6 +55,7 @@ rtc_exporter_config_last_reload_success_timestamp_seconds gauge
 rtc_exporter_scheduler_missed_runs_total counter
 rtc_exporter_unexpected_errors_total counter
 rtc_exporter_scrape_duration_seconds histogram
+rtc_exporter_scrape_size_bytes gauge
 """
 
 
@@ -136,7 +138,9 @@ def test_every_metric_of_the_catalogue_is_published() -> None:
     observed.source.succeeded(99.0, EPOCH)
     observed.source.gaps([10.0], 99.0)
     observed.clock.skew = 0.4
+    observed.source.failed(FailureNote(EPOCH, Failure(FailureKind.TRANSIENT, "timeout", "x"), ("a",)))
     observed.telemetry.config_loaded(EPOCH)
+    observed.telemetry.scrape_size = 1
     observed.samples()
 
     families = {
@@ -164,6 +168,8 @@ def test_what_is_not_known_is_absent() -> None:
         "rtc_source_oldest_reading_timestamp_seconds",
         "rtc_source_last_success_timestamp_seconds",
         "rtc_source_clock_skew_seconds",
+        "rtc_source_last_failure_info",
+        "rtc_exporter_scrape_size_bytes",
     }
     assert 0 == samples["rtc_source_calls_total", ""] == samples["rtc_source_unrequested_rooms_total", ""]
     assert [0] * 6 == [samples["rtc_source_failed_calls_total", kind] for kind in FailureKind]
@@ -347,6 +353,62 @@ def test_other_metrics_of_the_process_are_left_alone() -> None:
 
     assert registry.get_sample_value("others_created") is not None
     assert before == sys.getswitchinterval()
+
+
+def test_the_last_failure_is_told_in_words() -> None:
+    """
+    With its reason, the vendor's code and what that stands for; only the last one.
+    """
+    observed = Observed()
+    observed.source.failed(FailureNote(EPOCH, Failure(FailureKind.TRANSIENT, "timeout", "no answer"), ("a",)))
+    observed.source.failed(FailureNote(EPOCH, Failure(FailureKind.MISCONFIGURED, "100000017", "enable it"), ("b",)))
+
+    assert [("misconfigured", "100000017", "enable it")] == last_failures(observed, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "succeeded", "refused", "shown"),
+    [
+        (FailureKind.TRANSIENT, SourceState.OK, None, False, True),
+        (FailureKind.TRANSIENT, SourceState.OK, 80.1, False, True),
+        (FailureKind.TRANSIENT, SourceState.OK, 80.0, False, False),
+        (FailureKind.UNAUTHORIZED, SourceState.UNAUTHORIZED, 80.0, False, True),
+        (FailureKind.REFUSED, SourceState.OK, 80.0, True, True),
+        (FailureKind.REFUSED, SourceState.OK, 80.0, False, False),
+        (FailureKind.TRANSIENT, SourceState.OK, 80.0, True, False),
+    ],
+)
+def test_the_last_failure_is_shown_until_it_is_over(
+    kind: FailureKind, state: SourceState, succeeded: float | None, refused: bool, shown: bool
+) -> None:
+    """
+    Until calls have succeeded for two intervals and the source is ok; that of a refused room while one is refused.
+    """
+    observed = Observed()
+    observed.source.succeeded(70.0, EPOCH)
+    observed.source.failed(FailureNote(EPOCH, Failure(kind, "4711", "words"), ("a",)))
+    observed.source.state = state
+    if refused:
+        observed.table.refuse("a")
+    if succeeded is not None:
+        observed.source.succeeded(succeeded, EPOCH)
+        observed.source.succeeded(99.0, EPOCH)
+
+    assert shown == bool(last_failures(observed, 100.0))
+
+
+def last_failures(observed: Observed, now: float) -> list[tuple[str, str, str]]:
+    """
+    Reason, code and meaning of every last failure that is published at this monotonic time.
+    """
+    observed.telemetry.freeze(now)
+    text = generate_latest(observed.telemetry.registry).decode()
+    return [
+        (sample.labels["reason"], sample.labels["code"], sample.labels["meaning"])
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "rtc_source_last_failure_info"
+    ]
 
 
 def test_last_failures_are_few() -> None:

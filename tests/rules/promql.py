@@ -33,6 +33,9 @@ RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules"
 TARGET = frozenset({"job", "instance"})
 """Labels that every target has; a series may have more, which no rule or panel may count on."""
 
+POD = frozenset({"pod"})
+"""A label that many targets have, for aggregations to do without."""
+
 Labels = frozenset[str]
 
 
@@ -99,7 +102,8 @@ class Vocabulary:
     def _of_aggregate(self, aggregate: AggregateExpr) -> Labels:
         inner = self._of(aggregate.expr)
         named = aggregate.modifier.labels if aggregate.modifier else []
-        _within(inner, named)
+        without = aggregate.modifier is not None and aggregate.modifier.type == AggModifierType.Without
+        _within(inner | POD if without else inner, named)
         match str(aggregate.op):
             case "topk" | "bottomk":
                 return inner
@@ -107,7 +111,6 @@ class Vocabulary:
                 added = frozenset({aggregate.param.val})
             case _:
                 added = frozenset()
-        without = aggregate.modifier is not None and aggregate.modifier.type == AggModifierType.Without
         return (inner - set(named) if without else frozenset(named)) | added
 
     def _of_binary(self, binary: BinaryExpr) -> Labels:
@@ -121,7 +124,8 @@ class Vocabulary:
             _within(left & right, matching.labels)
         match str(binary.op), card:
             case "or", _:
-                return left | right
+                ignored = matching.labels if matching and matching.type == LabelModifierType.Exclude else []
+                return (left & right or left | right) | (left | right) & set(ignored)
             case ("and" | "unless", _) | (_, VectorMatchCardinality.ManyToOne):
                 return left
             case _, VectorMatchCardinality.OneToMany:
@@ -165,20 +169,30 @@ def rules(file: str) -> list[dict[str, Any]]:
 @cache
 def published() -> Vocabulary:
     """
-    What the exporter publishes, and Prometheus beside it.
+    What the exporter publishes, and Prometheus beside it. An alert in ``ALERTS`` may have any label of ours.
     """
     series = {name: labels for metric in CATALOGUE for name, labels in _series(metric)}
-    return Vocabulary(series | {"up": TARGET})
+    alerts = _every_label() | {"alertname", "alertstate"}
+    prometheus = {"up": TARGET, "ALERTS": alerts, "ALERTS_FOR_STATE": alerts}
+    return Vocabulary(series | {"process_start_time_seconds": TARGET} | prometheus)
 
 
 @cache
 def published_and_recorded() -> Vocabulary:
     """
-    The same, and what our rules record.
+    The same, and what our rules record. A rule may build on what it recorded in the round before.
     """
-    known = published()
-    recorded = {rule["record"]: known.labels(rule["expr"]) for rule in rules("recording.yml")}
-    return Vocabulary({**known.series, **recorded})
+    known = dict(published().series)
+    for file in ("alerts.yml", "recording.yml"):
+        for rule in rules(file):
+            if name := rule.get("record"):
+                known[name] = _every_label()
+                known[name] = Vocabulary(known).labels(rule["expr"]) | set(rule.get("labels", ()))
+    return Vocabulary(known)
+
+
+def _every_label() -> Labels:
+    return TARGET.union(*(metric.labels for metric in CATALOGUE))
 
 
 def _series(metric: Metric) -> list[tuple[str, Labels]]:

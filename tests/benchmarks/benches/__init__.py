@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from tests.benchmarks.benches import call_cpu, first_pass, growth, loop_gap, memory, scrape, slots
+from tests.benchmarks.benches import call_cpu, first_pass, growth, loop_gap, memory, rules, scrape, slots
 from tests.benchmarks.report import Row
 from tests.benchmarks.scale import Scale
 
@@ -23,6 +23,7 @@ BENCHES: Final[Mapping[str, Bench]] = MappingProxyType(
         "silent-scrapers": memory.silent_scrapers,
         "memory": memory.per_room,
         "growth": growth.bench,
+        "rules": rules.bench,
         "call-cpu": call_cpu.bench,
         "slots": slots.bench,
         "200-budgets": slots.many_budgets,

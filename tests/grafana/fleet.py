@@ -1,0 +1,239 @@
+"""
+What exporters publish, scrape by scrape, in the situations in which the dashboards are read.
+
+Times are seconds before the moment at which they are read, and so negative. What happens, happens before `STEADY`:
+rules that are evaluated from then on record the same values at whatever moment they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from exporter.metrics import catalogue as metrics
+from exporter.metrics.catalogue import CATALOGUE, Metric
+from exporter.model import FailureKind
+from exporter.states import RoomState, SourceState
+from tests.grafana.remote_write import Series
+
+SCRAPES = range(-900, 1, 10)
+STEADY = -50.0
+EVENT = -60.0
+"""When rooms change. Rules that look back for two minutes still see what was before."""
+DAY = 86_400.0
+
+Sample = tuple[Metric, dict[str, str], float]
+"""A metric, its labels beside those of the target, and its value; histograms have `le` or `part`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """
+    One room.
+
+    Args:
+        users: As the vendor counts them.
+        later: The same from `EVENT` on.
+        closed: From then on the vendor says that it does not exist.
+    """
+
+    id: str
+    users: int
+    later: int | None = None
+    closed: bool = False
+    warning: int | None = None
+    critical: int | None = None
+
+    def users_at(self, time: float) -> int:
+        """How many users it holds."""
+        return self.users if self.later is None or time < EVENT else self.later
+
+    def exists_at(self, time: float) -> bool:
+        """Whether the vendor says that it exists."""
+        return not self.closed or time < EVENT
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """
+    One source and its rooms.
+
+    Args:
+        interval: Seconds.
+        last: When the last reading came, if all is well; those before it came an interval apart.
+        calls: Calls a second, if all is well.
+        dark: From when on its calls fail, one a minute, and the source is in `state`.
+    """
+
+    name: str
+    vendor: str
+    api: str
+    rooms: tuple[Room, ...]
+    interval: float = 10
+    last: float = -4
+    calls: float = 0.1
+    dark: float = math.inf
+    state: SourceState = SourceState.CIRCUIT_OPEN
+    reason: FailureKind = FailureKind.TRANSIENT
+    code: str = "timeout"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Of all its series."""
+        return {"vendor": self.vendor, "api": self.api, "source": self.name}
+
+    def reading(self, time: float, since: float) -> float | None:
+        """When the last reading came that a process has which started then; its first came after three seconds."""
+        latest, first = min(time, self.dark), since + 3
+        found = max(first, self.last - math.ceil((self.last - latest) / self.interval) * self.interval)
+        return found if found <= latest else None
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """
+    One process.
+
+    Args:
+        publishes: Sources whose rooms and state it tells.
+        calls: Sources whose calls it makes; the calls of the others it counts as none.
+        since: When it started.
+        until: When it was scraped for the last time. Prometheus goes on trying, unless the target is `gone`.
+    """
+
+    instance: str
+    pod: str
+    publishes: tuple[Source, ...]
+    calls: tuple[Source, ...]
+    others: tuple[Source, ...] = ()
+    since: float = -DAY
+    until: float = 0
+    gone: bool = False
+    config_read: bool = True
+
+    def series(self, job: str, moment: float) -> Iterator[Series]:
+        """All that Prometheus has of it."""
+        found: dict[tuple[tuple[str, str], ...], dict[float, float]] = defaultdict(dict)
+        target = {"job": job, "instance": self.instance, "pod": self.pod}
+        for time in SCRAPES:
+            if self.since < time <= self.until:
+                for metric, labels, value in self._scrape(time, moment):
+                    found[_key(metric, target | labels)][time] = value
+            if self.since < time and not (self.gone and time > self.until):
+                found[("__name__", "up"), *target.items()][time] = time <= self.until
+        for key, values in found.items():
+            yield Series(dict(key), [(moment + time, values.get(time)) for time in SCRAPES])
+
+    def _scrape(self, time: float, moment: float) -> Iterator[Sample]:
+        for source in self.publishes:
+            yield from self._source(source, time, moment)
+        for source in (*self.calls, *self.others):
+            yield from self._calls(source, time, busy=source in self.calls)
+        yield metrics.BUILD_INFO, {"version": "1.0", "python": "3.11"}, 1
+        yield metrics.CONFIG_RELOAD, {}, self.config_read
+        yield metrics.CONFIG_RELOAD_TIMESTAMP, {}, moment + max(self.since, -7200)
+        yield metrics.ROOMS_FILE_RELOAD, {"file": "halls.txt"}, 1
+        yield metrics.MISSED_RUNS, {}, 0
+        yield metrics.UNEXPECTED_ERRORS, {}, 0
+        yield metrics.SCRAPE_SIZE, {}, 65_536
+        yield from _histogram(metrics.SCRAPE_DURATION, {}, 0.1 * (time - self.since))
+
+    def _source(self, source: Source, time: float, moment: float) -> Iterator[Sample]:
+        read = source.reading(time, self.since)
+        dark = time >= source.dark
+        held = read is not None and time - read <= max(30, 3 * source.interval)
+        state = source.state if time >= source.dark + 10 else SourceState.OK
+        up = state is SourceState.OK and read is not None and time - read <= 2 * source.interval
+        rooms = [_state(room, time, known=held, dark=dark) for room in source.rooms]
+
+        yield metrics.SOURCE_UP, source.labels, up
+        yield metrics.SOURCE_INTERVAL, source.labels, source.interval
+        yield metrics.SOURCE_CLOCK_SKEW, source.labels, 0.2
+        for each in SourceState:
+            yield metrics.SOURCE_STATE, source.labels | {"state": each}, each is state
+        for each_state in RoomState:
+            yield metrics.SOURCE_ROOMS, source.labels | {"state": each_state}, rooms.count(each_state)
+        if read is not None:
+            yield metrics.SOURCE_LAST_SUCCESS, source.labels, moment + read
+            if time < source.dark + 120 and read - source.interval > self.since:
+                yield metrics.SOURCE_ACHIEVED_INTERVAL, source.labels, source.interval
+        if dark:
+            why = {"reason": source.reason, "code": source.code, "meaning": f"what {source.vendor} means by it"}
+            yield metrics.SOURCE_LAST_FAILURE, source.labels | why, 1
+        if held and read is not None:
+            yield metrics.SOURCE_OLDEST_READING, source.labels, moment + read
+            yield metrics.SOURCE_USERS, source.labels, sum(room.users_at(read) for room in source.rooms)
+        for room in source.rooms:
+            yield from _room(source, room, moment, read if held else None)
+
+    def _calls(self, source: Source, time: float, *, busy: bool) -> Iterator[Sample]:
+        well = busy * source.calls * (min(time, source.dark) - max(self.since, -DAY))
+        failed = busy * max(0.0, (time - source.dark) // 60 + 1) if time >= source.dark else 0
+        yield metrics.SOURCE_CALLS, source.labels, well + failed
+        yield metrics.SOURCE_UNREQUESTED_ROOMS, source.labels, 0
+        for reason in FailureKind:
+            yield metrics.SOURCE_FAILED_CALLS, source.labels | {"reason": reason}, failed * (reason is source.reason)
+        yield from _histogram(metrics.SOURCE_CALL_DURATION, source.labels, well + failed)
+        budget = {"budget": source.api}
+        yield metrics.BUDGET_CALLS, budget, well + failed
+        yield metrics.BUDGET_LIMIT, budget, 10
+        yield metrics.BUDGET_PACE, budget, 10
+
+
+def alert(name: str, severity: str, labels: dict[str, str], moment: float, since: float = -300) -> Iterator[Series]:
+    """What Prometheus has of an alert that fires."""
+    alert = {"alertname": name, "severity": severity, **labels}
+    times = [moment + time for time in SCRAPES if time >= since]
+    yield Series({"__name__": "ALERTS", "alertstate": "firing", **alert}, [(time, 1) for time in times])
+    yield Series({"__name__": "ALERTS_FOR_STATE", **alert}, [(time, moment + since - 60) for time in times])
+
+
+def _room(source: Source, room: Room, moment: float, read: float | None) -> Iterator[Sample]:
+    labels = source.labels | {"room": room.id}
+    yield metrics.ROOM_INFO, labels | {"event": "launch"}, 1
+    for severity, threshold in {"warning": room.warning, "critical": room.critical}.items():
+        if threshold is not None:
+            yield metrics.ROOM_USERS_THRESHOLD, labels | {"severity": severity}, threshold
+    if read is None:
+        return
+    yield metrics.ROOM_USERS, labels, room.users_at(read)
+    yield metrics.ROOM_READING_TIMESTAMP, labels, moment + read
+    if source.api == "zego_rtc":
+        yield metrics.ROOM_ADMIN_USERS, labels, 2
+    else:
+        yield metrics.ROOM_EXISTS, labels, room.exists_at(read)
+    if source.api == "volcengine_rtc":
+        yield metrics.ROOM_INVISIBLE_USERS, labels, 3
+
+
+def _state(room: Room, time: float, *, known: bool, dark: bool) -> RoomState:
+    if not known:
+        return RoomState.UNKNOWN
+    if not room.exists_at(time):
+        return RoomState.MISSING
+    return RoomState.HELD if dark else RoomState.FRESH
+
+
+def _histogram(metric: Metric, labels: dict[str, str], count: float) -> Iterator[Sample]:
+    """Half of the observations below 100 ms, nine in ten below 200 ms, all below 500 ms."""
+    for bound, share in {"0.1": 0.5, "0.2": 0.9, "0.5": 1, "+Inf": 1}.items():
+        yield metric, labels | {"le": bound}, share * count
+
+
+def _key(metric: Metric, labels: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """A series' name and labels, which must be those of the catalogue."""
+    own = {"event"} if metric is metrics.ROOM_INFO else {"le"} if metric.type == "histogram" else set()
+    assert metric in CATALOGUE
+    assert {"job", "instance", "pod", *metric.labels} == set(labels) - own, metric.name
+    name = f"{metric.name}_bucket" if metric.type == "histogram" else metric.name
+    return ("__name__", name), *labels.items()
+
+
+def many(prefix: str, count: int, users: int, warning: int, critical: int) -> Iterable[Room]:
+    """Numbered rooms, each with one user fewer than the one before."""
+    return (
+        Room(f"{prefix}-{number:02}", max(0, users - number), warning=warning, critical=critical)
+        for number in range(1, count + 1)
+    )
