@@ -20,6 +20,7 @@ from exporter import process
 from exporter.blocking import in_thread
 from exporter.clock import Clock
 from exporter.config import Config, ConfigError
+from exporter.inquiry import Inquiry
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.table import Table
 from exporter.metrics.telemetry import Telemetry
@@ -46,6 +47,7 @@ class WebOptions:
     listen_address: str = ":9877"
     telemetry_path: str = "/metrics"
     lifecycle: bool = False
+    grafana_url: str = ""
 
 
 class Exporter:
@@ -86,6 +88,7 @@ class Exporter:
         self.sources = Sources(self.table, self.telemetry, self._scheduler, self._timer, clock, make_client, log, born)
         self._scans = Scans(clock.monotonic)
         self.reloads = Reloads(self._reload)
+        inquiry = Inquiry(self.sources, config_path)
         self._swept = self._started = clock.monotonic()
         self.web = WebServer(
             self._exposition,
@@ -99,10 +102,13 @@ class Exporter:
                 unix=clock.unix,
                 started=clock.unix(),
                 config_path=config_path,
+                next_call=inquiry.next_call,
+                origin=inquiry.origin,
             ),
             log,
             options.telemetry_path,
             options.lifecycle,
+            options.grafana_url,
         )
 
     async def start(self) -> None:

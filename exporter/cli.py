@@ -67,6 +67,7 @@ ConfigFile = Annotated[Path, _flag("--config.file", "The YAML file that says wha
 ListenAddress = Annotated[str, _flag("--web.listen-address", "[host]:port to listen on.")]
 TelemetryPath = Annotated[str, _flag("--web.telemetry-path", "Path of the metrics.")]
 EnableLifecycle = Annotated[bool, _flag("--web.enable-lifecycle", "Allow POST /-/reload.")]
+GrafanaUrl = Annotated[str, _flag("--web.grafana-url", "Grafana's URL, for links to the dashboards; empty: no links.")]
 LogLevel = Annotated[logs.Level, _flag("--log.level", "Lowest level that is logged.")]
 LogFormat = Annotated[logs.Format, _flag("--log.format", "Form of a log line.")]
 
@@ -77,6 +78,7 @@ def run_command(
     listen_address: ListenAddress = ":9877",
     telemetry_path: TelemetryPath = "/metrics",
     enable_lifecycle: EnableLifecycle = False,
+    grafana_url: GrafanaUrl = "",
     log_level: LogLevel = logs.Level.INFO,
     log_format: LogFormat = logs.Format.LOGFMT,
 ) -> None:
@@ -87,7 +89,7 @@ def run_command(
     """
     process.prepare()
     log = logs.configure(log_level, log_format)
-    options = WebOptions(listen_address, telemetry_path, enable_lifecycle)
+    options = WebOptions(listen_address, telemetry_path, enable_lifecycle, grafana_url)
 
     async def main() -> None:
         exporter = Exporter(

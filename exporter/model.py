@@ -22,12 +22,41 @@ ROOMS_AT_A_TIME: Final = 500
 """Whoever goes through all rooms on the event loop lets others run after so many."""
 
 
+class Severity(StrEnum):
+    """How much it matters that a threshold is exceeded."""
+
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """Users above which a room is worth a warning, and worth a call at night. ``None``: not configured."""
 
     warning: int | None = None
     critical: int | None = None
+
+    @property
+    def lowest(self) -> int | None:
+        """The one that is exceeded first."""
+        return min((limit for limit in (self.warning, self.critical) if limit is not None), default=None)
+
+    def exceeded(self, users: int) -> Severity | None:
+        """The worst of them that so many users exceed."""
+        if self.critical is not None and users > self.critical:
+            return Severity.CRITICAL
+        return Severity.WARNING if self.warning is not None and users > self.warning else None
+
+    @property
+    def decisive(self) -> tuple[Severity, int] | None:
+        """The one that shares are told of: the critical one, or the warning one where there is no other."""
+        if self.critical is not None:
+            return Severity.CRITICAL, self.critical
+        return None if self.warning is None else (Severity.WARNING, self.warning)
+
+    def share(self, users: int) -> float | None:
+        """Users as a share of the decisive threshold."""
+        return users / max(1, self.decisive[1]) if self.decisive else None
 
 
 NO_THRESHOLDS: Final = Thresholds()

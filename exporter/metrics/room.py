@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import msgspec
 
-from exporter.model import Room
+from exporter.model import Room, Severity
 from exporter.states import RoomState
+
+
+class Arrival(msgspec.Struct, frozen=True, gc=False):
+    """When a reply arrived: ``monotonic`` decides its age, ``unix`` is what is published."""
+
+    monotonic: float
+    unix: float
+
+
+class Above(msgspec.Struct, frozen=True, gc=False):
+    """
+    A room above a threshold by its last reading. It stays so while it is unknown, since only a reading can tell that it
+    is below again.
+
+    Args:
+        severity: Of the worst threshold that is exceeded.
+        since: Monotonic time of the first reading above that one.
+        began: Monotonic time of the first reading above any threshold.
+        users: By the last reading.
+    """
+
+    severity: Severity
+    since: float
+    began: float
+    users: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,20 +42,30 @@ class RoomView:
     One room as pages and JSON show it.
 
     Args:
-        age: Seconds since the reading arrived; ``None`` when nothing is published.
+        arrival: Of the published reading; ``None`` when nothing is published.
+        age: Seconds since then.
+        silence: Seconds since the last reading, be it still published or not; ``None`` if there was none.
+        above: ``None``: not above a threshold, or nothing known of it.
     """
 
     room: Room
     state: RoomState
     users: int | None
+    arrival: Arrival | None
     age: float | None
+    silence: float | None
+    above: Above | None
 
+    @property
+    def last_known(self) -> int | None:
+        """The published users, or those of the last reading of a room that was above a threshold then."""
+        return self.above.users if self.users is None and self.above else self.users
 
-class Arrival(msgspec.Struct, frozen=True, gc=False):
-    """When a reply arrived: ``monotonic`` decides its age, ``unix`` is what is published."""
-
-    monotonic: float
-    unix: float
+    @property
+    def share(self) -> float | None:
+        """Users as a share of the threshold, by the last reading."""
+        known = self.last_known
+        return None if known is None else self.room.thresholds.share(known)
 
 
 class Batch(msgspec.Struct, eq=False, gc=False):
@@ -55,12 +91,16 @@ class Row(msgspec.Struct, gc=False):
     Args:
         labels: Bytes that its labels take in each line.
         batch: What the published reading came with.
+        limit: More users than these exceed a threshold; infinite without one.
+        weight: A user's share of the decisive threshold; 0 without one.
         read_at: Monotonic time of the last reading, be it still published or too old for that.
     """
 
     room: Room
     number: int
     labels: int
+    limit: float = math.inf
+    weight: float = 0.0
     state: RoomState = RoomState.UNKNOWN
     batch: Batch | None = None
     read_at: float | None = None

@@ -15,14 +15,15 @@ together are kept in order of arrival, so that the expired ones stand in front.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
 from exporter.metrics.pages import ABSENT, ROWS, Page, Pages
-from exporter.metrics.room import Arrival, Batch, RoomView, Row
-from exporter.model import Reading, Room
+from exporter.metrics.room import Above, Arrival, Batch, RoomView, Row
+from exporter.model import Reading, Room, Severity
 from exporter.states import RoomState
 
 _column = catalogue.ROOM_METRICS.index
@@ -47,12 +48,21 @@ class SourceTable:
     Args:
         labels: ``vendor``, ``api`` and ``source`` of every series.
         max_staleness: Seconds after which a reading is no longer published; may change while it runs.
+
+    Attributes:
+        known: Rooms with a published reading.
+        unread: Rooms that are unknown because they were never read.
+        limited: Rooms with a threshold.
+        users: Sum over the rooms with a published reading.
+        above: Rooms above a threshold, by their last reading.
     """
 
     def __init__(self, labels: Mapping[str, str], max_staleness: float) -> None:
         self.max_staleness = max_staleness
         self.version = 0
+        self.known = self.unread = self.limited = 0
         self.users = 0
+        self.above: dict[str, Above] = {}
         self.states: dict[RoomState, int] = dict.fromkeys(RoomState, 0)
         self._labels = ",".join(f'{name}="{escape_label(value)}"' for name, value in labels.items())
         self._rows: dict[str, Row] = {}
@@ -96,16 +106,18 @@ class SourceTable:
             row = self._rows.get(room_id)
             if row is None:
                 continue
-            self._set_values(room_id, row, reading)
+            self._set_values(room_id, row, reading, arrival.monotonic)
             self._put_value(room_id, row, _TIMESTAMP, timestamp)
+            self._enter(row, _MISSING if reading.missing else _FRESH)
             if row.read_at is not None:
                 gaps.append(arrival.monotonic - row.read_at)
             row.read_at = arrival.monotonic
             if row.batch is not None:
                 self._leave_batch(row.batch)
+            else:
+                self.known += 1
             row.batch = batch
             batch.published += 1
-            self._enter(row, _MISSING if reading.missing else _FRESH)
         if not batch.published:
             del self._batches[batch]
         self.version += 1
@@ -151,8 +163,31 @@ class SourceTable:
     def view(self, room_id: str, now: float) -> RoomView:
         """One watched room as it stands at this monotonic time."""
         row = self._rows[room_id]
-        age = None if row.batch is None else now - row.batch.arrival.monotonic
-        return RoomView(row.room, row.state, row.users, age)
+        arrival = row.batch.arrival if row.batch else None
+        return RoomView(
+            room=row.room,
+            state=row.state,
+            users=row.users,
+            arrival=arrival,
+            age=now - arrival.monotonic if arrival else None,
+            silence=None if row.read_at is None else now - row.read_at,
+            above=self.above.get(room_id),
+        )
+
+    def first_unread(self) -> str | None:
+        """Of the rooms that were never read and are not refused, the one that is watched for longest."""
+        if not self.unread:
+            return None
+        return next(
+            room_id for room_id, row in self._rows.items() if row.read_at is None and row.state is RoomState.UNKNOWN
+        )
+
+    def exceeding(self) -> dict[Severity, int]:
+        """How many rooms are above a threshold, by the worst one that they exceed."""
+        counts = dict.fromkeys(Severity, 0)
+        for above in self.above.values():
+            counts[above.severity] += 1
+        return counts
 
     def states_of(self, room_ids: Iterable[str]) -> list[RoomState]:
         """The states of watched rooms, many at once."""
@@ -161,6 +196,21 @@ class SourceTable:
     def users_of(self, room_ids: Iterable[str]) -> list[int | None]:
         """The published users of watched rooms, many at once; ``None`` where nothing is published."""
         return [row.users for row in map(self._rows.__getitem__, room_ids)]
+
+    def rooms_of(self, room_ids: Iterable[str]) -> list[Room]:
+        """Watched rooms with their labels and thresholds, many at once."""
+        return [row.room for row in map(self._rows.__getitem__, room_ids)]
+
+    def shares_of(self, room_ids: Iterable[str]) -> list[tuple[int | None, float]]:
+        """
+        Of watched rooms, many at once: the users last known, as ``RoomView.last_known`` has them, and what to multiply
+        them by to get their share of the threshold (0 without one).
+        """
+        above = self.above
+        return [
+            (above[row.room.id].users if row.users is None and row.room.id in above else row.users, row.weight)
+            for row in map(self._rows.__getitem__, room_ids)
+        ]
 
     def values(self, room_id: str) -> dict[Metric, float]:
         """What a scrape says of one watched room now."""
@@ -183,7 +233,13 @@ class SourceTable:
         if row is None:
             row = self._rows[room.id] = Row(room, self._pages.take(), len(self._line_labels(room.id).encode()))
             self.states[row.state] += 1
+            self.unread += 1
+        self.limited -= row.limit < math.inf
         row.room = room
+        lowest = room.thresholds.lowest
+        row.limit = math.inf if lowest is None else lowest
+        row.weight = room.thresholds.share(1) or 0.0
+        self.limited += row.limit < math.inf
         own = "".join(f',{name}="{escape_label(value)}"' for name, value in room.labels)
         self._pages.put(row.number, _INFO, self._line(catalogue.ROOM_INFO, room.id, b" 1\n", own))
         thresholds = {"warning": room.thresholds.warning, "critical": room.thresholds.critical}
@@ -193,19 +249,26 @@ class SourceTable:
             if value is not None
         ]
         self._pages.put(row.number, _THRESHOLD, b"".join(lines))
+        if row.read_at is not None:
+            self._judge(row, self.above[room.id].users if room.id in self.above else row.users, row.read_at)
 
     def _remove(self, room_id: str) -> None:
         row = self._rows.pop(room_id)
         self._withdraw(row)
+        self.above.pop(room_id, None)
         self.states[row.state] -= 1
+        self.unread -= row.read_at is None and row.state is RoomState.UNKNOWN
+        self.limited -= row.limit < math.inf
         self._pages.release(row.number)
 
-    def _set_values(self, room_id: str, row: Row, reading: Reading) -> None:
+    def _set_values(self, room_id: str, row: Row, reading: Reading, arrived: float) -> None:
         """Put a reading in the place of another; lines whose value has not changed are left alone."""
         if reading.users != row.users:
             self.users += reading.users - (row.users or 0)
             row.users = reading.users
             self._put_value(room_id, row, _USERS, _count(reading.users))
+            if reading.users > row.limit or room_id in self.above:
+                self._judge(row, reading.users, arrived)
         if reading.admin_users != row.admin_users:
             row.admin_users = reading.admin_users
             self._put_value(room_id, row, _ADMIN_USERS, _count(reading.admin_users))
@@ -216,6 +279,19 @@ class SourceTable:
             row.exists = reading.exists
             self._put_value(room_id, row, _EXISTS, _count(reading.exists))
         row.missing = reading.missing
+
+    def _judge(self, row: Row, users: int | None, now: float) -> None:
+        """Note whether a room is above a threshold. Only a reading can tell that it no longer is."""
+        room_id = row.room.id
+        severity = None if users is None else row.room.thresholds.exceeded(users)
+        if users is None or severity is None:
+            self.above.pop(room_id, None)
+            return
+        before = self.above.get(room_id)
+        began = since = before.began if before else now
+        if severity is Severity.CRITICAL:
+            since = before.since if before and before.severity is severity else now
+        self.above[room_id] = Above(severity, since, began, users)
 
     def _put_value(self, room_id: str, row: Row, column: int, value: bytes | None) -> None:
         """Put a value at the end of a line; without one there is no line."""
@@ -232,6 +308,7 @@ class SourceTable:
             return
         for column in _VALUES:
             self._pages.put(row.number, column, ABSENT)
+        self.known -= 1
         self.users -= row.users or 0
         self._leave_batch(row.batch)
         row.users = row.admin_users = row.invisible_users = row.exists = row.batch = None
@@ -248,6 +325,8 @@ class SourceTable:
         if state is not row.state:
             self.states[row.state] -= 1
             self.states[state] += 1
+            if row.read_at is None:
+                self.unread += (state is RoomState.UNKNOWN) - (row.state is RoomState.UNKNOWN)
             row.state = state
 
     def _line(self, metric: Metric, room_id: str, value: bytes, more: str = "") -> bytes:

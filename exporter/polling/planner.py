@@ -92,6 +92,17 @@ class Planner:
             heapq.heappop(heap)
         return heap[0][0] if heap else math.inf
 
+    def turn(self, room: str) -> tuple[Lane, float] | None:
+        """The lane in which a planned room is asked next, and when it is due; ``None`` while its call is under way."""
+        ticket = self._tickets[room]
+        turns = []
+        for lane in LANES if ticket != _BOUND else ():
+            # All entries of one ticket and lane are due together.
+            due = next((due for due, of, _ in self._lanes[lane] if of == ticket), None)
+            turns += [] if due is None else [(due, lane)]
+        due, lane = min(turns, default=(math.inf, Lane.REGULAR))
+        return None if due == math.inf else (lane, due)
+
     def take(self, lane: Lane, now: float) -> tuple[str, ...]:
         """
         Bind a batch that leaves in this lane, none if nothing there is due.

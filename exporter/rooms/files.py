@@ -112,6 +112,18 @@ class RoomsFiles:
                 changed = True
         return changed and self._publish(known, found.failed)
 
+    def origin(self, room_id: str) -> tuple[str, int | None] | None:
+        """
+        The rooms file that lists a room, and the line if that is known; ``None`` if no file does.
+        """
+        for path, file in self._known.items():
+            listing = file.listing
+            for index, room in enumerate(file.watched):
+                if room.id == room_id:
+                    known = listing is not None and listing.rooms is file.watched
+                    return path, listing.lines[index] if listing and known else None
+        return None
+
     def _update(self, known: dict[str, _File], path: str, seen: Signature) -> bool:
         """Read a file if need be; whether there is anything new about it."""
         file = known.get(path, _NOTHING_KNOWN)

@@ -15,12 +15,13 @@ from exporter.metrics.room import RoomView
 from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import Table
 from exporter.metrics.telemetry import Telemetry
+from exporter.model import Severity
 from exporter.web.history import History
 from exporter.web.parameters import ParameterError, encode_cursor, rooms_query
 from exporter.web.process import Process
 from exporter.web.rooms import Order, Rooms
 
-_PARAMETERS: Final = ("source", "state", "q", "limit", "after")
+_PARAMETERS: Final = ("source", "state", "above", "q", "order", "limit", "after")
 _LIMIT: Final = 100
 _ROOMS_NAMED: Final = 10
 _SOURCES_AT_ONCE: Final = 20
@@ -63,7 +64,7 @@ class Api:
         rooms = []
         for index, (name, view) in enumerate(found.rooms, start=1):
             if name in self._telemetry.sources and view.room.id in self._table[name]:
-                rooms.append(self._room(self._telemetry.sources[name], view))
+                rooms.append(_room(self._telemetry.sources[name], view, now))
             if index % _ROOMS_AT_ONCE == 0:
                 await asyncio.sleep(0)
         answer: Json = {"rooms": rooms, "matching": found.matching, "next": None}
@@ -77,7 +78,7 @@ class Api:
     def _source(self, source: SourceStats, monotonic: float, unix: float) -> Json:
         figures = source.figures(monotonic)
         budget = self._telemetry.budgets.get(source.budget)
-        last_success = source.last_success
+        last_success, exceeding = source.last_success, source.table.exceeding()
         return {
             "source": source.source,
             "vendor": source.vendor,
@@ -86,6 +87,8 @@ class Api:
             "up": figures.up,
             "users": figures.published_users,
             "rooms": figures.rooms,
+            "known_rooms": source.table.known,
+            "rooms_above": {"warning": sum(exceeding.values()), "critical": exceeding[Severity.CRITICAL]},
             "interval_seconds": figures.interval,
             "achieved_interval_seconds": figures.achieved_interval,
             "oldest_reading_timestamp_seconds": figures.oldest_reading,
@@ -110,25 +113,30 @@ class Api:
         budget = self._telemetry.budgets.get(name)
         return self._history.calls_per_second(name, budget.calls, now) if budget else None
 
-    def _room(self, source: SourceStats, view: RoomView) -> Json:
-        thresholds = view.room.thresholds
-        values = source.table.values(view.room.id)
-        exists = values.get(catalogue.ROOM_EXISTS)
-        return {
-            "source": source.source,
-            "vendor": source.vendor,
-            "api": source.api,
-            "room": view.room.id,
-            "labels": dict(view.room.labels),
-            "thresholds": {"warning": thresholds.warning, "critical": thresholds.critical},
-            "state": view.state,
-            "users": view.users,
-            "admin_users": _whole(values.get(catalogue.ROOM_ADMIN_USERS)),
-            "invisible_users": _whole(values.get(catalogue.ROOM_INVISIBLE_USERS)),
-            "exists": None if exists is None else bool(exists),
-            "reading_timestamp_seconds": values.get(catalogue.ROOM_READING_TIMESTAMP),
-            "age_seconds": view.age,
-        }
+
+def _room(source: SourceStats, view: RoomView, now: float) -> Json:
+    thresholds = view.room.thresholds
+    values = source.table.values(view.room.id)
+    exists = values.get(catalogue.ROOM_EXISTS)
+    return {
+        "source": source.source,
+        "vendor": source.vendor,
+        "api": source.api,
+        "room": view.room.id,
+        "labels": dict(view.room.labels),
+        "thresholds": {"warning": thresholds.warning, "critical": thresholds.critical},
+        "state": view.state,
+        "users": view.users,
+        "admin_users": _whole(values.get(catalogue.ROOM_ADMIN_USERS)),
+        "invisible_users": _whole(values.get(catalogue.ROOM_INVISIBLE_USERS)),
+        "exists": None if exists is None else bool(exists),
+        "reading_timestamp_seconds": values.get(catalogue.ROOM_READING_TIMESTAMP),
+        "age_seconds": view.age,
+        "above": view.above.severity if view.above else None,
+        "above_seconds": now - view.above.since if view.above else None,
+        "last_known_users": view.last_known,
+        "share_of_threshold": view.share,
+    }
 
 
 def _whole(count: float | None) -> int | None:

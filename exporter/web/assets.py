@@ -1,4 +1,4 @@
-"""The page's style, script and icon: read once, served from memory."""
+"""The page's style, script and icons: read once, served from memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-_TYPES: Final = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_ICONS: Final = ("icon", "icon-ok", "icon-waiting", "icon-warning", "icon-bad", "icon-gone")
+_TYPES: Final = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    **dict.fromkeys((f"{name}.svg" for name in _ICONS), "image/svg+xml"),
+}
 
 
 def asset_routes() -> list[web.RouteDef]:

@@ -4,8 +4,10 @@ The geometry of bars and sparklines, as attributes of inline SVG: the page's pol
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import Final
 
 WIDTH: Final = 240
@@ -22,11 +24,13 @@ class Sparkline:
 
     Args:
         line: Path of the line.
-        area: Path of the area under it.
+        doubtful: Path of those parts of it that end in a doubtful sample.
+        area: Path of the area under both.
         reference: Height of the wanted value; ``None`` without one.
     """
 
     line: str
+    doubtful: str
     area: str
     reference: float | None
 
@@ -41,7 +45,11 @@ class Part:
 
 
 def sparkline(
-    values: Sequence[float | None], low: float, high: float, reference: float | None = None
+    values: Sequence[float | None],
+    low: float,
+    high: float,
+    reference: float | None = None,
+    sure: Sequence[bool] | None = None,
 ) -> Sparkline | None:
     """
     A sparkline of evenly spaced samples; ``None`` while there are not two in a row to draw a line through.
@@ -49,22 +57,67 @@ def sparkline(
     Args:
         low: The value at the bottom.
         high: The value at the top; above ``low``.
+        sure: Which samples are not doubtful; all of them, if left out.
     """
     step = WIDTH / max(1, len(values) - 1)
+    places = [None if value is None else (index * step, value) for index, value in enumerate(values)]
+    return _line(places, WIDTH, low, high, reference, sure or [True] * len(values))
+
+
+def curve(
+    places: Sequence[tuple[float, float] | None], width: float, high: float, low: float = 0.0
+) -> Sparkline | None:
+    """
+    A line through values at places that are not evenly spaced; it is broken where ``None`` stands.
+
+    Args:
+        places: Each as distance from the left edge, and value.
+        width: How far the right edge is from the left one.
+        high: The value at the top; ``low`` is that at the bottom.
+    """
+    return _line(places, width, low, high, None, [True] * len(places))
+
+
+def height_of(value: float, high: float) -> float:
+    """How far below the top of a ``curve`` a value lies, in percent of the box."""
+    return round(100 * (HEIGHT - _INSET - min(1.0, value / high) * (HEIGHT - 2 * _INSET)) / HEIGHT, 2)
+
+
+def round_numbers(high: float) -> list[float]:
+    """One to four round numbers, whole and evenly spaced, up to this one, which is at least 1."""
+    step = max(1.0, 10.0 ** math.floor(math.log10(max(1.0, high))))
+    step = next((finer for finer in (step / 5, step / 2, step, 2 * step) if finer >= 1 and high / finer < 5), step)
+    return [step * number for number in range(1, int(high / step) + 1)]
+
+
+def _line(
+    places: Sequence[tuple[float, float] | None],
+    width: float,
+    low: float,
+    high: float,
+    reference: float | None,
+    sure: Sequence[bool],
+) -> Sparkline | None:
+    def x(distance: float) -> str:
+        return f"{round(WIDTH * distance / width, 2):g}"
 
     def y(value: float) -> float:
         share = min(1.0, max(0.0, (value - low) / (high - low)))
-        return round(HEIGHT - _INSET - share * (HEIGHT - 2 * _INSET), 1)
+        return round(HEIGHT - _INSET - share * (HEIGHT - 2 * _INSET), 2)
 
-    line, area = [], []
-    for start, run in _runs(values):
-        points = [f"{round((start + index) * step, 1):g} {y(value):g}" for index, value in enumerate(run)]
-        line.append("M" + "L".join(points))
-        end = round((start + len(run) - 1) * step, 1)
-        area.append(f"M{round(start * step, 1):g} {HEIGHT}L{'L'.join(points)}L{end:g} {HEIGHT}Z")
-    if not line:
+    line: list[str] = []
+    doubtful: list[str] = []
+    area: list[str] = []
+    for run in _runs(places, sure):
+        points = [(f"{x(distance)} {y(value):g}", safe) for distance, value, safe in run]
+        area.append(f"M{x(run[0][0])} {HEIGHT}L{'L'.join(point for point, _ in points)}L{x(run[-1][0])} {HEIGHT}Z")
+        for safe, part in groupby(pairwise(points), key=lambda step: step[1][1]):
+            steps = list(part)
+            path = "M" + "L".join([steps[0][0][0], *(end for _, (end, _) in steps)])
+            (line if safe else doubtful).append(path)
+    if not area:
         return None
-    return Sparkline("".join(line), "".join(area), None if reference is None else y(reference))
+    return Sparkline("".join(line), "".join(doubtful), "".join(area), None if reference is None else y(reference))
 
 
 def stacked(amounts: Iterable[tuple[str, int]]) -> tuple[Part, ...]:
@@ -84,12 +137,15 @@ def percent(amount: float, whole: float) -> float:
     return round(min(100.0, max(0.0, 100 * amount / whole)), 2) if whole > 0 else 0.0
 
 
-def _runs(values: Sequence[float | None]) -> Iterator[tuple[int, list[float]]]:
-    run: list[float] = []
-    for index, value in enumerate([*values, None]):
-        if value is not None:
-            run.append(value)
+def _runs(
+    places: Sequence[tuple[float, float] | None], sure: Sequence[bool]
+) -> Iterator[list[tuple[float, float, bool]]]:
+    """Places in a row, two at least, each with whether it is sure."""
+    run: list[tuple[float, float, bool]] = []
+    for place, safe in [*zip(places, sure, strict=True), (None, True)]:
+        if place is not None:
+            run.append((*place, safe))
         elif run:
             if len(run) > 1:
-                yield index - len(run), run
+                yield run
             run = []

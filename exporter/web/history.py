@@ -17,14 +17,22 @@ KEPT: Final = 240
 """Samples kept of each series; at one every 5 s, 20 minutes."""
 
 _LATELY: Final = 30.0
+_LEAST: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSample:
-    """One source at one moment; ``None`` is unknown."""
+    """
+    One source at one moment; ``None`` is unknown.
+
+    Args:
+        users: Sum over its ``known`` rooms, out of all its ``rooms``.
+    """
 
     users: int | None
     achieved_interval: float | None
+    known: int = 0
+    rooms: int = 0
 
 
 class Series:
@@ -50,10 +58,17 @@ class Series:
 
 
 class History:
-    """Samples of all sources and budgets; those that are gone leave nothing behind."""
+    """
+    Samples of all sources and budgets; those that are gone leave nothing behind.
+
+    Attributes:
+        users: Sum over the known rooms of all sources.
+        known: The share of all rooms that were known then; unknown where there were no rooms.
+    """
 
     def __init__(self) -> None:
         self.users = Series()
+        self.known = Series()
         self._moments: deque[float] = deque(maxlen=KEPT)
         self._intervals: dict[str, Series] = {}
         self._calls: deque[tuple[float, Mapping[str, int]]] = deque()
@@ -68,6 +83,8 @@ class History:
         """
         self._moments.append(now)
         self.users.add(_total(sample.users for sample in sources.values()))
+        rooms = sum(sample.rooms for sample in sources.values())
+        self.known.add(sum(sample.known for sample in sources.values()) / rooms if rooms else None)
         for gone in self._intervals.keys() - sources.keys():
             del self._intervals[gone]
         for name, sample in sources.items():
@@ -87,14 +104,14 @@ class History:
 
     def calls_per_second(self, budget: str, calls: int, now: float) -> float | None:
         """
-        How many calls a budget made per second over the last half minute; ``None`` before there is a sample of it.
+        How many calls a budget made per second over the last half minute; ``None`` until 2 s after its first sample.
 
         Args:
             calls: Made so far.
             now: Monotonic time.
         """
         for moment, before in self._calls:
-            if budget in before and before[budget] <= calls and now > moment:
+            if budget in before and before[budget] <= calls and now - moment >= _LEAST:
                 return (calls - before[budget]) / (now - moment)
         return None
 

@@ -1,98 +1,128 @@
 """
-The figures of all sources and of the process as the status page shows them: what an engineer wants to see first.
+Everything that the status page shows above its list of rooms, as it stands at one moment.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from exporter.metrics.telemetry import Telemetry
 from exporter.states import RoomState
+from exporter.web.attention import Attention, attend
+from exporter.web.curves import Curves
 from exporter.web.drawing import Part, Sparkline, sparkline, stacked
 from exporter.web.history import History
-from exporter.web.source_view import SHOWN_STATES, Level, Scene, SourceView, view_source
+from exporter.web.rooms import Rooms
+from exporter.web.source_view import SHOWN_STATES, Scene, SourceView, view_source
+from exporter.web.standing import Level
+from exporter.web.verdict import Alarm, Tally, Verdict, judge, tally
+from exporter.web.wording import count
 
 _SOURCES_AT_ONCE: Final = 10
 _POINTS: Final = 120
 _FILES_NAMED: Final = 10
+_SURE: Final = 0.99
+_WORST_FIRST: Final = (Level.BAD, Level.WARNING, Level.WAITING, Level.OK)
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
+class Users:
     """
-    All of it.
+    Users over time.
 
     Args:
-        users: Sum over the published rooms; ``None`` while there is none.
-        span: Seconds that ``trend`` covers.
-        alarms: What the process itself has to complain about.
+        now: Sum over the published rooms; ``None`` while there is none.
+        span: Seconds that ``trend`` covers. It is doubtful where more than one room in a hundred was not known.
     """
 
-    sources: tuple[SourceView, ...]
-    users: int | None
-    rooms: int
-    states: dict[RoomState, int]
-    parts: tuple[Part, ...]
+    now: int | None
     trend: Sparkline | None
     low: float
     high: float
     span: float
-    alarms: tuple[str, ...]
-
-    @property
-    def troubled(self) -> list[SourceView]:
-        """Sources with something to say of them, the worst first."""
-        return sorted(
-            (source for source in self.sources if source.remarks), key=lambda source: source.level != Level.BAD
-        )
-
-    @property
-    def waiting(self) -> bool:
-        return any(source.level is Level.WAITING for source in self.sources)
-
-    @property
-    def up(self) -> int:
-        return sum(source.level in (Level.OK, Level.WARNING) for source in self.sources)
 
 
-async def survey(telemetry: Telemetry, history: History, monotonic: float, unix: float) -> Overview:
-    """Everything as it stands at this moment, a few sources at a time."""
-    sharing = Counter(source.budget for source in telemetry.sources.values())
-    scene = Scene(telemetry.budgets, sharing, history, monotonic, unix)
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All of it; sources stand with the worst first."""
+
+    verdict: Verdict
+    counts: Tally
+    attention: Attention
+    alarms: tuple[Alarm, ...]
+    sources: tuple[SourceView, ...]
+    users: Users
+    states: dict[RoomState, int]
+    parts: tuple[Part, ...]
+
+
+async def survey(telemetry: Telemetry, scene: Scene, rooms: Rooms, curves: Curves, unhealthy: str | None) -> Overview:
+    """
+    Everything as it stands at this moment, a few sources at a time.
+
+    Args:
+        unhealthy: Why the process is not healthy.
+    """
     sources = []
     for index, source in enumerate(list(telemetry.sources.values()), start=1):
         sources.append(view_source(source, scene))
         if index % _SOURCES_AT_ONCE == 0:
             await asyncio.sleep(0)
+    counts = tally(sources)
+    alarms = tuple(_alarms(telemetry, unhealthy))
     states = {state: sum(source.figures.rooms[state] for source in sources) for state in SHOWN_STATES}
-    known = [source.figures.published_users for source in sources if source.figures.published_users is not None]
-    samples = history.users.points(_POINTS)
-    seen = [sample for sample in samples if sample is not None]
-    low, high = min(seen, default=0.0), max(seen, default=0.0)
-    margin = max(0.15 * (high - low), 0.02 * high, 1.0)
     return Overview(
-        sources=tuple(sources),
-        users=sum(known) if known else None,
-        rooms=sum(states.values()),
+        verdict=judge(counts, alarms),
+        counts=counts,
+        attention=await attend(sources, counts.above, rooms, curves, scene.monotonic),
+        alarms=alarms,
+        sources=tuple(sorted(sources, key=lambda source: _WORST_FIRST.index(source.level))),
+        users=_users(sources, scene.history),
         states=states,
         parts=stacked((state, states[state]) for state in SHOWN_STATES),
-        trend=sparkline(samples, low - margin, high + margin),
-        low=low,
-        high=high,
-        span=history.span(),
-        alarms=tuple(_alarms(telemetry)),
     )
 
 
-def _alarms(telemetry: Telemetry) -> Iterator[str]:
+def _users(sources: Sequence[SourceView], history: History) -> Users:
+    known = [source.figures.published_users for source in sources if source.figures.published_users is not None]
+    samples = history.users.points(_POINTS)
+    shares = history.known.points(_POINTS)
+    seen = [sample for sample in samples if sample is not None]
+    low, high = min(seen, default=0.0), max(seen, default=0.0)
+    margin = max(0.15 * (high - low), 0.02 * high, 1.0)
+    sure = [share is not None and share >= _SURE for share in shares]
+    return Users(
+        now=sum(known) if known else None,
+        trend=sparkline(samples, low - margin, high + margin, sure=sure),
+        low=low,
+        high=high,
+        span=history.span(),
+    )
+
+
+def _alarms(telemetry: Telemetry, unhealthy: str | None) -> Iterator[Alarm]:
+    if unhealthy is not None:
+        yield Alarm(Level.BAD, "the exporter is not healthy", (f"{unhealthy}.",))
     if telemetry.config_kept:
-        yield "The config file could not be read again; the config of before is in use. The log says what is wrong."
+        sentence = (
+            "The config file could not be read again; the config of before is in use. The log says what is wrong."
+        )
+        yield Alarm(Level.WARNING, "an old config is in use", (sentence,), "RtcConfigReloadFailed")
     failed = [file for file, successful in telemetry.rooms_files.items() if not successful]
+    if failed:
+        yield Alarm(
+            Level.WARNING,
+            f"{count(len(failed))} rooms {'file' if len(failed) == 1 else 'files'} not read",
+            tuple(_sentences_of_files(failed)),
+            "RtcRoomsFileReloadFailed",
+        )
+
+
+def _sentences_of_files(failed: Sequence[str]) -> Iterator[str]:
     for file in failed[:_FILES_NAMED]:
         yield f"The rooms file {file} could not be read; its list of before is in use. The log says what is wrong."
     if len(failed) > _FILES_NAMED:
-        yield f"Neither could {len(failed) - _FILES_NAMED} more rooms files."
+        yield f"Neither could {count(len(failed) - _FILES_NAMED)} more rooms files."

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from exporter.model import Severity
 from exporter.states import RoomState
 from exporter.web.rooms import Key, Order, Query
 
@@ -33,7 +34,7 @@ def rooms_query(
         parameters: Names and values, decoded; ``state`` may come several times.
         sources: Those that exist.
         accepted: Names that this endpoint knows.
-        order: Unless ``sort`` says otherwise.
+        order: Unless ``order`` says otherwise.
         limit: Rooms on a page, unless ``limit`` says otherwise.
 
     Raises:
@@ -55,8 +56,9 @@ def rooms_query(
     return Query(
         source=_source(given.get("source", ""), sources),
         states=tuple(states),
+        above=_above(given.get("above", "")),
         text=_text(given.get("q", "")),
-        order=_order(given.get("sort", ""), order),
+        order=_order(given.get("order", ""), order),
         after=_cursor("after", after) if after else None,
         before=_cursor("before", before) if before else None,
         limit=_limit(given.get("limit", ""), limit),
@@ -89,6 +91,12 @@ def _state(state: str) -> RoomState:
     return RoomState(state)
 
 
+def _above(above: str) -> Severity | None:
+    if above and above not in frozenset(Severity):
+        raise ParameterError(f"above={_short(above)}; accepted: {', '.join(Severity)}")
+    return Severity(above) if above else None
+
+
 def _text(text: str) -> str:
     if len(text) > _LONGEST_TEXT:
         raise ParameterError(f"q has {len(text)} characters; accepted: up to {_LONGEST_TEXT}")
@@ -97,7 +105,7 @@ def _text(text: str) -> str:
 
 def _order(order: str, default: Order) -> Order:
     if order and order not in frozenset(Order):
-        raise ParameterError(f"sort={_short(order)}; accepted: {', '.join(Order)}")
+        raise ParameterError(f"order={_short(order)}; accepted: {', '.join(Order)}")
     return Order(order) if order else default
 
 

@@ -4,7 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
+
+
+class Turn(StrEnum):
+    """Why a room is asked for next."""
+
+    REGULAR = "regular"
+    RETRY = "retry"
+    """Its last call failed."""
+    ALONE = "alone"
+    """It was refused, so it is asked seldom, and alone."""
+    TRIAL = "trial"
+    """Its source is in trouble: one call at a time, for this room or another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextCall:
+    """
+    When a room is asked for next.
+
+    Args:
+        due: Monotonic seconds; in the past if it waits for its turn. ``None``: a call is under way.
+    """
+
+    due: float | None
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """
+    How a room came to be watched.
+
+    Args:
+        file: The config or a rooms file.
+        line: Where in it; ``None`` where that is not known.
+    """
+
+    file: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+
+def _nothing(_source: str, _room: str) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +66,8 @@ class Process:
         monotonic: Seconds that only ever go forward.
         unix: Unix seconds.
         started: Unix seconds at which the process started.
+        next_call: When a room of a source is asked for next; ``None`` if that is not known.
+        origin: How a room of a source came to be watched; ``None`` if that is not known.
     """
 
     healthy: Callable[[], str | None]
@@ -28,6 +77,8 @@ class Process:
     unix: Callable[[], float]
     started: float
     config_path: str
+    next_call: Callable[[str, str], NextCall | None] = _nothing
+    origin: Callable[[str, str], Origin | None] = _nothing
 
 
 class Log(Protocol):

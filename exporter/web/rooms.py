@@ -15,18 +15,26 @@ from typing import Final
 
 from exporter.metrics.room import RoomView
 from exporter.metrics.table import SourceTable, Table
+from exporter.model import Severity
 from exporter.states import RoomState
 
-Key = tuple[int, str, str]
-"""Where a room stands in its order: minus its users (0 in the order by name), source, room id."""
+Key = tuple[float, str, str]
+"""Where a room stands in its order: its rank, source, room id."""
 
 _SLICE: Final = 2_000
-_UNKNOWN: Final = 1
+_UNKNOWN: Final = 3.0
+"""The rank of a room that nothing is known of, in the orders by share and by users: behind all others."""
 
 
 class Order(StrEnum):
-    """How rooms are sorted: the fullest first, or by source and id."""
+    """
+    How rooms are sorted.
 
+    ``SHARE``: those nearest to, or farthest above, their threshold first, then those without one, the fullest first.
+    ``USERS``: the fullest first. ``ROOM``: by source and id.
+    """
+
+    SHARE = "share"
     USERS = "users"
     ROOM = "room"
 
@@ -39,7 +47,8 @@ class Query:
     Args:
         source: ``None``: every source.
         states: Empty: every state.
-        text: Part of the room id; case does not matter.
+        above: Only rooms above this threshold, a worse one included, by their last reading; ``None``: every room.
+        text: Part of the room id, or of a label as ``name=value``; case does not matter.
         after: Key of the last room of the page before.
         before: Key of the first room of the page after; of the two, only one is given.
         limit: Rooms on a page.
@@ -47,6 +56,7 @@ class Query:
 
     source: str | None = None
     states: tuple[RoomState, ...] = ()
+    above: Severity | None = None
     text: str = ""
     order: Order = Order.ROOM
     after: Key | None = None
@@ -117,31 +127,62 @@ async def _find(table: Table, query: Query, now: float) -> Found:
 
 
 def _slices(table: Table, query: Query) -> Iterator[tuple[str, SourceTable, list[str]]]:
+    labelled = _Labelled(query.text.casefold())
     for name, source in list(table):
         if query.source in (None, name):
-            room_ids = list(source)
+            room_ids = list(source) if query.above is None else _above(source, query.above)
             for start in range(0, len(room_ids), _SLICE):
-                yield name, source, _matching(source, room_ids[start : start + _SLICE], query)
+                yield name, source, _matching(source, room_ids[start : start + _SLICE], query, labelled)
 
 
-def _matching(source: SourceTable, room_ids: list[str], query: Query) -> list[str]:
+def _above(source: SourceTable, least: Severity) -> list[str]:
+    return [
+        room_id
+        for room_id, above in list(source.above.items())
+        if least is Severity.WARNING or above.severity is Severity.CRITICAL
+    ]
+
+
+class _Labelled(dict[tuple[tuple[str, str], ...], bool]):
+    """Whether labels hold a text, looked at once for all rooms that share them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def __missing__(self, labels: tuple[tuple[str, str], ...]) -> bool:
+        held = self[labels] = any(self._text in f"{name}={value}".casefold() for name, value in labels)
+        return held
+
+
+def _matching(source: SourceTable, room_ids: list[str], query: Query, labelled: _Labelled) -> list[str]:
     text, states = query.text.casefold(), query.states
     room_ids = [room_id for room_id in room_ids if room_id in source]
     if text:
-        room_ids = [room_id for room_id in room_ids if text in room_id.casefold()]
+        rooms = source.rooms_of(room_ids)
+        room_ids = [room.id for room in rooms if text in room.id.casefold() or (room.labels and labelled[room.labels])]
     if states:
         having = zip(room_ids, source.states_of(room_ids), strict=True)
         room_ids = [room_id for room_id, state in having if state in states]
     return room_ids
 
 
-def _ranks(source: SourceTable, room_ids: list[str], order: Order) -> list[int]:
-    if order is Order.ROOM:
-        return [0] * len(room_ids)
-    return [_UNKNOWN if users is None else -users for users in source.users_of(room_ids)]
+def _ranks(source: SourceTable, room_ids: list[str], order: Order) -> list[float]:
+    """Numbers that sort rooms in this order, the smallest first."""
+    match order:
+        case Order.ROOM:
+            return [0.0] * len(room_ids)
+        case Order.USERS:
+            return [_UNKNOWN if users is None else -users for users in source.users_of(room_ids)]
+        case Order.SHARE:
+            return [
+                # From 1 to 2 for a room without a threshold, the less the fuller it is.
+                _UNKNOWN if users is None else -users * weight if weight else 1.0 + 1.0 / (1 + users)
+                for users, weight in source.shares_of(room_ids)
+            ]
 
 
-def _keys(name: str, room_ids: list[str], ranks: list[int], at_most: int = _UNKNOWN) -> list[Key]:
+def _keys(name: str, room_ids: list[str], ranks: list[float], at_most: float = _UNKNOWN) -> list[Key]:
     return [(rank, name, room_id) for rank, room_id in zip(ranks, room_ids, strict=True) if rank <= at_most]
 
 

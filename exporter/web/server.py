@@ -17,15 +17,22 @@ from exporter.web.answers import add_security_headers, plain_errors
 from exporter.web.api import Api
 from exporter.web.assets import asset_routes
 from exporter.web.connections import Connections
-from exporter.web.history import History, SourceSample
+from exporter.web.handbook import Handbook
 from exporter.web.lifecycle import Lifecycle
+from exporter.web.links import Grafana
+from exporter.web.memory import Memory
 from exporter.web.page import Page
 from exporter.web.process import Log, Process
+from exporter.web.rendering import Renderer
+from exporter.web.room_page import RoomPage
 from exporter.web.rooms import Rooms
 from exporter.web.scrape import Scrape
 
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+", re.ASCII)
-_TAKEN: Final = ("/-", "/api", "/static")
+_TAKEN: Final = ("/-", "/api", "/docs", "/rooms", "/static")
+_ANY: Final = ":.+"
+"""A room id may hold a slash, which some proxies decode on the way."""
+
 _LONGEST_LINE: Final = 8_190
 _LARGEST_BODY: Final = 16 * 1024
 _IDLE: Final = 75.0
@@ -40,9 +47,10 @@ class WebServer:
     Args:
         telemetry_path: Where scrapes go.
         lifecycle: Whether a reload may be asked for over HTTP.
+        grafana_url: Where the dashboards are; empty if nowhere.
 
     Raises:
-        UserError: The telemetry path cannot be served.
+        UserError: The telemetry path cannot be served, or the URL cannot be used.
     """
 
     def __init__(
@@ -54,23 +62,29 @@ class WebServer:
         log: Log,
         telemetry_path: str = "/metrics",
         lifecycle: bool = False,  # noqa: FBT001, FBT002  # given by name, after the flag
+        grafana_url: str = "",
     ) -> None:
         _check_path(telemetry_path)
         self.url = ""
         self.port = 0
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
-        self._telemetry = telemetry
         self._monotonic = process.monotonic
-        self._history = History()
         self._connections = Connections(process.monotonic)
         rooms = Rooms(table)
-        page = Page(table, telemetry, process, self._history, rooms, telemetry_path)
+        self._memory = Memory(table, telemetry, rooms)
+        renderer = Renderer(process, telemetry_path, Grafana.parse(grafana_url))
+        page = Page(table, telemetry, process, self._memory, rooms, renderer)
+        room = RoomPage(table, telemetry, process, self._memory, renderer)
+        handbook = Handbook(renderer)
         scrape = Scrape(exposition)
         probes = Lifecycle(process, enabled=lifecycle)
-        api = Api(table, telemetry, process, self._history, rooms)
+        api = Api(table, telemetry, process, self._memory.history, rooms)
         routes = [
             web.get("/", page.get),
+            web.get("/rooms", room.get_by_query),
+            web.get(f"/rooms/{{source}}/{{room{_ANY}}}", room.get),
+            web.get("/docs", handbook.get),
             web.get(telemetry_path, scrape.get),
             web.get("/-/healthy", probes.healthy),
             web.get("/-/ready", probes.ready),
@@ -81,7 +95,7 @@ class WebServer:
         self._app = web.Application(
             middlewares=[
                 self._connections.watch,
-                plain_errors(tuple(route.path for route in routes), telemetry, log),
+                plain_errors(tuple(route.path.replace(_ANY, "") for route in routes), telemetry, log),
             ],
             client_max_size=_LARGEST_BODY,
         )
@@ -115,13 +129,7 @@ class WebServer:
 
     async def sample(self) -> None:
         """Note the figures that the status page shows over time; to be called every few seconds."""
-        now = self._monotonic()
-        sources = {}
-        for name, source in list(self._telemetry.sources.items()):
-            figures = source.figures(now)
-            sources[name] = SourceSample(figures.published_users, figures.achieved_interval)
-            await asyncio.sleep(0)
-        self._history.add(now, sources, {name: budget.calls for name, budget in self._telemetry.budgets.items()})
+        await self._memory.sample(self._monotonic())
 
     async def stop(self) -> None:
         """Take no more connections, and end those that there are."""
@@ -136,7 +144,7 @@ class WebServer:
 def _check_path(path: str) -> None:
     if path == "/":
         raise UserError("the telemetry path '/' is the status page's; choose another one, such as /metrics")
-    if not _PATH.fullmatch(path) or path.startswith(tuple(f"{taken}/" for taken in _TAKEN)):
+    if not _PATH.fullmatch(path) or f"{path}/".startswith(tuple(f"{taken}/" for taken in _TAKEN)):
         raise UserError(
             f"the telemetry path {path!r} cannot be served; accepted: a path such as /metrics, of letters, digits and"
             f" '.', '_', '~', '-', '/', not under {', '.join(_TAKEN)}"

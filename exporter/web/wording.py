@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from exporter.model import FailureKind
-from exporter.states import SourceState
+from exporter.states import RoomState, SourceState
 
 _NOTABLE_SKEW: Final = 2.0
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _NAMED: Final = 3
 
-STATES: Final = {
-    SourceState.OK: "ok",
-    SourceState.CIRCUIT_OPEN: "circuit open",
-    SourceState.UNAUTHORIZED: "unauthorized",
-    SourceState.MISCONFIGURED: "misconfigured",
+LEVELS: Final = {"ok": "ok", "waiting": "waiting", "warning": "with a problem", "bad": "down"}
+TROUBLES: Final = {
+    "unauthorized": "unauthorized",
+    "misconfigured": "misconfigured",
+    "circuit_open": "circuit open",
+    "silent": "no answer",
+    "empty": "no rooms",
+    "unknown": "rooms unknown",
+    "slowed": "slowed down",
+    "late": "late",
+    "refused": "rooms refused",
+    "clock": "clock differs",
 }
 EXPLANATIONS: Final = {
     SourceState.CIRCUIT_OPEN: "Its calls keep failing; one trial call at a time, until one succeeds.",
@@ -30,6 +38,13 @@ KINDS: Final = {
     FailureKind.MISCONFIGURED: "misconfigured",
     FailureKind.REFUSED: "room refused",
     FailureKind.MALFORMED: "malformed reply",
+}
+ROOM_STATES: Final = {
+    RoomState.FRESH: "The last poll gave a reading.",
+    RoomState.HELD: "The last poll failed; the reading before it is still young enough to be published.",
+    RoomState.MISSING: "The vendor says that there is no such room.",
+    RoomState.UNKNOWN: "There is no reading, or it is too old. Nothing is published but that the room is watched.",
+    RoomState.REFUSED: "The vendor will not speak of this room: its id is not valid, or it belongs to somebody else.",
 }
 
 
@@ -46,6 +61,26 @@ def counted(number: int, noun: str) -> str:
 def decimal(number: float) -> str:
     """One digit after the point where it matters: ``0.3``, ``9.5``, ``10``, ``1,200``."""
     return f"{number:,.1f}".removesuffix(".0") if abs(number) < 100 else f"{number:,.0f}"
+
+
+def share(of_threshold: float) -> str:
+    """Users as a share of a threshold: ``< 1 %``, ``92 %``, ``1.4 ×``, ``12 ×``."""
+    if 0 < of_threshold < 0.005:
+        return "< 1 %"
+    if of_threshold < 1:
+        return f"{min(99, round(100 * of_threshold))} %"
+    return f"{of_threshold:.1f} ×" if of_threshold < 9.95 else f"{of_threshold:,.0f} ×"
+
+
+def signed(number: int) -> str:
+    """``+120``, ``−7``."""
+    return f"{'+' if number >= 0 else '−'}{abs(number):,}"
+
+
+def since(unix: float, now: float) -> str:
+    """A moment of today by the clock, another with its date: ``14:03:12 UTC``, ``2026-11-21 14:03 UTC``."""
+    moment, today = datetime.fromtimestamp(unix, UTC), datetime.fromtimestamp(now, UTC)
+    return f"{moment:%H:%M:%S} UTC" if moment.date() == today.date() else f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def duration(seconds: float) -> str:

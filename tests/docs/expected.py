@@ -94,7 +94,9 @@ def _table(header: list[str], rows: Iterable[list[str]]) -> str:
 def _default(option: Any) -> str:
     if option.required:
         return "required"
-    return "off" if option.is_flag else f"`{option.default}`"
+    if option.is_flag:
+        return "off"
+    return f"`{option.default}`" if option.default else "none"
 
 
 def _meaning(flag: str, option: Any) -> str:

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics.room import Arrival
 from exporter.metrics.table import SourceTable
-from exporter.model import Reading, Room, Thresholds
+from exporter.model import Reading, Room, Severity, Thresholds
 from exporter.states import RoomState
 from tests.metrics.watching import watch_exactly
 
@@ -56,8 +56,20 @@ class Modelled:
     reading: Reading | None = None
     arrived: float | None = None
     """Of the last reading, even if it is too old to be published."""
+    users: int | None = None
+    """By the last reading, if that was above a threshold or is still published."""
     failed: bool = False
     refused: bool = False
+
+    @property
+    def severity(self) -> Severity | None:
+        """The worst threshold that the last reading exceeds."""
+        users = -1 if self.users is None else self.users
+        for severity in (Severity.CRITICAL, Severity.WARNING):
+            limit = getattr(self.room.thresholds, severity)
+            if limit is not None and users > limit:
+                return severity
+        return None
 
     @property
     def state(self) -> RoomState:
@@ -125,7 +137,10 @@ class TableBesideModel(RuleBasedStateMachine):
         kept = self.rooms
         self.rooms = {room.id: kept.get(room.id, Modelled(room)) for room in wanted}
         for room in wanted:
-            self.rooms[room.id].room = room
+            modelled = self.rooms[room.id]
+            modelled.room = room
+            if not modelled.reading and not modelled.severity:
+                modelled.users = None
 
     @rule(said=st.dictionaries(ids, readings, max_size=4), late=st.floats(0, 0.5))
     def record(self, said: dict[str, Reading], late: float) -> None:
@@ -136,7 +151,7 @@ class TableBesideModel(RuleBasedStateMachine):
         before = [self.rooms[room].arrived for room in read]
         assert [arrived - earlier for earlier in before if earlier is not None] == gaps
         for room in read:
-            self.rooms[room] = Modelled(self.rooms[room].room, said[room], arrived)
+            self.rooms[room] = Modelled(self.rooms[room].room, said[room], arrived, said[room].users)
 
     @rule(room=ids)
     def fail(self, room: str) -> None:
@@ -167,6 +182,7 @@ class TableBesideModel(RuleBasedStateMachine):
         for room in self.rooms.values():
             if room.reading and room.age(self.now) > STALENESS:
                 room.reading = None
+                room.users = room.users if room.severity else None
 
     @invariant()
     def they_agree(self) -> None:
@@ -181,6 +197,17 @@ class TableBesideModel(RuleBasedStateMachine):
         assert [room.state for room in modelled.values()] == table.states_of(modelled)
         expected = [room.reading.users if room.reading else None for room in modelled.values()]
         assert expected == table.users_of(modelled)
+        shares = [(room.users, room.room.thresholds.share(1) or 0.0) for room in modelled.values()]
+        assert shares == table.shares_of(modelled)
+        assert len(read) == table.known
+        unread = [room for room in modelled.values() if room.arrived is None and room.state is RoomState.UNKNOWN]
+        assert len(unread) == table.unread
+        unread_ids = {room.room.id for room in unread}
+        assert next((room_id for room_id in table if room_id in unread_ids), None) == table.first_unread()
+        assert sum(room.room.thresholds != Thresholds() for room in modelled.values()) == table.limited
+        above = {room_id: room.severity for room_id, room in modelled.items() if room.severity}
+        assert above == {room_id: found.severity for room_id, found in table.above.items()}
+        assert {severity: [*above.values()].count(severity) for severity in Severity} == table.exceeding()
         for room_id, room in modelled.items():
             view = table.view(room_id, self.now)
             age = room.age(self.now) if room.reading else None
@@ -341,3 +368,72 @@ def test_gap_is_told_across_an_expiry() -> None:
     told.append(table.record(both, arrival(290)))
 
     assert [[], [95.0, 95.0], [95.0]] == told
+
+
+LIMITS = Thresholds(warning=100, critical=200)
+
+
+def above_after(*counts: tuple[float, int]) -> tuple[Severity, float] | None:
+    """How far and since when a room is above its thresholds, after these counts at these times."""
+    table = SourceTable(LABELS, STALENESS)
+    table.watch([Room("a", thresholds=LIMITS)])
+    for moment, users in counts:
+        table.expire(moment)
+        table.record({"a": Reading(users)}, arrival(moment))
+    found = table.above.get("a")
+    return (found.severity, found.since) if found else None
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ([(1.0, 100)], None),
+        ([(1.0, 101)], (Severity.WARNING, 1.0)),
+        ([(1.0, 101), (2.0, 200)], (Severity.WARNING, 1.0)),
+        ([(1.0, 101), (2.0, 201), (3.0, 300)], (Severity.CRITICAL, 2.0)),
+        ([(1.0, 101), (2.0, 201), (3.0, 150)], (Severity.WARNING, 1.0)),
+        ([(1.0, 101), (2.0, 201), (3.0, 150), (4.0, 201)], (Severity.CRITICAL, 4.0)),
+        ([(1.0, 300), (2.0, 100)], None),
+        ([(1.0, 300), (2.0, 100), (3.0, 300)], (Severity.CRITICAL, 3.0)),
+        ([(1.0, 300), (99.0, 300)], (Severity.CRITICAL, 1.0)),
+    ],
+)
+def test_since_when_a_room_is_above_its_thresholds(
+    counts: list[tuple[float, int]], expected: tuple[Severity, float] | None
+) -> None:
+    """
+    From the first reading above a threshold to the first that is not; hearing nothing for a while ends nothing.
+    """
+    assert expected == above_after(*counts)
+
+
+def test_a_room_that_falls_silent_above_its_threshold_is_not_known_to_be_below() -> None:
+    """
+    Its count is withdrawn, and what was last known of it stays, until it is heard of again or no longer watched.
+    """
+    table = SourceTable(LABELS, STALENESS)
+    table.watch([Room("a", thresholds=LIMITS)])
+    table.record({"a": Reading(640)}, arrival(1.0))
+    table.expire(100.0)
+
+    view = table.view("a", 100.0)
+    table.forget(["a"])
+
+    assert (None, None, 99.0) == (view.users, view.age, view.silence)
+    assert (640, 3.2) == (view.last_known, view.share)
+    assert {} == table.above
+
+
+def test_changed_thresholds_hold_at_once() -> None:
+    """
+    A reload that raises or lowers a threshold is not made to wait for the next reading.
+    """
+    table = table_of("a")
+    table.record({"a": Reading(300)}, arrival(1.0))
+    before = dict(table.above)
+    table.watch([Room("a", thresholds=LIMITS)])
+    lowered = table.above["a"]
+    table.watch([Room("a", thresholds=Thresholds(critical=300))])
+
+    assert {} == before == table.above
+    assert (Severity.CRITICAL, 1.0, 300) == (lowered.severity, lowered.since, lowered.users)

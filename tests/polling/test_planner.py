@@ -312,6 +312,12 @@ class AnyOrder(RuleBasedStateMachine):
         if not hasattr(self, "planner"):
             return
         assert len(self.watched) == len(self.planner)
+        turns = {room: self.planner.turn(room) for room in self.watched}
+        assert {room for room, ticket in self.planner._tickets.items() if not ticket} == {
+            room for room, turn in turns.items() if turn is None
+        }
+        soonest = min([turn[1] for turn in turns.values() if turn], default=math.inf)
+        assert soonest == min(self.planner.dues())
         assert self.suspects == self.planner._suspects
         standing = {
             room

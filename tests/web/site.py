@@ -19,6 +19,7 @@ from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Failure, FailureKind, Reading, Room
 from exporter.web import Process, WebServer
+from exporter.web.process import NextCall, Origin
 from tests.metrics.watching import add_source
 
 UNIX = 1_700_000_000.0
@@ -49,15 +50,17 @@ class Site:
     """
     Everything that a web server shows, and the server.
 
-    ``why_unhealthy``, ``why_unready`` and ``why_not_reloaded`` are what the process answers.
+    ``why_unhealthy``, ``why_unready``, ``why_not_reloaded``, ``next_call`` and ``origin`` are what the process answers.
     """
 
-    def __init__(self, telemetry_path: str = "/metrics", *, lifecycle: bool = False) -> None:
+    def __init__(self, telemetry_path: str = "/metrics", *, lifecycle: bool = False, grafana_url: str = "") -> None:
         self.now = 1_000.0
         self.unix = UNIX
         self.why_unhealthy: str | None = None
         self.why_unready: str | None = None
         self.why_not_reloaded: str | None = None
+        self.next_call: NextCall | None = None
+        self.origin: Origin | None = None
         self.reloads = 0
         self.table = Table()
         self.telemetry = Telemetry()
@@ -71,9 +74,18 @@ class Site:
             unix=lambda: self.unix,
             started=UNIX - 3_600,
             config_path="/etc/exporter.yml",
+            next_call=lambda _source, _room: self.next_call,
+            origin=lambda _source, _room: self.origin,
         )
         self.server = WebServer(
-            self.exposition, self.table, self.telemetry, self.process, self.log, telemetry_path, lifecycle=lifecycle
+            self.exposition,
+            self.table,
+            self.telemetry,
+            self.process,
+            self.log,
+            telemetry_path,
+            lifecycle=lifecycle,
+            grafana_url=grafana_url,
         )
         self._session: aiohttp.ClientSession | None = None
 

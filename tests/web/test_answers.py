@@ -13,7 +13,8 @@ import pytest
 from exporter.metrics.exposition import Body, Wanted
 from tests.web.site import Site
 
-PATHS = ["/", "/metrics", "/-/healthy", "/-/ready", "/-/reload", "/api/v1/sources", "/api/v1/rooms", "/static/page.css"]
+PATHS = ["/", "/docs", "/metrics", "/-/healthy", "/-/ready", "/-/reload", "/api/v1/sources", "/api/v1/rooms"]
+PATHS += ["/static/page.css"]
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/nothing", "/api/v1/rooms?limit=x"])
@@ -40,7 +41,7 @@ async def test_lost_visitors_are_told_the_way(site: Site) -> None:
 
     assert 404 == response.status
     assert "text/plain; charset=utf-8" == response.headers["Content-Type"]
-    assert PATHS[:7] == body.decode().split()[-7:]
+    assert ["/", "/rooms", "/rooms/{source}/{room}", *PATHS[1:8]] == body.decode().split()[-10:]
     assert b"alert" not in body
 
 

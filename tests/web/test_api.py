@@ -27,7 +27,7 @@ async def test_every_figure_of_a_source(site: Site) -> None:
     """
     What /metrics says of a source and its budget, and what it cannot say: recent failures in words, with their age.
     """
-    source = site.watch("live", ["a", "b", "c"])
+    source = site.watch("live", [Room("a", thresholds=Thresholds(3, 6)), Room("b", thresholds=Thresholds(3, 6)), "c"])
     site.read("live", {"a": 7, "b": 5})
     source.gaps([10.0], site.now)
     source.gaps([11.0], site.now)
@@ -50,6 +50,8 @@ async def test_every_figure_of_a_source(site: Site) -> None:
                 "up": False,
                 "users": 12,
                 "rooms": {"fresh": 2, "held": 0, "missing": 0, "unknown": 1, "refused": 0},
+                "known_rooms": 2,
+                "rooms_above": {"warning": 2, "critical": 1},
                 "interval_seconds": 10.0,
                 "achieved_interval_seconds": 10.5,
                 "oldest_reading_timestamp_seconds": UNIX,
@@ -151,6 +153,10 @@ async def test_every_figure_of_a_room(site: Site) -> None:
                 "exists": True,
                 "reading_timestamp_seconds": UNIX,
                 "age_seconds": 4.0,
+                "above": "warning",
+                "above_seconds": 4.0,
+                "last_known_users": 812,
+                "share_of_threshold": 1.015,
             }
         ],
         "matching": 1,
@@ -208,6 +214,35 @@ async def test_rooms_page_by_page(site: Site) -> None:
     assert (wanted, 4) == (seen, pages)
 
 
+async def test_rooms_above_a_threshold(site: Site) -> None:
+    """
+    Filtered and ordered as on the page; one that fell silent counts by its last reading, and its users are null.
+    """
+    limits = Thresholds(warning=100, critical=200)
+    site.watch("live", [Room(name, (("event", "launch"),), limits) for name in ("calm", "full", "over", "lost")])
+    site.watch("tiny", [Room("t", thresholds=Thresholds(critical=10))])
+    site.read("live", {"lost": 640})
+    site.pass_time(31)
+    site.read("live", {"calm": 100, "full": 101, "over": 201})
+    site.read("tiny", {"t": 63})
+
+    async def found(query: str) -> list[str]:
+        return [room["room"] for room in (await fetch(site, f"/api/v1/rooms?{query}"))["rooms"]]
+
+    assert ["t", "lost", "over", "full", "calm"] == await found("order=share")
+    assert ["over", "full", "calm"] == (await found("order=users&q=event=launch"))[:3]
+    assert ["t", "lost", "over", "full"] == await found("order=share&above=warning")
+    assert ["lost", "over"] == await found("order=share&above=critical&source=live")
+    (lost,) = (await fetch(site, "/api/v1/rooms?above=critical&state=unknown"))["rooms"]
+    assert (None, 640, 3.2, "critical", 31.0) == (
+        lost["users"],
+        lost["last_known_users"],
+        lost["share_of_threshold"],
+        lost["above"],
+        lost["above_seconds"],
+    )
+
+
 async def test_bad_parameters_are_refused(site: Site) -> None:
     """
     A bad parameter is a 400 whose JSON says what was found and what is accepted.
@@ -217,6 +252,6 @@ async def test_bad_parameters_are_refused(site: Site) -> None:
     assert {"error": "limit='many'; accepted: 1 to 1000"} == await fetch(site, "/api/v1/rooms?limit=many", 400)
     assert {"error": "source='<b>'; accepted: live"} == await fetch(site, "/api/v1/rooms?source=<b>", 400)
     assert {"error": "unknown parameter 'x'; accepted: none"} == await fetch(site, "/api/v1/sources?x=1", 400)
-    assert {"error": "unknown parameter 'sort'; accepted: source, state, q, limit, after"} == await fetch(
+    assert {"error": "unknown parameter 'sort'; accepted: source, state, above, q, order, limit, after"} == await fetch(
         site, "/api/v1/rooms?sort=users", 400
     )

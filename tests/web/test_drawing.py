@@ -10,7 +10,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.drawing import HEIGHT, WIDTH, percent, sparkline, stacked
+from exporter.web.drawing import HEIGHT, WIDTH, curve, height_of, percent, round_numbers, sparkline, stacked
 
 
 def test_a_line_through_known_samples() -> None:
@@ -78,3 +78,39 @@ def test_percent_is_bounded() -> None:
     More than the whole fills a bar and does not leave it; a share of nothing is nothing.
     """
     assert [50.0, 100.0, 0.0, 0.0] == [percent(5, 10), percent(15, 10), percent(-1, 10), percent(5, 0)]
+
+
+def test_doubtful_samples_are_drawn_apart() -> None:
+    """
+    What leads to a doubtful sample is doubtful, and the area lies under all of it.
+    """
+    line = sparkline([1, 1, 1, 1, 1], 0, 1, sure=[True, True, False, False, True])
+
+    assert line
+    assert ["M0 2L60 2", "M180 2L240 2"] == re.findall(r"M[^M]+", line.line)
+    assert "M60 2L120 2L180 2" == line.doubtful
+    assert 1 == line.area.count("M")
+
+
+def test_a_curve_of_readings_that_are_not_evenly_spaced() -> None:
+    """
+    Each reading stands where its time is; ``None`` breaks the line.
+    """
+    line = curve([(0.0, 0), (10.0, 50), None, (30.0, 100), (40.0, 100)], 40.0, 100.0)
+
+    assert line
+    assert ["M0 30L60 16", "M180 2L240 2"] == re.findall(r"M[^M]+", line.line)
+    assert [93.75, 50.0, 6.25] == [height_of(users, 100.0) for users in (0, 50, 100)]
+
+
+@given(st.floats(1.0, 1e9))
+def test_numbers_beside_a_curve_are_round(high: float) -> None:
+    """
+    One to four of them, whole, evenly spaced, none beyond the top.
+    """
+    numbers = round_numbers(high)
+
+    assert 1 <= len(numbers) <= 4
+    assert [numbers[0] * (index + 1) for index in range(len(numbers))] == numbers
+    assert numbers[-1] <= high
+    assert {"1", "2", "5"} >= {f"{number:.0e}"[0] for number in numbers[:1]}

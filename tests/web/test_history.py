@@ -68,5 +68,29 @@ def test_calls_per_second_of_the_last_half_minute() -> None:
         history.add(moment, {}, {"b": calls})
 
     assert 2.0 == history.calls_per_second("b", 1_080, 45.0)
+
+
+def test_a_burst_is_no_rate() -> None:
+    """
+    Ten calls within a quarter of a second are not forty a second; until there is more to tell, nothing is told.
+    """
+    history = History()
+    history.add(0.0, {}, {"b": 0})
+
+    assert history.calls_per_second("b", 10, 0.25) is None
+    assert 5.0 == history.calls_per_second("b", 10, 2.0)
+
+
+def test_how_much_of_the_total_is_known() -> None:
+    """
+    Beside the users of all known rooms stands which share of the rooms that is.
+    """
+    history = History()
+    history.add(0.0, {}, {})
+    history.add(
+        5.0, {"a": SourceSample(3, 10.0, known=1, rooms=1), "b": SourceSample(None, None, known=0, rooms=3)}, {}
+    )
+
+    assert [None, 0.25] == history.known.points(9)
     assert history.calls_per_second("b", 3, 45.0) is None
     assert history.calls_per_second("other", 3, 45.0) is None

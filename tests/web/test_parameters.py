@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.model import Severity
 from exporter.states import RoomState
 from exporter.web.parameters import ParameterError, encode_cursor, rooms_query
 from exporter.web.rooms import Order, Query
 
-ACCEPTED = ("source", "state", "q", "sort", "limit", "after", "before")
+ACCEPTED = ("source", "state", "above", "q", "order", "limit", "after", "before")
 
 
 def read(*parameters: tuple[str, str]) -> Query:
@@ -37,22 +38,28 @@ def test_everything_asked_for() -> None:
     """
     key = (-7, "live", "会议室 1")
     query = read(
-        ("source", "live"), ("state", "held"), ("state", "fresh"), ("q", " %_é"), ("sort", "users"), ("limit", "1000"),
-        ("after", encode_cursor(key)),
+        ("source", "live"), ("state", "held"), ("state", "fresh"), ("above", "warning"), ("q", " %_é"),
+        ("order", "users"), ("limit", "1000"), ("after", encode_cursor(key)),
     )  # fmt: skip
 
     states = (RoomState.HELD, RoomState.FRESH)
-    assert Query(source="live", states=states, text=" %_é", order=Order.USERS, after=key, limit=1000) == query
+    assert query == Query(
+        source="live", states=states, above=Severity.WARNING, text=" %_é", order=Order.USERS, after=key, limit=1000
+    )
 
 
 @pytest.mark.parametrize(
     ("parameter", "message"),
     [
-        (("sauce", "live"), "unknown parameter 'sauce'; accepted: source, state, q, sort, limit, after, before"),
+        (
+            ("sauce", "live"),
+            "unknown parameter 'sauce'; accepted: source, state, above, q, order, limit, after, before",
+        ),
         (("source", "im"), "source='im'; accepted: live, chat"),
         (("state", "ok"), "state='ok'; accepted: refused, missing, fresh, held, unknown"),
         (("state", "FRESH"), "state='FRESH'; accepted: refused, missing, fresh, held, unknown"),
-        (("sort", "age"), "sort='age'; accepted: users, room"),
+        (("above", "ok"), "above='ok'; accepted: warning, critical"),
+        (("order", "age"), "order='age'; accepted: share, users, room"),
         (("limit", "0"), "limit='0'; accepted: 1 to 1000"),
         (("limit", "1001"), "limit='1001'; accepted: 1 to 1000"),
         (("limit", "-1"), "limit='-1'; accepted: 1 to 1000"),
@@ -92,8 +99,8 @@ def test_one_direction_at_a_time() -> None:
         read(("after", cursor), ("before", cursor))
 
 
-@given(st.tuples(st.integers(-(2**53), 1), st.text(), st.text()))
-def test_a_cursor_comes_back_as_it_went(key: tuple[int, str, str]) -> None:
+@given(st.tuples(st.floats(-(2**53), 3), st.text(), st.text()))
+def test_a_cursor_comes_back_as_it_went(key: tuple[float, str, str]) -> None:
     """
     A cursor is plain ASCII that needs no escaping in a URL, and stands for the very room.
     """

@@ -37,6 +37,9 @@ async def test_the_status_page_keeps_its_place() -> None:
         "/-/metrics",
         "/api/v1/rooms",
         "/static/page.css",
+        "/docs",
+        "/rooms",
+        "/rooms/live/a",
     ],
 )
 async def test_odd_telemetry_paths(path: str) -> None:

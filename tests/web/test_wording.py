@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model import FailureKind
-from exporter.states import SourceState
+from exporter.states import RoomState, SourceState
 from exporter.web import wording
+from exporter.web.standing import Level, Trouble
 
 
 @pytest.mark.parametrize(
@@ -91,10 +92,41 @@ def test_counts() -> None:
     assert ["0 rooms", "1 room", "2,000 rooms"] == [wording.counted(number, "room") for number in (0, 1, 2_000)]
 
 
+def test_shares_of_a_threshold() -> None:
+    """
+    In percent below it, never 100 there, and as a multiple from it on.
+    """
+    shares = [0, 0.001, 0.126, 0.999, 1.0, 1.04, 6.3, 9.96, 12.4, 5_000]
+
+    assert ["0 %", "< 1 %", "13 %", "99 %", "1.0 ×", "1.0 ×", "6.3 ×", "10 ×", "12 ×", "5,000 ×"] == [
+        wording.share(share) for share in shares
+    ]
+
+
+def test_changes_have_a_sign() -> None:
+    """
+    More and less are told apart at a glance.
+    """
+    assert ["+1,200", "+0", "−7"] == [wording.signed(change) for change in (1_200, 0, -7)]
+
+
+def test_moments_are_of_one_time_zone() -> None:
+    """
+    UTC, and said to be; the date only where it is another one.
+    """
+    noon = 1_700_049_600.0
+
+    assert "11:59:50 UTC" == wording.since(noon - 10, noon)
+    assert "2023-11-14 12:00 UTC" == wording.since(noon - 86_400, noon)
+
+
 def test_there_are_words_for_everything() -> None:
     """
-    Every state and every kind of failure has its words, and every state that is not ok its explanation.
+    Every trouble, level, state of a room and kind of failure has its words, and every state that is not ok its
+    explanation.
     """
-    assert set(SourceState) == set(wording.STATES)
+    assert {*Trouble} == {*wording.TROUBLES}
+    assert {*Level} == {*wording.LEVELS}
+    assert set(RoomState) == set(wording.ROOM_STATES)
     assert set(SourceState) - {SourceState.OK} == set(wording.EXPLANATIONS)
     assert set(FailureKind) == set(wording.KINDS)

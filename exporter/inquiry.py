@@ -1,0 +1,51 @@
+"""What the status page asks about one room: when it is polled next, and how it came to be watched."""
+
+from __future__ import annotations
+
+import math
+
+from exporter.polling.planner import Lane
+from exporter.reload import Running, Sources
+from exporter.states import SourceState
+from exporter.web.process import NextCall, Origin, Turn
+
+_TURNS = {Lane.REGULAR: Turn.REGULAR, Lane.RETRY: Turn.RETRY, Lane.SUSPECT: Turn.ALONE}
+
+
+class Inquiry:
+    """
+    Answers from what is polled. It looks through all rooms of a source: some milliseconds for 100,000 of them.
+
+    Args:
+        config_path: Where rooms come from that no rooms file lists.
+    """
+
+    def __init__(self, sources: Sources, config_path: str) -> None:
+        self._sources = sources
+        self._config_path = config_path
+
+    def next_call(self, source: str, room: str) -> NextCall | None:
+        """When this room is asked for next; ``None`` if it is not watched."""
+        running = self._running(source, room)
+        if running is None:
+            return None
+        turn = running.poller.planner.turn(room)
+        if turn is None:
+            return NextCall(None, Turn.REGULAR)
+        lane, due = turn
+        may_call = running.poller.health.may_call()
+        if running.poller.health.state is not SourceState.OK:
+            return NextCall(None if may_call == math.inf else max(due, may_call), Turn.TRIAL)
+        return NextCall(max(due, may_call), _TURNS[lane])
+
+    def origin(self, source: str, room: str) -> Origin | None:
+        """How this room came to be watched; ``None`` if it is not."""
+        running = self._running(source, room)
+        if running is None:
+            return None
+        found = running.files.origin(room)
+        return Origin(*found) if found else Origin(self._config_path)
+
+    def _running(self, source: str, room: str) -> Running | None:
+        running = self._sources.running.get(source)
+        return running if running and room in running.poller.planner else None

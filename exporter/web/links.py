@@ -1,0 +1,80 @@
+"""
+Where links lead: on the page, relative to its root, so that it works behind a proxy's prefix; and in Grafana.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from exporter.errors import UserError
+
+_GRAFANA: Final = re.compile(
+    r"https?://(?:\[[0-9a-f:.]+\]|[0-9a-z](?:[0-9a-z._-]*[0-9a-z])?)(?::[0-9]{1,5})?(?:/[0-9a-z._~/%-]*)?",
+    re.ASCII | re.IGNORECASE,
+)
+_DOTS: Final = frozenset({".", ".."})
+OCCUPANCY, ROOM, POLLING_HEALTH = "rtc-occupancy", "rtc-room", "rtc-polling-health"
+"""The dashboards' uids."""
+
+
+def list_of_rooms(**parameters: str) -> str:
+    """The rooms that these parameters choose, on the status page."""
+    return f"?{urlencode(parameters)}#rooms"
+
+
+def room_view(source: str, room: str) -> str:
+    """The view of one room."""
+    if {source, room} & _DOTS:  # a browser takes these out of a path, percent-encoded or not
+        return f"rooms?{urlencode({'source': source, 'room': room})}"
+    return f"rooms/{quote(source, safe='')}/{quote(room, safe='')}"
+
+
+def anchor(runbook: str) -> str:
+    """The runbook of an alert, in the handbook."""
+    return f"docs#runbook-{runbook.lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Grafana:
+    """
+    The dashboards in somebody's Grafana.
+
+    Args:
+        url: Where it is, without a final slash.
+    """
+
+    url: str
+
+    @classmethod
+    def parse(cls, url: str) -> Grafana | None:
+        """
+        The Grafana in a flag's text; ``None`` for an empty one.
+
+        Raises:
+            UserError: The text is not the address of a Grafana.
+        """
+        if not url:
+            return None
+        if not _GRAFANA.fullmatch(url):
+            # Without the text, since a password may stand in it.
+            raise UserError(
+                "the URL of Grafana cannot be used; accepted: http or https, host, perhaps a port and a path, such as"
+                " https://grafana.example.org; no user, query or fragment"
+            )
+        return cls(url.rstrip("/"))
+
+    @property
+    def occupancy(self) -> str:
+        """The dashboard of all rooms."""
+        return f"{self.url}/d/{OCCUPANCY}"
+
+    def polling_health(self, source: str) -> str:
+        """The dashboard of one source."""
+        return f"{self.url}/d/{POLLING_HEALTH}?{urlencode({'var-source': source})}"
+
+    def room(self, source: str, room: str) -> str:
+        """The dashboard of one room."""
+        return f"{self.url}/d/{ROOM}?{urlencode({'var-source': source, 'var-room': room})}"
