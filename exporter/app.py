@@ -155,10 +155,11 @@ class Exporter:
             self._note_reload(successful=False)
             self._scheduler.raised("reload", error)
             return "an error of the exporter itself, the old config is kept; its traceback is in the log"
-        await self.sources.change_over(change)
+        turnover = await self.sources.change_over(change)
         self._changed()
         self._note_reload(successful=True)
-        self._log.info("config reloaded", sources=len(self.sources.running))
+        sources = self.sources
+        self._log.info("config reloaded", sources=len(sources.running), rooms=sources.rooms, **turnover.values())
         return None
 
     async def _plan(self) -> Plan:
@@ -170,6 +171,9 @@ class Exporter:
             raise ConfigError([reason]) from None
         for warning in config.warnings:
             self._log.warning("config", warning=warning)
+        for source, files in plan:
+            for pattern in files.unmatched():
+                self._log.warning("config", warning=f"source {source.name}: no file matches {pattern}")
         return plan
 
     def _read_everything(self) -> tuple[Config, Plan]:

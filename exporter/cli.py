@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -27,7 +28,6 @@ from exporter.metrics.catalogue import CATALOGUE
 from exporter.polling.load import TOLERANCE, BudgetLoad, budget_loads
 from exporter.probe import probe as probe_room
 from exporter.rooms import RoomsFiles
-from exporter.rooms.folders import matches
 from exporter.simulator import Settings, Simulator
 from exporter.web.address import Address
 
@@ -102,7 +102,9 @@ def run_command(
         )
 
         def started() -> None:
-            log.info("started", version=__version__, listening=exporter.web.url, sources=len(exporter.sources.running))
+            sources = exporter.sources
+            counts = {"sources": len(sources.running), "rooms": sources.rooms}
+            log.info("started", version=__version__, listening=exporter.web.url, **counts)
 
         await run(exporter, started)
         log.info("stopped")
@@ -120,9 +122,10 @@ def check(config_file: ConfigFile) -> None:
     Exit code 1 if something is wrong with the config or a rooms file, 3 if rooms do not fit.
     """
     config = load(config_file, os.environ)
-    for warning in config.warnings:
-        _warn(warning)
     watched = [(source, _scanned(source)) for source in config.sources]
+    warnings = [*config.warnings, *(words for source, files in watched for words in _about_files(source, files))]
+    for words in warnings:
+        typer.echo(f"warning: {words}", err=True)
     budgets = budget_loads((source, len(files.rooms)) for source, files in watched)
     for budget in budgets:
         _print_budget(budget)
@@ -132,7 +135,8 @@ def check(config_file: ConfigFile) -> None:
     if tight:
         typer.echo(f"rooms do not fit: {', '.join(tight)}", err=True)
         raise typer.Exit(_DO_NOT_FIT)
-    typer.echo(f"{config_file}: valid, and its rooms fit their budgets")
+    but = f", with {_counted(len(warnings), 'warning')}" if warnings else ""
+    typer.echo(f"{config_file}: valid{but}, and its rooms fit their budgets")
 
 
 @app.command()
@@ -249,13 +253,18 @@ def _scanned(source: SourceConfig) -> RoomsFiles:
     """The rooms of a source, those of its files included."""
     files = RoomsFiles(source)
     files.scan()
-    for pattern in source.rooms_files:
-        if pattern not in files.files and not any(matches(path, pattern) for path in files.files):
-            _warn(f"source {source.name}: no file matches {pattern}")
+    return files
+
+
+def _about_files(source: SourceConfig, files: RoomsFiles) -> Iterator[str]:
+    """What looks like a mistake about a source's rooms files, in the words that ``run`` has for it."""
+    for pattern in files.unmatched():
+        yield f"source {source.name}: no file matches {pattern}"
     for path, state in files.files.items():
         if state.warning is not None:
-            _warn(f"{path}: {state.warning}")
-    return files
+            yield f"{path}: {state.warning}"
+    if source.rooms_files and not files.rooms:
+        yield f"source {source.name}: watches no rooms"
 
 
 def _print_budget(budget: BudgetLoad) -> None:
@@ -276,7 +285,3 @@ def _print_budget(budget: BudgetLoad) -> None:
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _warn(words: str) -> None:
-    typer.echo(f"warning: {words}", err=True)

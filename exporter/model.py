@@ -58,6 +58,20 @@ class Thresholds:
         """Users as a share of the decisive threshold."""
         return users / max(1, self.decisive[1]) if self.decisive else None
 
+    def over(self, default: Thresholds) -> Thresholds:
+        """These, and where one is not configured the default one."""
+        if self == NO_THRESHOLDS:
+            return default  # the one object for all rooms that have none of their own
+        return Thresholds(
+            default.warning if self.warning is None else self.warning,
+            default.critical if self.critical is None else self.critical,
+        )
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the warning comes before the critical alert."""
+        return self.warning is None or self.critical is None or self.warning < self.critical
+
 
 NO_THRESHOLDS: Final = Thresholds()
 

@@ -18,6 +18,10 @@ from exporter.polling.client import Client, Response
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LONGEST = 4_000
+_EMPTY_OR_NOT_THERE = (
+    "note: {api} answers 0 for a room that the vendor does not have, too. If people are in it, compare the id with the "
+    "one that clients log in to (case matters), then the app and its environment."
+)
 
 
 class ProbeError(UserError):
@@ -49,7 +53,14 @@ async def probe(config: SourceConfig, room: str, show: Callable[[str], None]) ->
     if isinstance(response, Failure):
         raise ProbeError(f"no reply: {response}")
     show(_shown_reply(request, response))
-    show(_shown_outcome(room, config.codec.reply((room,), response.status, response.headers, response.body)))
+    outcome = config.codec.reply((room,), response.status, response.headers, response.body)
+    show(_shown_outcome(room, outcome))
+    if isinstance(outcome, Reply) and not config.codec.tells_existence and _is_empty(outcome.rooms[room]):
+        show(_EMPTY_OR_NOT_THERE.format(api=config.api))
+
+
+def _is_empty(said: Reading | Failure) -> bool:
+    return isinstance(said, Reading) and said.users == 0
 
 
 def _check(config: SourceConfig, room: str) -> None:

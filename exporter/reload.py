@@ -36,7 +36,7 @@ from exporter.polling.journal import Log
 from exporter.polling.load import budget_loads
 from exporter.polling.poller import Poller
 from exporter.polling.scheduler import Scheduler
-from exporter.rooms import FileState, RoomsFiles, Roster
+from exporter.rooms import FileState, RoomsFiles, Roster, Turnover
 
 _TEND: Final = 2.0
 _MOMENTS: Final = 20
@@ -171,6 +171,12 @@ class Sources:
         self._log = log
         self._since = since
         self._ending: set[asyncio.Task[None]] = set()
+        self._tight: frozenset[str] = frozenset()
+
+    @property
+    def rooms(self) -> int:
+        """How many are watched."""
+        return sum(len(running.roster.rooms) for running in self.running.values())
 
     def plan(self, configs: Iterable[SourceConfig]) -> Plan:
         """Read the rooms files of these sources. Blocks, and changes nothing."""
@@ -196,13 +202,20 @@ class Sources:
             places.append(self._place(config, files, budgets[name], app))
         return Change(tuple(places), budgets, apps)
 
-    async def change_over(self, change: Change) -> None:
+    async def change_over(self, change: Change) -> Turnover:
         """
         Put everything in its place, in one step; then let rooms come and go, and then let new sources poll, since their
         calls would hold up the last ones' rooms.
         """
+        before = self.running
         self._swap(change)
-        await self.follow_files()
+        turnover = await self._follow_files()
+        for name, running in before.items():
+            if self.running.get(name) is not running:
+                turnover.went([*running.roster.rooms])
+        for running in self.running.values():
+            if running.config.rooms_files and not running.roster.rooms:
+                self._log.warning("source watches no rooms", source=running.config.name)
         # Besides the new ones, such as an error of an earlier change kept from starting.
         new = [running for running in self.running.values() if not running.poller.running]
         for number, running in enumerate(new):
@@ -210,9 +223,14 @@ class Sources:
             self._guarded(name, running.poller.start)
             early = _TEND / _MOMENTS * (number * _MOMENTS // len(new))
             self._jobs.every(_TEND, f"poll {name}", running.poller.tend, early)
+        return turnover
 
     async def follow_files(self) -> None:
-        """Go over to what the rooms files list now, where that is news."""
+        """Go over to what the rooms files list now, where that is news, and tell the log of it."""
+        await self._follow_files(self._log_rooms)
+
+    async def _follow_files(self, changed: Callable[[Running, Turnover], None] = lambda *_: None) -> Turnover:
+        total = Turnover()
         news = [running for running in self.running.values() if running.is_behind]
         if news:
             try:
@@ -222,10 +240,20 @@ class Sources:
         for running in news:
             rooms = running.files.rooms
             try:
-                await running.roster.change(rooms)
+                turnover = await running.roster.change(rooms)
                 running.watched = rooms
+                total.include(turnover)
+                if turnover:
+                    changed(running, turnover)
             except Exception as error:  # noqa: BLE001 whatever it is, the other sources go over to their rooms
                 self._raised("rooms", running.config.name, error)
+        return total
+
+    def _log_rooms(self, running: Running, turnover: Turnover) -> None:
+        rooms, source = len(running.roster.rooms), running.config.name
+        self._log.info("rooms changed", source=source, **turnover.values(), rooms=rooms)
+        if not rooms:
+            self._log.warning("source watches no rooms", source=source)
 
     def _swap(self, change: Change) -> None:
         before, self._since = self.running, None
@@ -256,6 +284,8 @@ class Sources:
         table = SourceTable({"vendor": config.vendor, "api": config.api, "source": config.name}, max_staleness=0.0)
         log = self._log.bind(source=config.name, api=config.api)
         poller = Poller(config, budget, app, self._make_client, table, self._telemetry, self._clock, log)
+        if running:
+            poller.succeed(running.poller)
         return _Place(config, files, Running(poller, Roster(table, poller), files), new=True)
 
     def _tune(self, place: _Place, change: Change) -> None:
@@ -286,9 +316,14 @@ class Sources:
 
     def _tell_of_files(self) -> None:
         """What follows from the numbers of rooms and the states of their files."""
-        for budget in budget_loads((running.config, len(running.files.rooms)) for running in self.running.values()):
+        loads = budget_loads((running.config, len(running.files.rooms)) for running in self.running.values())
+        for budget in loads:
             for source in budget.sources:
                 self.running[source.config.name].poller.table.max_staleness = source.max_staleness
+            if not budget.fits and budget.name not in self._tight:
+                needed, allowed = f"{budget.needed:.2f}", f"{budget.allowed:g}"
+                self._log.warning("rooms do not fit", budget=budget.name, needed=needed, allowed=allowed)
+        self._tight = frozenset(budget.name for budget in loads if not budget.fits)
         read: dict[str, bool] = defaultdict(lambda: True)
         for running in self.running.values():
             self._log_files(running)
@@ -299,11 +334,18 @@ class Sources:
     def _log_files(self, running: Running) -> None:
         before, running.told = running.told or {}, running.files.files
         source = running.config.name
+        gone: dict[str, int] = {}
         for path, state in running.told.items():
             old = before.get(path)
-            if state.error is not None and (old is None or old.error != state.error):
+            if state.gone_with is not None:
+                if old is None or old.gone_with is None:
+                    gone[path] = state.gone_with
+            elif state.error is not None and (old is None or old.error != state.error):
                 self._log.warning("rooms file not read, its old list is kept", source=source, error=state.error)
             elif state.error is None and old is not None and old.error is not None:
                 self._log.info("rooms file read again", source=source, file=path, rooms=state.rooms)
             if state.warning is not None and (old is None or old.warning != state.warning):
                 self._log.warning("rooms file", source=source, file=path, warning=state.warning)
+        if gone:
+            files = {"file": next(iter(gone))} if len(gone) == 1 else {"files": len(gone)}
+            self._log.warning("rooms went with their file", source=source, **files, rooms=sum(gone.values()))

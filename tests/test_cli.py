@@ -262,6 +262,21 @@ def test_check_names_rooms_files_that_are_not_there(config_file, tmp_path):
 
     assert 0 == result.exit_code
     assert f"warning: source live: no file matches {tmp_path}/roms/*.yml\n" == result.stderr
+    assert "exporter.yml: valid, with 1 warning, and its rooms fit their budgets\n" in result.stdout
+
+
+def test_check_names_a_source_that_watches_nothing(config_file, tmp_path):
+    """
+    With the last of its rooms files a source loses all its rooms.
+    """
+    result = invoke("check", f"--config.file={config_file(source(0, rooms_files=['roms/*.yml']))}")
+
+    assert 0 == result.exit_code
+    assert [
+        f"warning: source live: no file matches {tmp_path}/roms/*.yml",
+        "warning: source live: watches no rooms",
+    ] == result.stderr.splitlines()
+    assert "exporter.yml: valid, with 2 warnings, and its rooms fit their budgets\n" in result.stdout
 
 
 def test_check_exits_with_1_when_a_rooms_file_is_broken(config_file, tmp_path):
@@ -294,7 +309,8 @@ def test_run_is_configured_by_its_environment_alone(config_file):
         metrics, reload = ask(f"{url}/numbers"), ask(f"{url}/-/reload", "POST")
         code = exporter.end()
 
-    assert {"event": "started", "level": "info", "sources": 1, "version": __version__}.items() <= started.items()
+    assert {"event": "started", "level": "info", "sources": 1, "rooms": 1}.items() <= started.items()
+    assert __version__ == started["version"]
     assert (200, True) == (metrics[0], "rtc_exporter_build_info" in metrics[1])
     assert (200, "OK\n") == reload
     assert 0 == code

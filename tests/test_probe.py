@@ -116,6 +116,23 @@ def test_it_warns_that_it_spends_a_slot(probe, vendors):
     assert [("zego_rtc", 1)] == [(limit["name"], limit["calls"]) for limit in limits if limit["calls"]]
 
 
+@pytest.mark.parametrize(
+    ("order", "noted"),
+    [({"do": "destroy"}, True), ({"do": "set", "users": 1}, False)],
+    ids=["no such room", "one user"],
+)
+def test_nobody_in_a_room_of_zego_may_mean_that_there_is_no_such_room(probe, vendors, order, noted):
+    """
+    ZEGO answers 0 for rooms that it does not have; whoever mistyped an id is told so, and nobody else.
+    """
+    ask(f"{vendors}/_sim/rooms", "POST", json.dumps({"api": "zego_rtc", "room": "lobbi", **order}))
+
+    result = probe("zego_rtc", "lobbi")
+
+    assert 0 == result.exit_code
+    assert noted == ("\nnote: zego_rtc answers 0 for a room that the vendor does not have, too. " in result.stdout)
+
+
 @pytest.mark.parametrize("api", [api for api in APIS if api != "zego_rtc"])
 def test_a_room_that_does_not_exist_is_an_answer(probe, api):
     """
@@ -125,6 +142,7 @@ def test_a_room_that_does_not_exist_is_an_answer(probe, api):
 
     assert 0 == result.exit_code
     assert "reading: users=0 exists=False (no such room)" in result.stdout
+    assert "note:" not in result.stdout
 
 
 @pytest.mark.parametrize(

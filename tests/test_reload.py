@@ -574,7 +574,7 @@ async def test_thousands_of_rooms_files_are_told_of_once_each() -> None:
     class Counted:
         """A file's state that counts how often it is looked at."""
 
-        error = warning = None
+        error = warning = gone_with = None
 
         @property
         def ok(self) -> bool:

@@ -26,6 +26,8 @@ __all__ = ["RESERVED_LABELS", "Config", "ConfigError", "SourceConfig", "load", "
 
 _SECRET_NAMES: Final = frozenset(name for codec in APIS.values() for name in codec.source_model.secret_fields())
 
+_SOURCES_AS_ITEMS: Final = "a list: - name: live for each source, and its other keys below name"
+
 
 def load(path: Path, env: Mapping[str, str]) -> Config:
     """
@@ -92,7 +94,8 @@ def _read_root(root: Value | None, around: Surroundings) -> tuple[SourceConfig, 
     problems.add_unknown_keys(top, frozenset({"sources"}))
     here = top.key("sources")
     if not isinstance(here.value, List) or not here.value:
-        problems.add(here, "an empty list" if here.value == [] else describe(here.value), "a list of sources")
+        accepted = _SOURCES_AS_ITEMS if isinstance(here.value, Map) else "a list of sources"
+        problems.add(here, "an empty list" if here.value == [] else describe(here.value), accepted)
         return ()
     drafts = [(config, place) for place in here.items() if (config := read_source(place, around))]
     _check_names(here, problems)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from exporter.config.certificates import read_certificates
-from exporter.config.credentials import read_secret
+from exporter.config.credentials import key_forms, read_secret
 from exporter.config.errors import Problems, describe
+from exporter.config.secret_looks import oddity
 from exporter.config.tree import Place, has_control_character
 from exporter.config.urls import read_base_url, read_proxy
-from exporter.vendors.source import DURATION_ACCEPTED, Source, parse_duration
+from exporter.vendors.source import DURATION_ACCEPTED, Documented, Secret, SecretForm, Source, parse_duration
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -92,8 +93,16 @@ class _Keys:
             )
             if secret:
                 self._values[name] = secret
+                self._warn_of_looks(name, secret)
             elif len(problems) > before:
                 self._spoilt.add(name)
+
+    def _warn_of_looks(self, name: str, secret: Secret) -> None:
+        metadata = self._model.model_fields[name].metadata
+        form = next((each for each in metadata if isinstance(each, SecretForm)), None)
+        if words := oddity(secret.reveal(), form):
+            (key,) = [key for key in key_forms(name) if self._place.key(key).value is not None]
+            self._around.warn(self._place.key(key), words)
 
     def read_texts(self) -> None:
         secrets = self._model.secret_fields()
@@ -127,7 +136,17 @@ class _Keys:
             for detail in error.errors(include_url=False, include_input=False):
                 self._note(detail)
             return None
+        self._warn_of_the_undocumented()
         return None if self._spoilt else source
+
+    def _warn_of_the_undocumented(self) -> None:
+        for name, info in self._model.model_fields.items():
+            known = next((each.values for each in info.metadata if isinstance(each, Documented)), None)
+            value = self._values.get(name)
+            if known is not None and value is not None and value not in known:
+                shown = self._around.problems.show(value)
+                words = f"{shown} is used, but is none that the vendor documents: {', '.join(known)}"
+                self._around.warn(self._place.key(name), words)
 
     def _note(self, detail: ErrorDetails) -> None:
         name = str(detail["loc"][0]) if detail["loc"] else ""

@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.model import Room, Thresholds
+from exporter.config.room_list import Defaults
+from exporter.model import Room
 from exporter.vendors.codec import Codec
 from exporter.vendors.source import Certificates, Source
 
@@ -40,9 +41,9 @@ class SourceConfig:
         rate_limit: Calls per second, the same for every source of the budget.
         timeout: Seconds for one call.
         max_staleness: Seconds as configured; ``None``: 3 × the interval that the budget can keep, at least 30.
-        rooms: Those of the config itself, with the thresholds that hold for them.
+        rooms: Those of the config itself, with the labels and thresholds that hold for them.
         rooms_files: Absolute paths whose last part may hold wildcards.
-        thresholds: For the rooms of ``rooms_files``.
+        defaults: Labels and thresholds for the rooms of ``rooms_files``.
     """
 
     name: str
@@ -57,7 +58,7 @@ class SourceConfig:
     max_staleness: float | None
     rooms: tuple[Room, ...] = field(repr=False)
     rooms_files: tuple[str, ...]
-    thresholds: Thresholds
+    defaults: Defaults
 
     @property
     def rooms_key(self) -> str:

@@ -12,14 +12,14 @@ from exporter.config.credentials import key_forms
 from exporter.config.errors import describe
 from exporter.config.keys import Surroundings, read_keys
 from exporter.config.models import SourceConfig
-from exporter.config.room_list import RoomIds, read_rooms, read_thresholds
+from exporter.config.room_list import Defaults, RoomIds, about_labels, read_own, read_rooms
 from exporter.config.tree import List, Map, Place, has_control_character
-from exporter.model import NO_THRESHOLDS, Room, Thresholds
+from exporter.model import NO_THRESHOLDS, Room
 from exporter.vendors import APIS
 from exporter.vendors.codec import Codec
 from exporter.vendors.source import Source
 
-ROOM_KEYS: Final = ("rooms", "rooms_files", "thresholds")
+ROOM_KEYS: Final = ("labels", "rooms", "rooms_files", "thresholds")
 ROOMS_FILE_SUFFIXES: Final = (".yml", ".yaml", ".json", ".txt")
 _PATTERN_ACCEPTED: Final = "a path that ends in .yml, .yaml, .json or .txt; wildcards (* ? [) in its last part alone"
 _WILDCARD: Final = re.compile(r"[*?\[]")
@@ -47,14 +47,12 @@ def read_source(place: Place, around: Surroundings) -> SourceConfig | None:
         source = read_keys(codec.source_model, place, around)
     else:
         source = read_keys(Source, place, around, reported=frozenset({"api"}))
-    thresholds = NO_THRESHOLDS
-    if "thresholds" in place.value:
-        thresholds = read_thresholds(place.key("thresholds"), NO_THRESHOLDS, problems)
-    rooms = _read_rooms(place.key("rooms"), codec, thresholds, around) if "rooms" in place.value else ()
+    defaults = read_own(place, NO_THRESHOLDS, problems)
+    rooms = _read_rooms(place.key("rooms"), codec, defaults, around) if "rooms" in place.value else ()
     rooms_files = _read_rooms_files(place.key("rooms_files"), around) if "rooms_files" in place.value else ()
     if source is None or codec is None or len(problems) > before:
         return None
-    config = _complete(codec, source, rooms, rooms_files, thresholds)
+    config = _complete(codec, source, rooms, rooms_files, defaults)
     _check_staleness(config, place, around)
     _check_rate_limit(config, place, around)
     if not rooms and not rooms_files:
@@ -70,14 +68,12 @@ def _read_api(place: Place, around: Surroundings) -> Codec | None:
     return None
 
 
-def _read_rooms(place: Place, codec: Codec | None, thresholds: Thresholds, around: Surroundings) -> tuple[Room, ...]:
-    if not isinstance(place.value, List):
-        around.problems.add(place, describe(place.value), "a list of rooms, such as [lobby, stage]")
-        return ()
+def _read_rooms(place: Place, codec: Codec | None, defaults: Defaults, around: Surroundings) -> tuple[Room, ...]:
     ids = RoomIds(codec.room_ids if codec else None, around.problems)
-    rooms = read_rooms(place, ids, thresholds, around.problems)
-    if warning := ids.warning():
-        around.warn(place, warning)
+    rooms = read_rooms(place, ids, defaults, around.problems)
+    for warning in (ids.warning(), about_labels(room.labels for room in rooms)):
+        if warning:
+            around.warn(place, warning)
     return rooms
 
 
@@ -106,7 +102,7 @@ def _is_pattern(text: str) -> bool:
 
 
 def _complete(
-    codec: Codec, source: Source, rooms: tuple[Room, ...], rooms_files: tuple[str, ...], thresholds: Thresholds
+    codec: Codec, source: Source, rooms: tuple[Room, ...], rooms_files: tuple[str, ...], defaults: Defaults
 ) -> SourceConfig:
     return SourceConfig(
         name=source.name,
@@ -121,7 +117,7 @@ def _complete(
         max_staleness=source.max_staleness,
         rooms=rooms,
         rooms_files=rooms_files,
-        thresholds=thresholds,
+        defaults=defaults,
     )
 
 

@@ -7,7 +7,6 @@ other threads can run between any two events, which they cannot while a whole fi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, MutableSequence, Sequence
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ import yaml
 
 from exporter.config.errors import Problems, describe
 from exporter.config.tree import List, ManyLines, Map, Value, speakable
+from exporter.config.yaml_errors import Explanation, explain
 
 DEEPEST: Final = 50
 """Levels of nesting; a config has seven."""
@@ -26,7 +26,6 @@ LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 _TOO_DEEP: Final = f"values nested more than {DEEPEST} deep", "fewer levels"
 _TAGS_OF_PLAIN_VALUES: Final = (None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
-_QUOTE: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 def compose(text: str, problems: Problems, loader: Any = LOADER) -> Value | None:
@@ -57,29 +56,13 @@ def compose(text: str, problems: Problems, loader: Any = LOADER) -> Value | None
     return None
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str]:
-    mark = error.problem_mark or error.context_mark
-    line = mark.line + 1 if mark else 1
-    words = str(error.problem or error.context)
-    if "nesting depth" in words:
+def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> Explanation:
+    if "nesting depth" in str(error.problem or error.context):
         # libyaml has a limit of its own since PyYAML 6.0.4. It reads up to 1,024 characters ahead of its events, so it
         # may reach its limit before the composer has seen the first bracket.
-        return line, *_TOO_DEEP
-    if mark and "cannot start any token" in words:
-        culprit = text[mark.index : mark.index + 1]
-        if culprit == "\t":
-            return line, "a tab", "spaces for indentation"
-        return line, f"a value that begins with {culprit}", "such a value in quotes"
-    words = _unquoted(words.removeprefix("found "))
-    opening = error.context_mark
-    if error.context and opening and opening.line + 1 < line:
-        words += f", {_unquoted(error.context)} that begins in line {opening.line + 1}"
-    return line, f"a syntax error ({words})", "YAML"
-
-
-def _unquoted(words: str) -> str:
-    """The parser's words; what it quotes from the file in more than one character may be part of a secret."""
-    return _QUOTE.sub(lambda quote: quote[0] if len(quote[0]) <= len("'x'") else "…", words)
+        mark = error.problem_mark or error.context_mark
+        return mark.line + 1 if mark else 1, *_TOO_DEEP
+    return explain(error, text)
 
 
 class _HopelessError(Exception):

@@ -177,7 +177,8 @@ BUDGET_METRICS: Final = (BUDGET_LIMIT, BUDGET_PACE, BUDGET_CALLS)
 ROOMS_FILE_RELOAD = Metric(
     "rtc_rooms_file_last_reload_successful",
     "gauge",
-    "1 if the last reading of the rooms file succeeded, 0 if its old list is kept.",
+    "1 if the last reading of the rooms file succeeded, 0 if its old list is kept or, for five minutes, if it is gone "
+    "and rooms went with it.",
     ("file",),
 )
 BUILD_INFO = Metric(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from exporter.model import Failure, FailureKind
@@ -39,6 +39,7 @@ class _Trouble:
     Args:
         patience: Seconds without a failure of the kind, while calls succeed, after which it is over.
         told: States of the source that a line was written of.
+        of_another: Of the source whose place this one took: only its end is still to be told.
     """
 
     since: float
@@ -46,6 +47,7 @@ class _Trouble:
     failures: int = 0
     last: float = 0.0
     told: set[str] = field(default_factory=set)
+    of_another: bool = False
 
 
 class Journal:
@@ -72,9 +74,14 @@ class Journal:
     def quiet(self) -> float:
         return max(10.0, 2 * self.interval)
 
+    def take_over(self, before: Journal) -> None:
+        """Tell the end of another source's failures, unless such ones go on: then they are news."""
+        for kind in _OF_THE_SOURCE & before._troubles.keys():
+            self._troubles[kind] = replace(before._troubles[kind], told=set(), of_another=True)
+
     def failed(self, failure: Failure, rooms: tuple[str, ...], now: float) -> None:
         """Note a failure."""
-        trouble = self._troubles.get(failure.kind) or self._begin(failure.kind, now)
+        trouble = self._own(failure.kind) or self._begin(failure.kind, now)
         trouble.failures += 1
         trouble.last = now
         if trouble.failures > 1:
@@ -100,7 +107,7 @@ class Journal:
 
     def entered(self, state: str, failure: Failure, now: float) -> None:
         """Note that because of this failure the source as a whole is in trouble."""
-        trouble = self._troubles.get(failure.kind) or self._begin(failure.kind, now)
+        trouble = self._own(failure.kind) or self._begin(failure.kind, now)
         if state not in trouble.told:
             trouble.told.add(state)
             self.log.warning("source is in trouble", state=state, code=failure.code, meaning=failure.words)
@@ -126,6 +133,10 @@ class Journal:
             over = now - trouble.last >= trouble.patience and self._succeeded > trouble.last
             if over and not (refusing and kind is FailureKind.REFUSED):
                 self._end(kind, trouble.last)
+
+    def _own(self, kind: FailureKind) -> _Trouble | None:
+        trouble = self._troubles.get(kind)
+        return None if trouble is None or trouble.of_another else trouble
 
     def _begin(self, kind: FailureKind, now: float) -> _Trouble:
         ended, patience = self._ended.get(kind, (-math.inf, self.quiet))

@@ -4,7 +4,7 @@ Which rooms are watched, and where that list comes from.
 
 from exporter.rooms.files import FileState, RoomsFiles
 from exporter.rooms.formats import RoomsFileError, read_rooms_file
-from exporter.rooms.roster import Roster
+from exporter.rooms.roster import Roster, Turnover
 from exporter.rooms.scans import Scans
 
-__all__ = ["FileState", "RoomsFileError", "RoomsFiles", "Roster", "Scans", "read_rooms_file"]
+__all__ = ["FileState", "RoomsFileError", "RoomsFiles", "Roster", "Scans", "Turnover", "read_rooms_file"]

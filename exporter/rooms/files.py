@@ -15,11 +15,14 @@ from typing import Final
 
 from exporter.config import SourceConfig
 from exporter.config.files import LARGEST_FILE
+from exporter.config.room_list import Defaults
 from exporter.model import Room
-from exporter.rooms.folders import Signature, look, matcher, signature
-from exporter.rooms.formats import Listing, RoomsFileError, read_listing
+from exporter.rooms.folders import Signature, look, matcher, matches, signature
+from exporter.rooms.formats import NOTHING, Listing, RoomsFileError, read_listing
 
-_GONE: Final = "gone; its rooms go as well if the next look does not find it"
+_MISSING: Final = "gone; its rooms go as well if the next look does not find it"
+_TOLD_FOR: Final = 300.0
+"""Seconds for which a file that took rooms along is still told of: long enough for an alert to fire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,8 @@ class FileState:
         error: Why they are not, in one line.
         rooms: How many rooms of it are watched.
         since: Unix seconds; when ``ok`` or ``error`` last changed.
-        warning: About ids with characters that the vendor does not document.
+        warning: About what looks like a mistake in it.
+        gone_with: How many rooms went with it; ``None`` unless it is gone.
     """
 
     ok: bool
@@ -40,6 +44,7 @@ class FileState:
     rooms: int
     since: float
     warning: str | None = None
+    gone_with: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class _File:
     signature: Signature | None = None
     listing: Listing | None = None
     error: str | None = None
-    watched: tuple[Room, ...] = ()
+    watched: Listing = NOTHING
     missing: bool = False
 
 
@@ -68,7 +73,8 @@ class RoomsFiles:
 
     All or nothing holds for each file. One that cannot be read, or that repeats a room of the config or of a file
     before it in alphabetical order, keeps the rooms it had. One that is gone keeps them until the next look, since some
-    editors remove a file before they write it anew.
+    editors remove a file before they write it anew. If rooms went with it, it stays among ``files`` for five minutes
+    more, not ok and without rooms.
 
     Args:
         previous: Of the same source before a reload; what its files listed is not forgotten.
@@ -76,7 +82,7 @@ class RoomsFiles:
 
     Attributes:
         rooms: Those of the config first, then by file, in the files' order.
-        files: By path. A folder that cannot be listed stands here under its pattern.
+        files: By path, those that are gone last. A folder that cannot be listed stands here under its pattern.
 
     Both are replaced, never changed, and only when there is something new: other threads may read them meanwhile.
     """
@@ -88,6 +94,7 @@ class RoomsFiles:
         self._now = now
         self._known: dict[str, _File] = {}
         self._failed: dict[str, str] = {}
+        self._gone: dict[str, FileState] = {}
         self.rooms: tuple[Room, ...] = config.rooms
         self.files: Mapping[str, FileState] = MappingProxyType({})
         if previous is not None:
@@ -102,26 +109,42 @@ class RoomsFiles:
         """
         found = look(self._config.rooms_files)
         known = dict(self._known)
-        changed = found.failed != self._failed
+        gone = self._still_told(found.files)
+        departed: dict[str, Listing] = {}
+        changed = found.failed != self._failed or gone.keys() != self._gone.keys()
         for path, seen in found.files.items():
             changed |= self._update(known, path, seen)
         failed = matcher(found.failed)
         for path in self._known.keys() - found.files.keys():
             if not failed(path):
-                _miss(known, path)
+                _miss(known, departed, path)
                 changed = True
-        return changed and self._publish(known, found.failed)
+        return changed and self._publish(known, found.failed, gone, departed)
+
+    def unmatched(self) -> list[str]:
+        """The patterns that no file matches."""
+        there = {path for path, state in self.files.items() if state.gone_with is None}
+        return [
+            pattern
+            for pattern in self._config.rooms_files
+            if pattern not in there and not any(matches(path, pattern) for path in there)
+        ]
+
+    def _still_told(self, found: Mapping[str, Signature]) -> dict[str, FileState]:
+        return {
+            path: state
+            for path, state in self._gone.items()
+            if path not in found and 0 <= self._now() - state.since < _TOLD_FOR
+        }
 
     def origin(self, room_id: str) -> tuple[str, int | None] | None:
         """
-        The rooms file that lists a room, and the line if that is known; ``None`` if no file does.
+        The rooms file that lists a room, and the line if that still holds; ``None`` if no file does.
         """
         for path, file in self._known.items():
-            listing = file.listing
-            for index, room in enumerate(file.watched):
+            for room, line in zip(file.watched.rooms, file.watched.lines, strict=True):
                 if room.id == room_id:
-                    known = listing is not None and listing.rooms is file.watched
-                    return path, listing.lines[index] if listing and known else None
+                    return path, line if file.watched is file.listing else None
         return None
 
     def _update(self, known: dict[str, _File], path: str, seen: Signature) -> bool:
@@ -144,26 +167,38 @@ class RoomsFiles:
         known[path] = _File(read, listing or file.listing, error, file.watched)
         return True
 
-    def _publish(self, known: dict[str, _File], failed: dict[str, str]) -> bool:
+    def _publish(
+        self,
+        known: dict[str, _File],
+        failed: dict[str, str],
+        gone: dict[str, FileState],
+        departed: Mapping[str, Listing] = MappingProxyType({}),
+    ) -> bool:
         before = self.rooms, self.files
         rooms = {room.id: room for room in self._config.rooms}
         origins = dict.fromkeys(rooms, "the config")
         files = {}
         for path, file in sorted(known.items()):
-            error = file.error or (f"{path}: {_GONE}" if file.missing else None) or failed.get(path)
+            error = file.error or (f"{path}: {_MISSING}" if file.missing else None) or failed.get(path)
             watched = file.watched
             if error is None and file.listing:
                 error = _repetition(path, file.listing, origins)
                 if error is None:
-                    watched = file.listing.rooms
+                    watched = file.listing
                     known[path] = replace(file, watched=watched)
-            for room in watched:
+            for room in watched.rooms:
                 if origins.setdefault(room.id, path) == path:
                     rooms[room.id] = room
-            files[path] = self._state(path, error, len(watched), file.listing.warning if file.listing else None)
+            files[path] = self._state(path, error, len(watched.rooms), file.listing.warning if file.listing else None)
         for name, error in failed.items():
             files.setdefault(name, self._state(name, error, 0, None))
-        self._known, self._failed = known, failed
+        for path, listing in departed.items():
+            # Not those that another file lists by now: files are renamed, too.
+            if count := sum(room.id not in rooms for room in listing.rooms):
+                error = f"{path}: gone; {count} room{'s' if count > 1 else ''} of it no longer watched"
+                gone[path] = FileState(ok=False, error=error, rooms=0, since=self._now(), gone_with=count)
+        files.update(gone)
+        self._known, self._failed, self._gone = known, failed, gone
         after = tuple(rooms.values()), MappingProxyType(files)
         if after != before:
             self.rooms, self.files = after
@@ -179,29 +214,31 @@ class RoomsFiles:
             return
         self.files = previous.files
         listed = matcher(self._config.rooms_files)
-        kept = {path: self._adopt(file) for path, file in previous._known.items() if listed(path)}
-        self._publish(kept, {})
+        before = previous._config.defaults
+        kept = {path: self._adopt(file, before) for path, file in previous._known.items() if listed(path)}
+        self._publish(kept, {}, {path: state for path, state in previous._gone.items() if listed(path)})
 
-    def _adopt(self, file: _File) -> _File:
-        def stamped(rooms: tuple[Room, ...]) -> tuple[Room, ...]:
-            return tuple(replace(room, thresholds=self._config.thresholds) for room in rooms)
-
-        some = (*file.watched[:1], *(file.listing.rooms[:1] if file.listing else ()))
-        if all(room.thresholds == self._config.thresholds for room in some):
+    def _adopt(self, file: _File, before: Defaults) -> _File:
+        defaults = self._config.defaults
+        if defaults == before:
             return file
-        listing = replace(file.listing, rooms=stamped(file.listing.rooms)) if file.listing else None
-        return replace(file, listing=listing, watched=stamped(file.watched))
+        listing = file.listing.under(defaults) if file.listing else None
+        # Thresholds of its own may not go together with the new ones: it is read anew, and judged.
+        signature = None if listing and listing.has_thresholds else file.signature
+        watched = listing if listing and file.watched is file.listing else file.watched.under(defaults)
+        return replace(file, signature=signature, listing=listing, watched=watched)
 
 
 _NOTHING_KNOWN: Final = _File()
 
 
-def _miss(known: dict[str, _File], path: str) -> None:
+def _miss(known: dict[str, _File], departed: dict[str, Listing], path: str) -> None:
     """A file was not found: the first time its rooms are kept."""
-    if known[path].missing:
-        del known[path]
+    file = known.pop(path)
+    if file.missing:
+        departed[path] = file.watched
     else:
-        known[path] = replace(known[path], missing=True)
+        known[path] = replace(file, missing=True)
 
 
 def _is_still(path: str, seen: Signature) -> bool:

@@ -7,6 +7,7 @@ The API's own keys (credentials, region) are added by each vendor's model. Value
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Final
 
@@ -44,6 +45,35 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._value)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretForm:
+    """
+    What a vendor's secrets of one kind look like. Another form only earns a warning: the vendor may change it.
+
+    Stands beside a secret's type: ``Annotated[Secret, SecretForm(…)]``.
+
+    Args:
+        pattern: Matches such a secret as a whole.
+        described: The pattern in words, as a whole clause.
+        confused_with: What else the vendor's console shows, by pattern; the words say what it is.
+    """
+
+    pattern: str
+    described: str
+    confused_with: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Documented:
+    """
+    The values of a key that the vendor documents. Another one only earns a warning: the vendor may have more by now.
+
+    Stands beside the key's type: ``Annotated[str, Documented(…)]``.
+    """
+
+    values: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import msgspec
 
 from exporter.model import Auth, Failure, FailureKind, Request, Stamp
 from exporter.vendors.replies import LOWER_RATE_LIMIT, code_table
-from exporter.vendors.source import AppNumber, Secret, Source, matching
+from exporter.vendors.source import AppNumber, Secret, SecretForm, Source, matching
 
 USER_SIG_SECONDS: Final = 48 * 3600
 """A UserSig is valid for two days and replaced after one, so that a day of trouble expires nothing."""
@@ -37,6 +37,16 @@ HOSTS: Final[Mapping[str, str]] = {
 ImRegion = Literal["china", "singapore", "seoul", "tokyo", "frankfurt", "mumbai", "silicon_valley", "jakarta"]
 LiveRegion = Literal["china", "singapore", "silicon_valley", "jakarta"]
 
+SECRET_KEY: Final = SecretForm(
+    "[0-9A-Fa-f]{64}",
+    "Tencent's SDKSecretKey has 64 hex digits",
+    {
+        "AKID[0-9A-Za-z]+": "which begins as an API key's SecretId (CAM) does, and that is none of a Chat app",
+        "[0-9A-Za-z]{32}": "which is the length of an API key's SecretKey (CAM), and that is none of a Chat app",
+        "eJ[0-9A-Za-z*_-]+": "which begins as a UserSig does, and those the exporter makes by itself",
+    },
+)
+
 
 class TencentSource(Source):
     """
@@ -47,7 +57,7 @@ class TencentSource(Source):
 
     sdk_app_id: AppNumber
     identifier: Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,128}", "an administrator's UserID")]
-    secret_key: Secret
+    secret_key: Annotated[Secret, SECRET_KEY]
 
 
 def base_url(source: TencentSource, region: ImRegion) -> str:

@@ -29,10 +29,16 @@ from exporter.vendors.replies import (
     read,
     vendor_code,
 )
-from exporter.vendors.source import Secret, Source, matching
+from exporter.vendors.source import Documented, Secret, SecretForm, Source, matching
 
 _SERVICE: Final = "rtc"
 _DAY: Final = 86_400.0
+
+SECRET_ACCESS_KEY: Final = SecretForm(
+    "(?!AK(?:LT|TP))[!-~]{20,}",
+    "Volcengine's secret access keys have 20 characters or more",
+    {"AK(?:LT|TP).*": "which begins as an access key id does, its other half"},
+)
 
 
 class VolcengineRtcSource(Source):
@@ -46,9 +52,13 @@ class VolcengineRtcSource(Source):
     api: Literal["volcengine_rtc"]
     app_id: Annotated[str, matching(r"[!-~]{1,64}", "an AppId as Volcengine's console shows it")]
     access_key_id: Annotated[str, matching(r"[!-~]{1,256}", "an access key id, such as AKLT…")]
-    secret_access_key: Secret
+    secret_access_key: Annotated[Secret, SECRET_ACCESS_KEY]
     session_token: Secret | None = None
-    region: Annotated[str, matching(r"[a-z0-9]+(-[a-z0-9]+){1,5}", "a region such as cn-north-1")] = "cn-north-1"
+    region: Annotated[
+        str,
+        matching(r"[a-z0-9]+(-[a-z0-9]+){1,5}", "a region such as cn-north-1"),
+        Documented(("cn-north-1", "ap-southeast-1", "ap-singapore-1")),
+    ] = "cn-north-1"
 
 
 class VolcengineRtc:

@@ -9,14 +9,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Final, Literal, cast
+from typing import Annotated, Final, Literal, cast
 from urllib.parse import quote
 
 from exporter.model import Auth, Failure, FailureKind, Request, Stamp
 from exporter.vendors.replies import code_table
-from exporter.vendors.source import AppNumber, Secret, Source
+from exporter.vendors.source import AppNumber, Secret, SecretForm, Source
 
 Region = Literal["unified", "sha", "hkg", "fra", "lax", "bom", "sgp"]
+
+SERVER_SECRET: Final = SecretForm(
+    "[0-9A-Za-z]{32}",
+    "ZEGO's ServerSecret has 32 letters and digits",
+    {"[0-9A-Za-z]{64}": "which is an AppSign's length"},
+)
 
 _UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
 
@@ -29,7 +35,7 @@ class ZegoSource(Source):
     """
 
     app_id: AppNumber
-    server_secret: Secret
+    server_secret: Annotated[Secret, SERVER_SECRET]
     region: Region = "unified"
 
 

@@ -123,6 +123,6 @@ def _alarms(telemetry: Telemetry, unhealthy: str | None) -> Iterator[Alarm]:
 
 def _sentences_of_files(failed: Sequence[str]) -> Iterator[str]:
     for file in failed[:_FILES_NAMED]:
-        yield f"The rooms file {file} could not be read; its list of before is in use. The log says what is wrong."
+        yield f"The rooms file {file} is gone, or cannot be read and its old list is used. The log says which."
     if len(failed) > _FILES_NAMED:
-        yield f"Neither could {count(len(failed) - _FILES_NAMED)} more rooms files."
+        yield f"The same holds for {count(len(failed) - _FILES_NAMED)} more rooms files."

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import ConfigError, load
+from exporter.config.room_list import Defaults
 from exporter.model import REDACTED, Room, Thresholds
 from exporter.vendors import APIS
 from tests.config.configs import ENV, FOLDER, SECRET, config, source, text
@@ -39,6 +40,34 @@ def test_the_documented_config():
     assert () == read.warnings
 
 
+def test_labels_of_a_source_are_those_of_its_rooms():
+    """
+    A room's own win, key by key.
+    """
+    live = source(
+        "labels: {team: x, zone: a}\nrooms: [lobby, {id: stage, labels: {zone: b}}, {id: hall, labels: {event: e}}]"
+    )
+
+    assert [
+        (("team", "x"), ("zone", "a")),
+        (("team", "x"), ("zone", "b")),
+        (("event", "e"), ("team", "x"), ("zone", "a")),
+    ] == [room.labels for room in live.rooms]
+    assert Defaults((("team", "x"), ("zone", "a"))) == live.defaults
+
+
+def test_labels_that_others_set_are_a_warning():
+    """
+    A Kubernetes target has them, and so has an alert; theirs win, and the room's are renamed or lost.
+    """
+    read = config(text("labels: {namespace: x}\nrooms: [lobby, {id: stage, labels: {alertname: y, zone: z}}]"))
+
+    assert (
+        "exporter.yml:7: sources[0].rooms: Prometheus' operator or an alert sets these labels, too, and its own win: "
+        "alertname, namespace"
+    ) == "\n".join(read.warnings)
+
+
 def test_defaults_come_from_the_api():
     """
     What a source leaves out is what its API documents.
@@ -53,7 +82,7 @@ def test_defaults_come_from_the_api():
         live.max_staleness,
         live.base_url,
     )
-    assert ((), Thresholds()) == (live.rooms_files, live.thresholds)
+    assert ((), Defaults()) == (live.rooms_files, live.defaults)
 
 
 def test_every_scalar_is_text():
@@ -112,6 +141,18 @@ def test_undocumented_characters_in_room_ids_are_one_warning():
         "exporter.yml:7: sources[0].rooms: 4 of 5 room ids hold undocumented characters ('a b', '大厅', 'c d', …); "
         "documented are letters, digits and @ . _ -"
     ) == warning
+
+
+def test_room_that_is_indented_too_far_is_a_warning():
+    """
+    To YAML it is the rest of the room above it, and no vendor says that there is no such room.
+    """
+    read = config(text("rooms:\n  - lobby\n    - stage\n  - two\n    words"))
+
+    assert ["lobby - stage", "two words"] == [room.id for room in read.sources[0].rooms]
+    place, _, told = read.warnings[0].partition(": the room id ")
+    assert "exporter.yml:6: sources[0].rooms" == place
+    assert told.startswith("in line 7 goes on in the next line, where a dash is a part of it; each room begins with a ")
 
 
 def test_source_without_rooms_is_a_warning():

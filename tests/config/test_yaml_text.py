@@ -17,6 +17,9 @@ from exporter.config.yaml_text import compose
 
 LOADERS = [pytest.param(yaml.CBaseLoader, id="libyaml"), pytest.param(yaml.BaseLoader, id="Python")]
 ALIASES = "aliases of finished values; text that begins with * in quotes"
+SPACES = "spaces for indentation"
+ALIKE = "keys of one mapping, and items of one list, indented alike"
+KEY_AND_VALUE = "a key, a colon, a space and a value"
 EDITIONS = [200, pytest.param(20_000, marks=pytest.mark.soak)]
 
 
@@ -140,6 +143,62 @@ def test_what_yaml_allows_and_a_config_does_not(loader, text, message):
     Both parsers come to the same words.
     """
     assert message == refusal(text, loader)
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.parametrize(
+    ("text", "line", "found", "accepted"),
+    [
+        ("a:\n\t- b\n", 2, "a tab", SPACES),
+        ("a: b\n\tc: d\n", 2, "a tab", SPACES),
+        ("a:\n  - b: c\n  \td: e\n", 3, "a tab", SPACES),
+        ("a: b\n\t# c\n", 2, "a tab", SPACES),
+        ("- a: |\n\tb\n", 2, "a tab", SPACES),
+        ("a:\r\n-\tb: c\r\n", 2, "a tab", SPACES),
+        ("- a: b\n    c: d\n", 2, "a line indented further than the one above, which has a value already", ALIKE),
+        ("a: b\n\n# c\n  d: e\n", 4, "a line indented further than the one above, which has a value already", ALIKE),
+        ("a:\n  - b: c\n   d: e\n", 3, "a line indented by 3 spaces, which fits no line above", ALIKE),
+        ("a:\n  - b\n - c\n", 3, "a line indented by 1 space, which fits no line above", ALIKE),
+        ("  a: b\nc: d\n", 2, "a line without indentation, which fits no line above", ALIKE),
+        ("a: b\n- c\n", 2, "an item of a list between the keys of a mapping", ALIKE),
+        ("- a\nb: c\n", 2, "a key between the items of a list", ALIKE),
+        ("a: b: c\n", 1, "a value with a colon and a space in it", "such a value in quotes"),
+        ("a:b\nc: d\n", 1, "a line without a colon and a space", KEY_AND_VALUE),
+        ("a: b\n\nc d\n# e\nf: g\n", 3, "a line without a colon and a space", KEY_AND_VALUE),
+        (
+            "a: - b\n",
+            1,
+            "an item of a list behind its key",
+            "[ and ] around the items, or each one in a line of its own",
+        ),
+        ("a: b\nc: 'd\ne: f\n", 2, "a quote that nothing closes", "quotes in pairs"),
+        ("a: 'b\n---\n", 1, "a quote that nothing closes", "quotes in pairs"),
+        ("a: 'b' c\n", 1, "text behind a value that has ended", "the whole value in one pair of quotes"),
+        (
+            "a:\n [b\nc: d\n",
+            3,
+            "neither a comma nor a ] in the list that begins in line 2",
+            "commas between, and ] at the end",
+        ),
+        (
+            "{a: 'b' c: d}",
+            1,
+            "neither a comma nor a } in the mapping that begins in line 1",
+            "commas between, and } at the end",
+        ),
+        ("a: ]\n", 1, "a ] that closes nothing", "brackets in pairs; text with brackets in quotes"),
+        ("a: b\n}\n", 2, "a } that closes nothing", "brackets in pairs; text with brackets in quotes"),
+        ("a: [b, , c]\n", 1, "a comma with nothing before it", "a value before each comma"),
+        ("a: *\n", 1, "a value that begins with *", "such a value in quotes"),
+        ("a: %b\n", 1, "a value that begins with %", "such a value in quotes"),
+        ('a: "\\d"\n', 1, "a backslash in double quotes that means nothing", "two of them for one; or single quotes"),
+    ],
+)
+def test_slips_of_the_hand(loader, text, line, found, accepted):
+    """
+    The line to mend is told, and what is wrong in it, in the same words whichever parser gave up there.
+    """
+    assert f"a.yml:{line}: found {found}; accepted: {accepted}" == refusal(text, loader)
 
 
 @pytest.mark.parametrize("loader", LOADERS)

@@ -2,10 +2,13 @@
 The Kubernetes manifests agree with each other, with the image and with the exporter.
 """
 
+import re
+
 import pytest
 import yaml
 
 from tests.deploy.project import PORT, ROOT, VERSION, document
+from tests.docs.readme import README
 
 NAME = {"app.kubernetes.io/name": "rtc-room-exporter"}
 
@@ -120,25 +123,29 @@ def test_the_service_monitor_has_the_shape_of_its_kind():
 
 def test_the_config_and_its_secrets_are_where_the_exporter_looks(pod, container):
     """
-    Each secret file that the config names is a key of the Secret, mounted under that path; the config likewise.
+    Each secret file that the config names is a file of which the README makes the Secret, mounted under that path; the
+    config likewise.
     """
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     config_map = document("deploy/kubernetes/configmap.yaml")
-    secret = document("deploy/kubernetes/secret.yaml")
+    (command,) = re.findall(r"^kubectl create secret generic .+$", README, re.MULTILINE)
+    secret, *keys = re.findall(r"(?<=generic )\S+|(?<=--from-file=)\S+", command)
     (source,) = yaml.safe_load(config_map["data"]["exporter.yml"])["sources"]
 
     assert config_map["metadata"]["name"] == volumes["config"]["configMap"]["name"]
-    assert secret["metadata"]["name"] == volumes["secrets"]["secret"]["secretName"]
+    assert secret == volumes["secrets"]["secret"]["secretName"]
     assert f"--config.file={mounts['config']}/exporter.yml" in container["args"]
-    assert source["server_secret_file"] in {f"{mounts['secrets']}/{key}" for key in secret["stringData"]}
+    assert source["server_secret_file"] in {f"{mounts['secrets']}/{key}" for key in keys}
+    assert f"# {command}\n" in (ROOT / "deploy/kubernetes/kustomization.yaml").read_text(encoding="utf-8")
 
 
 def test_kustomize_applies_every_manifest():
     """
-    `kubectl apply -k` brings all files of the folder.
+    `kubectl apply -k` brings all files of the folder, and no Secret: a placeholder would overwrite the real one.
     """
     folder = ROOT / "deploy/kubernetes"
     manifests = {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml"}
 
     assert manifests == set(document("deploy/kubernetes/kustomization.yaml")["resources"])
+    assert [] == [name for name in manifests if "kind: Secret" in (folder / name).read_text(encoding="utf-8")]

@@ -35,11 +35,11 @@ EPOCH: Final = 1_700_000_000.0
 WINDOW_OF_THE_LIMIT: Final = 1.02
 
 CREDENTIALS: Final[dict[str, dict[str, Any]]] = {
-    "zego_rtc": {"app_id": 1234567890, "server_secret": "zego-secret"},
-    "zego_zim": {"app_id": 1234567890, "server_secret": "zego-secret"},
-    "tencent_im": {"sdk_app_id": 1400000000, "identifier": "administrator", "secret_key": "tencent-secret"},
-    "tencent_live": {"sdk_app_id": 1400000000, "identifier": "administrator", "secret_key": "tencent-secret"},
-    "volcengine_rtc": {"app_id": "661e", "access_key_id": "AKLT", "secret_access_key": "volcengine-secret"},
+    "zego_rtc": {"app_id": 1234567890, "server_secret": "0123456789abcdef" * 2},
+    "zego_zim": {"app_id": 1234567890, "server_secret": "0123456789abcdef" * 2},
+    "tencent_im": {"sdk_app_id": 1400000000, "identifier": "administrator", "secret_key": "0123456789abcdef" * 4},
+    "tencent_live": {"sdk_app_id": 1400000000, "identifier": "administrator", "secret_key": "0123456789abcdef" * 4},
+    "volcengine_rtc": {"app_id": "661e", "access_key_id": "AKLT", "secret_access_key": "0123456789abcdef" * 2},
 }
 
 

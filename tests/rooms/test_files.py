@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import SourceConfig
-from exporter.model import Thresholds
+from exporter.model import Room, Thresholds
 from exporter.rooms import FileState, RoomsFiles, folders
 from exporter.rooms import files as files_module
 from exporter.rooms.formats import read_listing
@@ -232,8 +232,120 @@ def test_deleted_file_loses_its_rooms_at_the_second_look(folder, config):
 
     assert rooms.scan()
     assert ["lobby"] == ids(rooms)
-    assert {} == rooms.files
     assert not rooms.scan()
+
+
+class Time:
+    """A clock that stands still unless told."""
+
+    unix = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        """Now."""
+        return self.unix
+
+
+def test_deleted_file_is_told_of_for_five_minutes(folder, config):
+    """
+    An alert that waits for a minute can fire; then nothing is left of the file.
+    """
+    time = Time()
+    path = write(folder / "a.txt", "stage\nhall\n")
+    rooms = RoomsFiles(config, now=time)
+    rooms.scan()
+    path.unlink()
+    rooms.scan()
+    rooms.scan()
+
+    error = f"{path}: gone; 2 rooms of it no longer watched"
+    assert {str(path): FileState(False, error, 0, time.unix, gone_with=2)} == rooms.files
+    time.unix += 299
+    assert not rooms.scan()
+    assert [str(path)] == list(rooms.files)
+    time.unix += 1
+    assert rooms.scan()
+    assert {} == rooms.files
+
+
+def test_deleted_file_that_had_no_rooms_left_is_not_told_of(folder, config):
+    """
+    Whoever empties a file before deleting it does so on purpose.
+    """
+    path = write(folder / "a.txt", "# none\n")
+    rooms = RoomsFiles(config)
+    rooms.scan()
+    path.unlink()
+    rooms.scan()
+
+    assert rooms.scan()
+    assert {} == rooms.files
+
+
+def test_renamed_file_is_not_told_of(folder, config):
+    """
+    Its rooms did not go.
+    """
+    path = write(folder / "a.txt", "stage\n")
+    rooms = RoomsFiles(config)
+    rooms.scan()
+    path.rename(folder / "b.txt")
+    rooms.scan()
+    rooms.scan()
+
+    assert ["lobby", "stage"] == ids(rooms)
+    assert {str(folder / "b.txt"): True} == {path: state.ok for path, state in rooms.files.items()}
+
+
+def test_deleted_file_that_returns_later(folder, config):
+    """
+    It is read like a new one, and no longer told of as gone.
+    """
+    path = write(folder / "a.txt", "stage\n")
+    rooms = RoomsFiles(config)
+    for step in (lambda: None, path.unlink, lambda: None, lambda: write(path, "stage\n")):
+        step()
+        rooms.scan()
+
+    assert ["lobby", "stage"] == ids(rooms)
+    assert rooms.files[str(path)].ok
+
+
+@pytest.mark.parametrize(("patterns", "told"), [("rooms/*.txt", True), ("rooms/*.yml", False)])
+def test_reload_tells_of_deleted_files_that_the_config_still_names(folder, config, patterns, told):
+    """
+    A file that the new config does not name is no longer missed.
+    """
+    path = write(folder / "a.txt", "stage\n")
+    before = RoomsFiles(config)
+    before.scan()
+    path.unlink()
+    before.scan()
+    before.scan()
+
+    after = RoomsFiles(configured(folder, f"rooms_files: [{patterns}]"), before)
+    after.scan()
+
+    assert told == (str(path) in after.files)
+
+
+def test_patterns_that_no_file_matches(folder, config, monkeypatch):
+    """
+    A typo in a pattern finds nothing, and so does one whose files are all gone; a folder that hangs may hold some.
+    """
+    path = write(folder / "a.txt", "stage\n")
+    rooms = RoomsFiles(config)
+    assert [str(folder / "*.yml"), str(folder / "*.txt")] == rooms.unmatched()
+    rooms.scan()
+    assert [str(folder / "*.yml")] == rooms.unmatched()
+
+    path.unlink()
+    rooms.scan()
+    rooms.scan()
+    assert [str(folder / "*.yml"), str(folder / "*.txt")] == rooms.unmatched()
+
+    monkeypatch.setattr(os, "scandir", lambda path: (_ for _ in ()).throw(OSError(116, "Stale file handle")))
+    rooms.scan()
+    assert [] == rooms.unmatched()
 
 
 def test_file_that_returns(folder, config):
@@ -378,6 +490,42 @@ def test_reload_forgets_no_rooms(folder, config):
     assert before.files[str(path)] == after.files[str(path)]
     assert not after.scan()
     assert ["lobby", "stage"] == ids(before)
+
+
+def test_reload_with_other_labels_and_thresholds(folder, config):
+    """
+    Of the source; the file's own win over the new ones as over the old ones, key by key.
+    """
+    path = write(folder / "a.yml", "- {targets: [stage], labels: {event: launch}, thresholds: {critical: 9}}\n")
+    before = RoomsFiles(config)
+    before.scan()
+    reloaded = configured(
+        folder, "labels: {event: all, team: x}\nthresholds: {warning: 7, critical: 8}\nrooms_files: [rooms/*.yml]"
+    )
+
+    after = RoomsFiles(reloaded, before)
+
+    assert [Room("stage", (("event", "launch"), ("team", "x")), Thresholds(7, 9))] == [*after.rooms]
+    assert not after.scan()
+    assert after.files[str(path)].ok
+
+
+def test_reload_with_thresholds_that_do_not_go_with_a_file_s(folder, config):
+    """
+    The file is judged anew: as at a start, except that its rooms are kept.
+    """
+    path = write(folder / "a.yml", "- {targets: [stage], thresholds: {critical: 9}}\n")
+    before = RoomsFiles(config)
+    before.scan()
+
+    after = RoomsFiles(configured(folder, "thresholds: {warning: 10}\nrooms_files: [rooms/*.yml]"), before)
+    after.scan()
+
+    assert ["stage"] == ids(after)
+    assert (
+        f"{path}:1: [0].thresholds: found warning 10 and critical 9; accepted: warning below critical"
+        == after.files[str(path)].error
+    )
 
 
 def test_reload_drops_files_that_are_no_longer_listed(folder, config):

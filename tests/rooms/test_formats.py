@@ -43,7 +43,7 @@ def refusal(name: str) -> str:
 
 def test_groups_of_targets(file):
     """
-    Prometheus' own form: the labels of a group are those of its rooms, the thresholds those of the source.
+    Prometheus' own form: the labels of a group are those of its rooms, the thresholds those of the source by default.
     """
     name = file("a.yml", "- targets: [lobby, 0123]\n  labels: {zone: a, event: launch}\n- targets: [stage]\n")
     labels = (("event", "launch"), ("zone", "a"))
@@ -53,6 +53,41 @@ def test_groups_of_targets(file):
         Room("0123", labels, THRESHOLDS),
         Room("stage", (), THRESHOLDS),
     ) == read_rooms_file(name, ZIM)
+
+
+def test_thresholds_of_a_group(file):
+    """
+    They hold for its rooms; where the group has none of that severity, the source's does.
+    """
+    name = file(
+        "a.yml",
+        "- {targets: [a], thresholds: {critical: 9}}\n- {targets: [b], thresholds: {warning: 6, critical: 7}}\n",
+    )
+
+    assert [Thresholds(5, 9), Thresholds(6, 7)] == [room.thresholds for room in read_rooms_file(name, ZIM)]
+
+
+def test_labels_of_the_source(file):
+    """
+    Rooms of its files have them too, and what the file says wins, key by key.
+    """
+    name = file("a.yml", "- {targets: [a], labels: {zone: b, event: launch}}\n- targets: [b]\n")
+    team = source("labels: {team: x, zone: a}", api="zego_zim")
+
+    assert [
+        (("event", "launch"), ("team", "x"), ("zone", "b")),
+        (("team", "x"), ("zone", "a")),
+    ] == [room.labels for room in read_rooms_file(name, team)]
+    assert ((("team", "x"), ("zone", "a")),) == tuple(room.labels for room in read_rooms_file(file("a.txt", "c"), team))
+
+
+def test_labels_that_others_set_are_a_warning(file):
+    """
+    Of the group's own: those of the source are warned of where they stand.
+    """
+    listing = read_listing(file("a.yml", "- {targets: [a], labels: {pod: x, namespace: y}}"), ZIM)
+
+    assert "Prometheus' operator or an alert sets these labels, too, and its own win: namespace, pod" == listing.warning
 
 
 @pytest.mark.parametrize("indent", [None, 2, "\t"])
@@ -103,7 +138,9 @@ LABELS = (
     "letters, digits and _, not beginning with a digit or __; "
     "reserved are api, instance, job, le, quantile, room, severity, source, vendor"
 )
-UNCLOSED = "a syntax error (did not find expected ',' or ']', while parsing a flow sequence that begins in line 1)"
+WHOLE_NUMBER = "a whole number of users, 0 or more"
+TARGETS = "a list of room ids, such as [lobby, stage]"
+UNCLOSED = "neither a comma nor a ] in the list that begins in line 1"
 
 
 @pytest.mark.parametrize(
@@ -113,11 +150,17 @@ UNCLOSED = "a syntax error (did not find expected ',' or ']', while parsing a fl
         ("json", " \n", "1", "nothing", GROUPS),
         ("txt", "", "1", "nothing", "room ids, one a line"),
         ("yml", "targets: [a]", "1", "a mapping", GROUPS),
-        ("yml", "- lobby", "1: [0]", "text", "a mapping with targets, labels"),
-        ("yml", "- {labels: {a: b}}", "1: [0].targets", "nothing", "a list of room ids"),
-        ("yml", "- targets: lobby", "1: [0].targets", "text", "a list of room ids"),
+        ("yml", "- lobby", "1: [0]", "text", "a mapping with targets, labels, thresholds"),
+        ("yml", "- {labels: {a: b}}", "1: [0].targets", "nothing", TARGETS),
+        ("yml", "- targets: lobby", "1: [0].targets", "text", TARGETS),
         ("yml", "- targets:\n  - a\n  - b\n  - ''", "4: [0].targets[2]", "''", "a room id"),
-        ("yml", "- targets: [{id: a}]", "1: [0].targets[0]", "a mapping", "a room id"),
+        (
+            "yml",
+            "- targets: [{id: a}]",
+            "1: [0].targets[0]",
+            "a mapping",
+            "a room id; labels and thresholds stand beside targets",
+        ),
         ("yml", "- targets: [a]\n- targets: [a]", "2: [1].targets[0]", "'a' again, first in line 1", "each room once"),
         ("txt", "a\nb\n a\n", "3", "'a' again, first in line 1", "each room once"),
         ("txt", f"a\n{'b' * 33}", "2", f"'{'b' * 33}' of 33 bytes", "at most 32 bytes"),
@@ -128,10 +171,19 @@ UNCLOSED = "a syntax error (did not find expected ',' or ']', while parsing a fl
             "- {targets: [a], label: {}}",
             "1: [0].label",
             "an unknown key (did you mean labels?)",
-            "labels, targets",
+            "labels, targets, thresholds",
         ),
         ("yml", "- {targets: [a], labels: {job: x}}", "1: [0].labels.job", "the label name 'job'", LABELS),
-        ("yml", "- targets: [a\n", "2", UNCLOSED, "YAML"),
+        ("yml", "- targets: [a\n", "2", UNCLOSED, "commas between, and ] at the end"),
+        ("yml", "- targets:\n\t- a", "2", "a tab", "spaces for indentation"),
+        ("yml", "- {targets: [a], thresholds: {warning: x}}", "1: [0].thresholds.warning", "'x'", WHOLE_NUMBER),
+        (
+            "yml",
+            "- {targets: [a], thresholds: {critical: 4}}",
+            "1: [0].thresholds",
+            "warning 5 and critical 4",
+            "warning below critical",
+        ),
         ("txt", "\x01\n\x02\n\x03", "1", "'\\x01'", "a room id without control characters (and 2 more)"),
     ],
 )

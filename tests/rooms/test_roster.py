@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model import ROOMS_AT_A_TIME, Room, Thresholds
-from exporter.rooms import Roster
+from exporter.rooms import Roster, Turnover
 
 
 class Watching:
@@ -46,13 +46,31 @@ def test_watchers_know_what_is_watched(changes: list[list[Room]]) -> None:
     watchers = Watching(), Watching()
     roster = Roster(*watchers)
     for wanted in changes:
+        before = set(roster.rooms)
         news = {room.id: room for room in wanted}.items() - roster.rooms.items()
         told = watchers[0].told
-        for _ in roster.steps(wanted):
+        turnover = Turnover()
+        for _ in roster.steps(wanted, turnover):
             assert watchers[0].rooms == watchers[1].rooms == roster.rooms
         assert len(news) == watchers[0].told - told
         assert {room.id: room for room in wanted} == roster.rooms
         assert all(room.id in roster for room in wanted)
+        after = set(roster.rooms)
+        assert (len(after - before), len(before - after)) == (turnover.added, turnover.removed)
+        assert bool(turnover) == (turnover.room is not None)
+
+
+def test_a_single_room_is_named_in_the_log() -> None:
+    """
+    Of several there are only counts: a line must not hold thousands of ids.
+    """
+    one, two = Turnover(), Turnover()
+    one.came(["lobby"])
+    two.include(one)
+    two.went(["stage"])
+
+    assert {"added": 1, "removed": 0, "room": "lobby"} == one.values()
+    assert {"added": 1, "removed": 1} == two.values()
 
 
 async def test_others_run_while_many_rooms_come_and_go() -> None:

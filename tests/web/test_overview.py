@@ -227,7 +227,7 @@ async def test_some_of_many_bad_rooms_files_are_named(site: Site) -> None:
 
     *named, rest = [of.text for of in html.find("p", class_="why") if "rooms file" in of.text]
     assert [f"rooms/{number:04}.yml" for number in range(10)] == [of.split()[3] for of in named]
-    assert "Neither could 4,990 more rooms files." == rest
+    assert "The same holds for 4,990 more rooms files." == rest
     assert "5,000 rooms files not read" in said(html)
 
 
@@ -237,7 +237,7 @@ async def test_a_file_whose_name_is_not_unicode(site: Site) -> None:
     """
     site.telemetry.rooms_files = {"rooms/chambre-\udce9.yml": False}
 
-    assert "The rooms file rooms/chambre-\\udce9.yml could not be read" in items(await page(site))[0]
+    assert "The rooms file rooms/chambre-\\udce9.yml is gone, or cannot be read" in items(await page(site))[0]
 
 
 async def test_everything_else_that_may_be_wrong(site: Site) -> None:
@@ -269,7 +269,7 @@ async def test_everything_else_that_may_be_wrong(site: Site) -> None:
     process, config, file, trouble = items(html)
     assert "exporter The exporter is not healthy the sweep last ran 12 s ago." == process
     assert "the config of before is in use" in config
-    assert "The rooms file rooms/<bad>.yml could not be read; its list of before is in use." in file
+    assert "The rooms file rooms/<bad>.yml is gone, or cannot be read and its old list is used." in file
     assert trouble.startswith(
         "slowed down 1 min live zego_rtc "
         "Slowed down to 5 calls per second, since the vendor said that it was too fast. "
