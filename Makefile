@@ -7,7 +7,7 @@ export PYTHON VENV
 
 .NOTPARALLEL:
 
-.PHONY: help demo test test-quick test-latest test-dates test-deps check format bench soak lock clean
+.PHONY: help demo test test-quick test-latest test-dates test-deps check format generate bench soak lock dist clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,11 @@ format: ## Format the code and mend what ruff can mend
 	@$(VENV)/bin/ruff format
 	@$(VENV)/bin/ruff check --fix
 
+generate: ## Write what is made from something else: the dashboards, and the rules for Kubernetes
+	@.ci/venv dev
+	@$(VENV)/bin/python -m grafana.generator
+	@$(VENV)/bin/python -m deploy.generator
+
 bench: ## Measure what a scrape costs, and print it beside its peers; ARGS=--quick for a first look
 	@.ci/venv dev
 	@$(VENV)/bin/python -m tests.benchmarks $(ARGS)
@@ -56,5 +61,9 @@ lock: ## Pin whatever is installed from elsewhere, with hashes; ARGS=--upgrade t
 	@.ci/venv dev
 	@.ci/lock $(ARGS)
 
-clean: ## Remove the virtual environments and every cache
-	@rm -rf .venv .venv-* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+dist: ## Build wheel, Helm chart and .deb into dist/; ARGS=wheel builds that one
+	@.ci/venv dev
+	@.ci/dist $(ARGS)
+
+clean: ## Remove the virtual environments, dist/ and every cache
+	@rm -rf .venv .venv-* dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

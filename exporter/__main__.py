@@ -19,7 +19,7 @@ def main() -> None:
         for number in _ENDING:
             signal.signal(number, _leave)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    from exporter import cli  # noqa: PLC0415  # it takes most of a second, and signals do not wait
+    from exporter import cli
 
     cli.main()
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from exporter import process
@@ -42,12 +43,13 @@ _PLANNED_WITHIN: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class WebOptions:
-    """How ``/metrics`` and the pages are served; the address is ``[host]:port``."""
+    """How ``/metrics`` and the pages are served; the address is ``[host]:port``, the file a web config."""
 
     listen_address: str = ":9877"
     telemetry_path: str = "/metrics"
     lifecycle: bool = False
     grafana_url: str = ""
+    config_file: Path | None = None
 
 
 class Exporter:
@@ -109,6 +111,7 @@ class Exporter:
             options.telemetry_path,
             options.lifecycle,
             options.grafana_url,
+            options.config_file,
         )
 
     async def start(self) -> None:
@@ -120,8 +123,10 @@ class Exporter:
             UserError: The address cannot be listened on.
         """
         async with self.reloads.lock:
-            plan = await self._plan()
+            config, plan = await self._read()
             await self.web.start(self._listen_address)
+            self._tell_who_reaches_it()
+            self._warn(config, plan)
             self._scheduler.start()
             await self.sources.change_over(self.sources.build(plan))
             self._changed()
@@ -146,7 +151,9 @@ class Exporter:
     async def _reload(self) -> str | None:
         """Load the config again and change over to it, or change nothing and return why."""
         try:
-            change = self.sources.build(await self._plan())
+            config, plan = await self._read()
+            self._warn(config, plan)
+            change = self.sources.build(plan)
         except ConfigError as error:
             self._note_reload(successful=False)
             self._log.warning("config not reloaded, the old one is kept", error=str(error))
@@ -162,19 +169,28 @@ class Exporter:
         self._log.info("config reloaded", sources=len(sources.running), rooms=sources.rooms, **turnover.values())
         return None
 
-    async def _plan(self) -> Plan:
+    async def _read(self) -> tuple[Config, Plan]:
         try:
             async with asyncio.timeout(_PLANNED_WITHIN):
-                config, plan = await in_thread(self._read_everything)
+                return await in_thread(self._read_everything)
         except TimeoutError:
             reason = f"the config, or a file that it names, cannot be read within {_PLANNED_WITHIN:g} s"
             raise ConfigError([reason]) from None
+
+    def _tell_who_reaches_it(self) -> None:
+        found = self.web.reach()
+        if found.is_open:
+            self._log.warning("the port is open to everybody", **found.values)
+        else:
+            self._log.info("listening", **found.values)
+
+    def _warn(self, config: Config, plan: Plan) -> None:
+        """Tell what is accepted, but looks like a mistake."""
         for warning in config.warnings:
             self._log.warning("config", warning=warning)
         for source, files in plan:
             for pattern in files.unmatched():
                 self._log.warning("config", warning=f"source {source.name}: no file matches {pattern}")
-        return plan
 
     def _read_everything(self) -> tuple[Config, Plan]:
         config = self._load()

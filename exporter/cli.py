@@ -4,32 +4,31 @@ The command line. Exit codes: 0 done, 1 something is wrong (a config, an address
 
 What the user can mend is a ``UserError``, and its text is all that is printed. Any other exception is a bug: it leaves
 with its traceback, and with exit code 1 as well.
+
+Each command imports what it needs by itself: the web server, the simulator and what polls take half a second to load,
+and ``--version``, ``check`` and a container's health check need none of them.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-import uvloop
 from typer.core import TyperGroup
 
 from exporter import STARTED, __version__, logs, process
-from exporter.app import Exporter, WebOptions, run
-from exporter.config import SourceConfig, load
-from exporter.demo import run_demo
 from exporter.errors import UserError
-from exporter.healthy import ask_health
-from exporter.metrics.catalogue import CATALOGUE
-from exporter.polling.load import TOLERANCE, BudgetLoad, budget_loads
-from exporter.probe import probe as probe_room
-from exporter.rooms import RoomsFiles
-from exporter.simulator import Settings, Simulator
-from exporter.web.address import Address
+
+if TYPE_CHECKING:
+    from exporter.app import Exporter
+    from exporter.config import SourceConfig
+    from exporter.polling.load import BudgetLoad
+    from exporter.rooms import RoomsFiles
 
 _WRONG: Final = 1
 _DO_NOT_FIT: Final = 3
@@ -63,11 +62,19 @@ def _flag(name: str, text: str) -> Any:
     return typer.Option(name, envvar=twin, help=text)
 
 
-ConfigFile = Annotated[Path, _flag("--config.file", "The YAML file that says what to poll.")]
+_CONFIG_FILE: Final = _flag("--config.file", "The YAML file that says what to poll.")
+ConfigFile = Annotated[Path, _CONFIG_FILE]
+OptionalConfigFile = Annotated[Path | None, _CONFIG_FILE]
 ListenAddress = Annotated[str, _flag("--web.listen-address", "[host]:port to listen on.")]
 TelemetryPath = Annotated[str, _flag("--web.telemetry-path", "Path of the metrics.")]
 EnableLifecycle = Annotated[bool, _flag("--web.enable-lifecycle", "Allow POST /-/reload.")]
 GrafanaUrl = Annotated[str, _flag("--web.grafana-url", "Grafana's URL, for links to the dashboards; empty: no links.")]
+WebConfigFile = Annotated[
+    Path | None, _flag("--web.config.file", "The YAML file with TLS and users, in the exporter-toolkit's format.")
+]
+HttpConfigFile = Annotated[
+    Path | None, _flag("--http.config.file", "The YAML file with basic_auth and tls_config, as Prometheus writes them.")
+]
 LogLevel = Annotated[logs.Level, _flag("--log.level", "Lowest level that is logged.")]
 LogFormat = Annotated[logs.Format, _flag("--log.format", "Form of a log line.")]
 
@@ -79,6 +86,7 @@ def run_command(
     telemetry_path: TelemetryPath = "/metrics",
     enable_lifecycle: EnableLifecycle = False,
     grafana_url: GrafanaUrl = "",
+    web_config_file: WebConfigFile = None,
     log_level: LogLevel = logs.Level.INFO,
     log_format: LogFormat = logs.Format.LOGFMT,
 ) -> None:
@@ -87,9 +95,14 @@ def run_command(
 
     Runs until SIGTERM or SIGINT; SIGHUP reloads the config.
     """
+    import uvloop
+
+    from exporter.app import Exporter, WebOptions, run
+    from exporter.config import load
+
     process.prepare()
     log = logs.configure(log_level, log_format)
-    options = WebOptions(listen_address, telemetry_path, enable_lifecycle, grafana_url)
+    options = WebOptions(listen_address, telemetry_path, enable_lifecycle, grafana_url, web_config_file)
 
     async def main() -> None:
         exporter = Exporter(
@@ -103,7 +116,7 @@ def run_command(
 
         def started() -> None:
             sources = exporter.sources
-            counts = {"sources": len(sources.running), "rooms": sources.rooms}
+            counts = {"sources": len(sources.running), "rooms": sources.rooms, "open_files": process.open_files()}
             log.info("started", version=__version__, listening=exporter.web.url, **counts)
 
         await run(exporter, started)
@@ -114,13 +127,48 @@ def run_command(
 
 
 @app.command()
-def check(config_file: ConfigFile) -> None:
+def check(config_file: OptionalConfigFile = None, web_config_file: WebConfigFile = None) -> None:
     """
     Validate a config, and tell whether its rooms fit.
 
-    Prints for each budget what its rooms need and what it allows, and for each source the interval that it can keep.
-    Exit code 1 if something is wrong with the config or a rooms file, 3 if rooms do not fit.
+    Prints for each budget what its rooms need and what it allows, and for each source the interval that it can keep;
+    of a web config, what guards the port. Exit code 1 if something is wrong with a config or a file that it names, 3 if
+    rooms do not fit.
     """
+    if config_file is None and web_config_file is None:
+        flags = "'--config.file' (env var: 'RTC_EXPORTER_CONFIG_FILE') or '--web.config.file'"
+        raise typer.BadParameter(f"missing option {flags}")
+    exit_code, errors = 0, []
+    try:
+        if web_config_file is not None:
+            _check_web_config(web_config_file)
+    except UserError as error:
+        errors.append(str(error))
+    try:
+        if config_file is not None:
+            exit_code = _check_config(config_file)
+    except UserError as error:
+        errors.append(str(error))
+    if errors:
+        raise UserError("\n".join(errors))
+    raise typer.Exit(exit_code)
+
+
+def _check_web_config(web_config_file: Path) -> None:
+    from exporter.web.security import load_web_config
+
+    config = load_web_config(web_config_file)
+    for words in config.warnings:
+        typer.echo(f"warning: {words}", err=True)
+    guards = f"the port is guarded by {', '.join(config.guards)}" if config.guards else "nothing guards the port"
+    typer.echo(f"{web_config_file}: valid, and {guards}")
+
+
+def _check_config(config_file: Path) -> int:
+    """Returns the exit code."""
+    from exporter.config import load
+    from exporter.polling.load import budget_loads
+
     config = load(config_file, os.environ)
     watched = [(source, _scanned(source)) for source in config.sources]
     warnings = [*config.warnings, *(words for source, files in watched for words in _about_files(source, files))]
@@ -134,9 +182,10 @@ def check(config_file: ConfigFile) -> None:
     tight = [budget.name for budget in budgets if not budget.fits]
     if tight:
         typer.echo(f"rooms do not fit: {', '.join(tight)}", err=True)
-        raise typer.Exit(_DO_NOT_FIT)
+        return _DO_NOT_FIT
     but = f", with {_counted(len(warnings), 'warning')}" if warnings else ""
     typer.echo(f"{config_file}: valid{but}, and its rooms fit their budgets")
+    return 0
 
 
 @app.command()
@@ -150,6 +199,11 @@ def probe(
 
     Prints request, reply and reading without any secret. The call spends a slot of a running exporter's budget.
     """
+    import uvloop
+
+    from exporter.config import load
+    from exporter.probe import probe as probe_room
+
     config = load(config_file, os.environ)
     found = next((candidate for candidate in config.sources if candidate.name == source), None)
     if found is None:
@@ -170,6 +224,11 @@ def demo(
 
     Runs until SIGTERM or SIGINT.
     """
+    import uvloop
+
+    from exporter.app import WebOptions
+    from exporter.demo import run_demo
+
     process.prepare()
     log = logs.configure(log_level, log_format)
 
@@ -192,6 +251,10 @@ def simulate(
 
     Runs until SIGTERM or SIGINT.
     """
+    import uvloop
+
+    from exporter.simulator import Settings, Simulator
+    from exporter.web.address import Address
 
     async def main() -> None:
         simulator = Simulator(Settings(seed=seed))
@@ -209,20 +272,39 @@ def simulate(
 @app.command()
 def healthy(
     url: Annotated[str, _flag("--url", "Where the exporter is: scheme, host and port.")] = "http://127.0.0.1:9877",
+    http_config_file: HttpConfigFile = None,
+    ready: Annotated[bool, _flag("--ready", "Ask whether it is ready.")] = False,
 ) -> None:
     """
     Ask a running exporter whether it is healthy.
 
     Exit code 1, and a line that says why, if it is not or does not answer within 4 s.
     """
-    uvloop.run(ask_health(url))
-    typer.echo("healthy")
+    import asyncio
+
+    from exporter.healthy import ask_health
+
+    client = None
+    if http_config_file is not None:
+        from exporter.web.security import load_client_config
+
+        client = load_client_config(http_config_file)
+    asyncio.run(ask_health(url, client, "/-/ready" if ready else "/-/healthy"))
+    typer.echo("ready" if ready else "healthy")
 
 
 @app.command()
 def metrics() -> None:
     """Print the catalogue of metrics as a Markdown table."""
     typer.echo(metrics_table())
+
+
+@app.command()
+def schema() -> None:
+    """Print a config's JSON Schema, for editors."""
+    from exporter.config import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
 @app.callback(invoke_without_command=True)
@@ -241,7 +323,9 @@ def main() -> None:
 
 
 def metrics_table() -> str:
-    """The catalogue in Markdown, as README shows it."""
+    """The catalogue in Markdown, as docs/metrics.md shows it."""
+    from exporter.metrics.catalogue import CATALOGUE
+
     rows = [
         f"| `{metric.name}` | {metric.type} | {', '.join(metric.labels) or '–'} | {metric.help} |"
         for metric in CATALOGUE
@@ -251,6 +335,8 @@ def metrics_table() -> str:
 
 def _scanned(source: SourceConfig) -> RoomsFiles:
     """The rooms of a source, those of its files included."""
+    from exporter.rooms import RoomsFiles
+
     files = RoomsFiles(source)
     files.scan()
     return files
@@ -268,6 +354,8 @@ def _about_files(source: SourceConfig, files: RoomsFiles) -> Iterator[str]:
 
 
 def _print_budget(budget: BudgetLoad) -> None:
+    from exporter.polling.load import TOLERANCE
+
     verdict = "fits" if budget.fits else "DOES NOT FIT"
     typer.echo(
         f"budget {budget.name}: {verdict}; {budget.needed:.2f} calls/s needed, {budget.allowed:g} calls/s allowed,"

@@ -5,30 +5,34 @@ Asks a running exporter whether it is healthy, for the health check of a contain
 from __future__ import annotations
 
 import os
-from typing import Final
+import ssl
+from typing import Any, Final
 
 import aiohttp
 
 from exporter.config.urls import read_base_url
 from exporter.errors import UserError
+from exporter.web.security import ClientConfig
 
 TIMEOUT: Final = 4.0
 """Seconds until there must be an answer."""
 _LONGEST: Final = 200
 
 
-async def ask_health(url: str) -> None:
+async def ask_health(url: str, client: ClientConfig | None = None, path: str = "/-/healthy") -> None:
     """
     Ask an exporter's ``/-/healthy``.
 
     Args:
         url: Scheme, host and port of the exporter.
+        client: How to speak to a guarded port.
+        path: ``/-/ready`` asks another question.
 
     Raises:
         UserError: The answer is not HTTP 200, or there is none.
     """
     try:
-        asked = f"{read_base_url(url, allow_http=True).rstrip('/')}/-/healthy"
+        asked = f"{read_base_url(url, allow_http=True).rstrip('/')}{path}"
     except ValueError as error:
         raise UserError(
             f"--url: found {url!r}; accepted: scheme, host and port, as in http://127.0.0.1:9877"
@@ -37,7 +41,7 @@ async def ask_health(url: str) -> None:
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(asked, allow_redirects=False) as response,
+            session.get(asked, allow_redirects=False, **_options(client)) as response,
         ):
             status, body = response.status, await response.content.read(_LONGEST)
     except (aiohttp.ClientError, OSError) as error:
@@ -47,6 +51,20 @@ async def ask_health(url: str) -> None:
         raise UserError(f"GET {asked}: HTTP {status}: {first_line or 'nothing more is said'}")
 
 
+def _options(client: ClientConfig | None) -> dict[str, Any]:
+    """What aiohttp is told of a guarded port."""
+    if client is None:
+        return {}
+    options: dict[str, Any] = {}
+    if client.login is not None:
+        options["headers"] = {"Authorization": aiohttp.encode_basic_auth(*client.login)}
+    if client.context is not None:
+        options["ssl"] = client.context
+    if client.server_name is not None:
+        options["server_hostname"] = client.server_name
+    return options
+
+
 def _reason(error: Exception) -> str:
     """Why there is no answer, in words."""
     match error:
@@ -54,11 +72,24 @@ def _reason(error: Exception) -> str:
             return f"no answer within {TIMEOUT:g} s"
         case aiohttp.ClientConnectorDNSError():
             return "the host's name cannot be resolved"
+        case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as refused):
+            return f"its certificate is not accepted: {refused.verify_message}"
         case aiohttp.ClientSSLError():
             return "no TLS connection can be made"
         case aiohttp.ClientConnectorError(os_error=OSError(errno=int() as number)) if number > 0:
             return f"cannot connect: {os.strerror(number)}"
+        case OSError() if reason := _refusal(error):
+            return f"it refuses the TLS connection: {reason}"
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | OSError():
             return "the connection ended before the answer did"
         case _:
             return "the answer is not HTTP"
+
+
+def _refusal(error: BaseException | None) -> str | None:
+    """The TLS alert that the server sent, such as ``certificate required``; ``None`` if it sent none."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError) and error.reason and "_ALERT_" in error.reason:
+            return error.reason.partition("_ALERT_")[2].replace("_", " ").lower()
+        error = error.__cause__ or error.__context__
+    return None

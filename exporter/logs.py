@@ -3,6 +3,8 @@ Logging: structlog on standard error, in one of three formats, with the librarie
 
 Polling must go on when nobody can take a line any more (a full disk, a closed pipe), so a line that cannot be written
 is dropped. Tracebacks are printed without local variables, since these may hold secrets.
+
+The command line reads the names of levels and formats here; the libraries are loaded when logging is set up.
 """
 
 from __future__ import annotations
@@ -10,10 +12,10 @@ from __future__ import annotations
 import logging
 import sys
 from enum import StrEnum
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-import structlog
-from aiohttp.http_exceptions import HttpProcessingError
+if TYPE_CHECKING:
+    import structlog
 
 
 class Level(StrEnum):
@@ -39,6 +41,8 @@ def configure(level: Level, form: Format, stream: TextIO | None = None) -> struc
     Returns:
         The logger that everything else is bound from.
     """
+    import structlog
+
     forgiving = _Forgiving(stream or sys.stderr)
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
@@ -74,11 +78,15 @@ def quieten_libraries() -> None:
 
 def _is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
     """Log filter: bytes that are not HTTP, and clients that go away in the middle of an answer, are no news."""
+    from aiohttp.http_exceptions import HttpProcessingError
+
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError | ConnectionError)
 
 
 def _final_processors(form: Format) -> list[structlog.typing.Processor]:
+    import structlog
+
     match form:
         case Format.JSON:
             return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]

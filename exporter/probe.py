@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 
 from exporter.clock import Clock
 from exporter.config import SourceConfig
-from exporter.config.tree import has_control_character
 from exporter.errors import UserError
 from exporter.model import Failure, Reading, Reply, Request, Stamp
 from exporter.polling.client import Client, Response
+from exporter.vendors.source import has_control_character
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LONGEST = 4_000

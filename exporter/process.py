@@ -1,19 +1,23 @@
 """
-What is set once for the whole process: the collector, the interpreter's switch interval, standard streams, signals.
+What is set once for the whole process: the collector, the interpreter's switch interval, the limit of open files,
+standard streams, signals.
 
 Nothing else in the program changes such switches; commands call this module, and a test that does not is not affected.
 """
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Final
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import asyncio
 
 _GARBAGE: Final = 25_000
 """Objects that come to be, and stay, before the collector looks for cycles among them. Those of calls under way soon go
@@ -27,6 +31,24 @@ def prepare() -> None:
     """For a process that polls and serves scrapes; call it once, before anything runs."""
     gc.set_threshold(_GARBAGE)
     sys.setswitchinterval(_SWITCH)
+    raise_open_files()
+
+
+def raise_open_files() -> None:
+    """
+    Raise the limit of open files as far as the system lets this process.
+
+    The usual soft limit of 1,024 is low for the sake of programs that call ``select``. Each connection to a vendor and
+    each client of the port is an open file, and nothing here calls ``select``.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # a sandbox forbids it, or the system knows no such number
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def open_files() -> int:
+    """How many files this process may have open at a time."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def keep_what_lives() -> None:
@@ -59,6 +81,8 @@ def ignore_signals() -> None:
 @contextmanager
 def until_signal(reload: Callable[[], None] | None = None) -> Iterator[asyncio.Event]:
     """An event that SIGTERM and SIGINT set; SIGHUP reloads if that is wanted. Signals are as before afterwards."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     handlers = {signal.SIGTERM: stopping.set, signal.SIGINT: stopping.set}

@@ -10,12 +10,13 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 _ROOT = Path(__file__).parents[1]
+_HERE = (sys.executable, "-m", "exporter")
 _PATIENCE = 60.0
 """Seconds; a slow machine is no failure."""
 
@@ -26,18 +27,28 @@ class Command:
 
     Attributes:
         printed: What it has printed so far, both streams in one.
+
+    Args:
+        program: How it is called; the one of this tree if left out.
+        folder: Where it is called.
     """
 
-    def __init__(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        program: Sequence[str | Path] = _HERE,
+        folder: Path = _ROOT,
+    ) -> None:
         self.printed = ""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "exporter", *arguments],
+            [*program, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env={**os.environ, **(env or {})},
             start_new_session=True,
-            cwd=_ROOT,
+            cwd=folder,
         )
 
     def until(self, pattern: str) -> re.Match[str]:
@@ -84,11 +95,16 @@ class Command:
 
 
 @contextmanager
-def command(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Command]:
+def command(
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    program: Sequence[str | Path] = _HERE,
+    folder: Path = _ROOT,
+) -> Iterator[Command]:
     """
     The command with these arguments, gone at the end whatever happens.
     """
-    running = Command(*arguments, env=env)
+    running = Command(*arguments, env=env, program=program, folder=folder)
     try:
         yield running
     finally:

@@ -15,6 +15,8 @@ import pytest
 from exporter.app import Exporter, WebOptions
 from exporter.config import load
 from exporter.rooms import RoomsFiles
+from exporter.web import WebServer
+from exporter.web.reach import reach
 from tests.polling.house import LogLines
 from tests.polling.virtual_time import until
 
@@ -91,3 +93,22 @@ async def test_ticks_suit_the_calls_that_there_can_be(tmp_path: Path) -> None:
         assert await exporter.reloads.ask() is None
 
         assert (0.005, 0.02) == (short, exporter._timer.tick)
+
+
+@pytest.mark.parametrize(("host", "event"), [("127.0.0.1", "listening"), ("10.1.2.3", "the port is open to everybody")])
+async def test_the_first_line_tells_who_reaches_the_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, event: str
+) -> None:
+    """
+    Before what is odd about the config, and only once the port is open.
+    """
+    monkeypatch.setattr(WebServer, "reach", lambda web: reach(host, web.port, (), lifecycle=False))
+    config = write_config(tmp_path, first=10)
+    config.write_text(config.read_text().replace("first.yml", "nowhere.yml"))
+    log = LogLines()
+
+    async with running(config, log) as exporter:
+        first, second = log.lines[:2]
+
+    assert (event, f"{host}:{exporter.web.port}") == (first.event, first.values["address"])
+    assert ("config", "source first: no file matches") == (second.event, str(second.values["warning"])[:29])

@@ -5,7 +5,9 @@ The command line: what it accepts, prints and exits with.
 from __future__ import annotations
 
 import json
+import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -309,7 +311,11 @@ def test_run_is_configured_by_its_environment_alone(config_file):
         metrics, reload = ask(f"{url}/numbers"), ask(f"{url}/-/reload", "POST")
         code = exporter.end()
 
+    first = json.loads(exporter.printed.splitlines()[0])
     assert {"event": "started", "level": "info", "sources": 1, "rooms": 1}.items() <= started.items()
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] == started["open_files"]
+    assert ("listening", url) == (first["event"], f"http://{first['address']}")
+    assert ("nothing: no TLS, no password", True) == (first["guarded_by"], first["allows"].endswith("reloading"))
     assert __version__ == started["version"]
     assert (200, True) == (metrics[0], "rtc_exporter_build_info" in metrics[1])
     assert (200, "OK\n") == reload
@@ -328,6 +334,63 @@ def test_run_refuses_a_reload_over_http_unless_it_is_allowed(config_file):
         code = exporter.end(signal.SIGINT)
 
     assert (403, True, 0) == (status, "--web.enable-lifecycle" in text, code)
+
+
+HEAVY = {
+    "aiohttp",
+    "apscheduler",
+    "jinja2",
+    "structlog",
+    "uvloop",
+    "exporter.simulator",
+    "exporter.web",
+    "exporter.app",
+}
+
+
+def loaded(*arguments):
+    """
+    Every module that is loaded when the command has done its work.
+    """
+    code = (
+        "import atexit, sys\n"
+        "from exporter.__main__ import main\n"
+        "atexit.register(lambda: print('LOADED', *sys.modules))\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, timeout=60, cwd=ROOT
+    )
+    return {*done.stdout.partition("LOADED ")[2].split()}
+
+
+def test_what_a_command_does_not_need_is_not_loaded(config_file):
+    """
+    `--version` waits for no library but the command line's own, `check` neither for a web server nor for what polls.
+    """
+    checked = loaded("check", f"--config.file={config_file(source(1))}")
+
+    assert set() == loaded("--version") & (HEAVY | {"asyncio", "yaml", "exporter.config"})
+    assert set() == checked & HEAVY
+    assert {"yaml", "exporter.config"} <= checked
+
+
+@pytest.mark.timed
+@pytest.mark.parametrize("arguments", [["--version"], ["check", "--config.file={config}"]], ids=["version", "check"])
+def test_it_starts_within_a_third_of_a_second(config_file, arguments):
+    """
+    Nobody waits for an answer that takes no network. Seconds of a core are held, of the least of five starts: a busy
+    machine makes a start long, not expensive.
+    """
+    command = [sys.executable, "-m", "exporter", *(word.format(config=config_file(source(2))) for word in arguments)]
+    took = []
+    for _ in range(5):
+        before = os.times()
+        subprocess.run(command, check=True, capture_output=True, timeout=60, cwd=ROOT)
+        after = os.times()
+        took.append(sum(after[2:4]) - sum(before[2:4]))
+
+    assert 0.35 >= min(took)
 
 
 @pytest.mark.parametrize(
@@ -365,7 +428,7 @@ def test_a_port_that_is_taken_is_named(config_file, taken_port, name):
 
 @pytest.mark.parametrize("kind", [ValueError, OSError, RuntimeError, KeyError, UnicodeError])
 @pytest.mark.parametrize(
-    "inside", ["exporter.config.parse", "exporter.rooms.RoomsFiles.scan", "exporter.cli.budget_loads"]
+    "inside", ["exporter.config.parse", "exporter.rooms.RoomsFiles.scan", "exporter.polling.load.budget_loads"]
 )
 def test_a_bug_is_not_told_as_a_mistake_of_the_user(config_file, monkeypatch, inside, kind):
     """
@@ -389,9 +452,9 @@ def test_a_bug_shows_its_traceback(config_file, name):
     Whoever reports it can copy where it happened; the exit code is 1.
     """
     program = (
-        "import exporter.cli\n"
+        "import exporter.cli, exporter.config\n"
         "def broken(*_): raise ValueError('deep inside')\n"
-        "exporter.cli.load = broken\n"
+        "exporter.config.load = broken\n"
         "exporter.cli.main()\n"
     )
     address = ["--web.listen-address=127.0.0.1:0"] if name == "run" else []

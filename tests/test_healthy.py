@@ -21,7 +21,9 @@ from exporter import healthy as module
 from exporter.cli import app
 from exporter.errors import UserError
 from exporter.healthy import ask_health
+from exporter.web.security import load_client_config
 from tests.mocked import MockedResponse
+from tests.web.security.house import CLIENTS, PASSWORD, TLS, USERS, House
 from tests.web.site import Site
 
 URL = "http://127.0.0.1:9877"
@@ -220,3 +222,117 @@ async def test_an_exporter_that_does_not_answer(monkeypatch):
         await ask_health(f"http://127.0.0.1:{server.getsockname()[1]}")
 
     assert str(raised.value).endswith("/-/healthy: no answer within 0.05 s")
+
+
+TRUST = "tls_config:\n  ca_file: ca.pem\n"
+LOGIN = "basic_auth:\n  username: prometheus\n  password_file: password\n"
+
+
+@pytest.fixture
+async def guarded(tmp_path) -> AsyncIterator[tuple[Site, House]]:
+    """
+    A site that wants a client certificate and a password.
+    """
+    house = House(tmp_path, TLS + CLIENTS + USERS)
+    (tmp_path / "password").write_text(PASSWORD + "\n", encoding="utf-8")
+    house.client("probe")
+    async with Site(config_file=house.file) as site:
+        yield site, house
+
+
+async def asked(site: Site, house: House, config: str, path: str = "/-/healthy") -> str:
+    """
+    Why a guarded site is not healthy; nothing if it is.
+    """
+    file = house.folder / "client.yml"
+    file.write_text(config, encoding="utf-8")
+    try:
+        await ask_health(site.server.url, load_client_config(file), path)
+    except UserError as error:
+        return str(error).removeprefix(f"GET {site.server.url}{path}: ")
+    return ""
+
+
+CHAIN = "  cert_file: probe.crt\n  key_file: probe.key\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (TRUST + CHAIN + LOGIN, ""),
+        (TRUST + CHAIN + "  server_name: localhost\n" + LOGIN, ""),
+        ("tls_config:\n  insecure_skip_verify: true\n" + CHAIN + LOGIN, ""),
+        (TRUST + CHAIN, "HTTP 401: Unauthorized"),
+        (TRUST + CHAIN + LOGIN.replace("prometheus", "somebody"), "HTTP 401: Unauthorized"),
+        (TRUST + LOGIN, "it refuses the TLS connection: certificate required"),
+        ("tls_config:\n  ca_file: clients.pem\n" + CHAIN + LOGIN, "its certificate is not accepted: "),
+        (
+            TRUST + CHAIN + "  server_name: other.example\n" + LOGIN,
+            "its certificate is not accepted: Hostname mismatch",
+        ),
+        (LOGIN, "its certificate is not accepted: "),
+    ],
+)
+async def test_a_guarded_exporter_is_asked_as_prometheus_asks(guarded, config, said):
+    """
+    With the authority, the certificate and the password of the file; what is missing is said in words.
+    """
+    site, house = guarded
+    told = await asked(site, house, config)
+
+    assert told.startswith(said) if said else not told
+
+
+async def test_readiness_is_asked_with_the_same_file(guarded):
+    """
+    `--ready` asks /-/ready.
+    """
+    site, house = guarded
+    site.why_unready = "waiting for the first call of live"
+
+    assert "" == await asked(site, house, TRUST + CHAIN + LOGIN)
+    assert "HTTP 503: waiting for the first call of live" == await asked(site, house, TRUST + CHAIN + LOGIN, "/-/ready")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("basic_auth: {username: a}\n", ":1: basic_auth: found no password, or two; accepted: one of password and"),
+        (
+            "basic_auth: {username: a, password_file: gone}\n",
+            ":1: basic_auth.password_file: found 'gone': no such file",
+        ),
+        (
+            "basic_auth: {username: a, pass: MARKED}\n",
+            ":1: basic_auth.pass: found an unknown key (did you mean password",
+        ),
+        ("tls_config: {cert_file: probe.crt}\n", ":1: tls_config: found a certificate without a key"),
+        ("tls_config: {ca_file: probe.key}\n", ":1: tls_config.ca_file: found a file with no certificate"),
+        (
+            "authorization: {credentials: MARKED}\n",
+            ":1: authorization: found an unknown key; accepted: basic_auth, tls",
+        ),
+    ],
+)
+async def test_what_is_wrong_with_the_file(guarded, config, said):
+    """
+    File, line, key, what was found and what is accepted, and no secret.
+    """
+    site, house = guarded
+    told = await asked(site, house, config)
+
+    assert said in told
+    assert "MARKED" not in told
+
+
+def test_the_flag_names_the_file(tmp_path):
+    """
+    By flag or by variable; a file that is not there is an error before anything is asked.
+    """
+    file = tmp_path / "client.yml"
+
+    for result in (invoke(f"--http.config.file={file}"), invoke(env={"RTC_EXPORTER_HTTP_CONFIG_FILE": str(file)})):
+        assert (1, f"{file}: found no such file or directory; accepted: a readable file\n") == (
+            result.exit_code,
+            result.stderr,
+        )

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import signal
 import subprocess
 import sys
 import weakref
+
+import pytest
 
 from exporter import process
 
@@ -41,6 +44,43 @@ def test_garbage_is_not_kept() -> None:
         gc.unfreeze()
 
 
+def in_a_process(code: str) -> str:
+    """What Python prints of this code, in a process whose limits nobody else has."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_as_many_files_may_be_open_as_the_system_allows() -> None:
+    """
+    The soft limit is raised to the hard one, which stays.
+    """
+    code = """
+import resource
+from exporter import process
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200))
+process.prepare()
+print(resource.getrlimit(resource.RLIMIT_NOFILE), process.open_files())
+"""
+
+    assert "(200, 200) 200" == in_a_process(code)
+
+
+@pytest.mark.parametrize("error", [PermissionError, ValueError])
+def test_a_limit_that_may_not_be_raised_stays(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    """
+    A sandbox forbids it, or the system knows no such number: the process goes on with what it has.
+    """
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+
+    process.raise_open_files()
+
+    assert before == process.open_files()
+
+
 def test_nothing_is_switched_by_an_import_or_a_constructor() -> None:
     """
     The collector, the switch interval, prometheus_client's series and logging are as Python has them until a command
@@ -69,7 +109,7 @@ print(before == after and created == metrics._use_created and same_filters)
 """
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
-    assert "True" == told.stdout.strip(), told.stderr
+    assert told.stdout.endswith("\nTrue\n"), told.stderr
 
 
 async def test_signals_are_as_before_afterwards() -> None:

@@ -9,24 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from exporter.config import certificates, credentials
-from exporter.config.budgets import agree
-from exporter.config.errors import ConfigError, Problems, describe
+from exporter.config import resolve, secrets
+from exporter.config.errors import ConfigError, Problems
 from exporter.config.files import decode, read_file
 from exporter.config.garbage import collection_paused
-from exporter.config.keys import Surroundings
 from exporter.config.models import Config, SourceConfig
-from exporter.config.room_list import RESERVED_LABELS
-from exporter.config.sources import read_source
-from exporter.config.tree import List, Map, Place, Value, dismantle
+from exporter.config.rooms import RESERVED_LABELS, Context
+from exporter.config.schema import Document, NamelessEntry
+from exporter.config.validation import schema, validate
+from exporter.config.values import List, Map, dismantle
 from exporter.config.yaml_text import compose
 from exporter.vendors import APIS
 
-__all__ = ["RESERVED_LABELS", "Config", "ConfigError", "SourceConfig", "load", "parse", "reread_files"]
+__all__ = ["RESERVED_LABELS", "Config", "ConfigError", "SourceConfig", "json_schema", "load", "parse", "reread_files"]
 
 _SECRET_NAMES: Final = frozenset(name for codec in APIS.values() for name in codec.source_model.secret_fields())
-
-_SOURCES_AS_ITEMS: Final = "a list: - name: live for each source, and its other keys below name"
 
 
 def load(path: Path, env: Mapping[str, str]) -> Config:
@@ -62,13 +59,32 @@ def parse(text: str | bytes, path: Path, env: Mapping[str, str]) -> Config:
         problems.raise_any()
         text = decoded or ""
     problems = Problems(path, text, _SECRET_NAMES)
-    around = Surroundings(path.absolute().parent, env, problems, [])
+    context = Context(problems, path.absolute().parent, env)
     with collection_paused():
-        root = compose(text, problems)
-        sources = _read_root(root, around)
-        dismantle(root)
-    problems.raise_any()
-    return Config(path, sources, tuple(around.warnings))
+        try:
+            compose(text, problems)
+            document: Document | None = validate(Document, problems, context)
+            _read_nameless(problems, context)
+            resolve.check_names(problems)
+            problems.raise_any()
+            sources = resolve.complete(document.sources if document else (), problems)
+            problems.raise_any()
+            return Config(path, sources, tuple(resolve.warnings(sources, context.noted, problems)))
+        finally:
+            dismantle(problems.root)
+
+
+def _read_nameless(problems: Problems, context: Context) -> None:
+    """A source without a known API has more problems than that, perhaps."""
+    sources = problems.at(["sources"])[0]
+    for index, source in enumerate(sources if isinstance(sources, List) else ()):
+        if isinstance(source, Map) and source.get("api") not in [*APIS]:
+            validate(NamelessEntry, problems, context, ["sources", index])
+
+
+def json_schema() -> dict[str, object]:
+    """The JSON Schema of a config, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema(Document)}
 
 
 def reread_files(config: SourceConfig) -> SourceConfig:
@@ -79,38 +95,7 @@ def reread_files(config: SourceConfig) -> SourceConfig:
         ConfigError: A file cannot be read, or does not hold what it should.
     """
     problems: list[str] = []
-    source = certificates.reread(credentials.reread(config.source, problems), problems)
+    source = secrets.reread(config.source, problems)
     if problems:
         raise ConfigError(problems)
     return replace(config, source=source)
-
-
-def _read_root(root: Value | None, around: Surroundings) -> tuple[SourceConfig, ...]:
-    problems = around.problems
-    top = Place(root)
-    if not isinstance(root, Map):
-        problems.add(top, describe(root), "a mapping with sources")
-        return ()
-    problems.add_unknown_keys(top, frozenset({"sources"}))
-    here = top.key("sources")
-    if not isinstance(here.value, List) or not here.value:
-        accepted = _SOURCES_AS_ITEMS if isinstance(here.value, Map) else "a list of sources"
-        problems.add(here, "an empty list" if here.value == [] else describe(here.value), accepted)
-        return ()
-    drafts = [(config, place) for place in here.items() if (config := read_source(place, around))]
-    _check_names(here, problems)
-    return agree(drafts, problems)
-
-
-def _check_names(sources: Place, problems: Problems) -> None:
-    first: dict[str, Place] = {}
-    for source in sources.items():
-        place = source.key("name")
-        name = place.value
-        if not isinstance(name, str) or not name:
-            continue
-        if name in first:
-            found = f"{problems.show_name(name)} again, first in line {first[name].line}"
-            problems.add(place, found, "a name that no other source has")
-        else:
-            first[name] = place

@@ -7,26 +7,30 @@ Every problem of a file is collected before any is reported, and no secret is ev
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final, TypeAlias
 
-from exporter.config.tree import List, ManyLines, Map, Place, Value, speakable
+from exporter.config.values import List, ManyLines, Map, Value, describe
 from exporter.errors import UserError
 from exporter.model import REDACTED
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 REPORTED_PROBLEMS: Final = 20
 COLLECTED_PROBLEMS: Final = 1000
 SHOWN_LENGTH: Final = 60
+Steps: TypeAlias = Sequence[str | int]
+"""The keys and indexes that lead to a value."""
+
+_KEYS: Final = re.compile(r"[A-Za-z_][a-z_]{0,30}", re.ASCII)
 _UNREAD: Final = "…"
 """Stands for a text in a problem that is only counted. To look for secrets in it would take longest of all."""
 _SHORTEST_SECRET: Final = 4
 _SEARCHED: Final = 1000
-# Hex and base64 with letters and digits in it.
-_SECRET_LIKE: Final = re.compile(r"(?=[a-z+/=]*[0-9])(?=[0-9+/=]*[a-z])[a-z0-9+/=]{16,}", re.ASCII | re.IGNORECASE)
+# Hex and base64 with letters and digits in it, and what bcrypt makes of passwords.
+_SECRET_LIKE: Final = re.compile(
+    r"(?=[a-z+/=]*[0-9])(?=[0-9+/=]*[a-z])[a-z0-9+/=]{16,}|\$2[a-z]?\$\S*", re.ASCII | re.IGNORECASE
+)
 
 
 class ConfigError(UserError):
@@ -56,72 +60,116 @@ class Problems:
     Args:
         file: As the operator wrote it.
         text: The file's text, searched for secrets before any value is shown.
-        secret_names: Keys whose values are secrets.
+        secret_names: Keys whose values are secrets, and so is what stands below them.
+        keys: Those that may be named.
+
+    Attributes:
+        root: The file's values, once they are read.
+        admitted: How many are to be noted.
     """
 
-    def __init__(self, file: Path | str, text: str = "", secret_names: Iterable[str] = ()) -> None:
+    def __init__(
+        self, file: Path | str, text: str = "", secret_names: Iterable[str] = (), keys: re.Pattern[str] = _KEYS
+    ) -> None:
+        self.root: Value | None = None
         self._file = str(file)
         self._text = text
-        self._secret_names = tuple(secret_names)
+        self._secret_names = frozenset(secret_names)
+        self._keys = keys
         self._secrets: tuple[str, ...] | None = None
         self._found: list[tuple[int, str]] = []
+        self.admitted = 0
         self._uncollected = 0
 
-    def __len__(self) -> int:
-        return len(self._found) + self._uncollected
+    def at(self, path: Steps) -> tuple[Value | None, int]:
+        """The value there, ``None`` if it is missing, and its line; of a missing key, where its mapping begins."""
+        value, line = self.root, 1
+        for step in path:
+            if isinstance(value, Map):
+                line, value = value.line_of(str(step)), value.get(str(step))
+            elif isinstance(value, List) and isinstance(step, int):
+                line, value = value.lines[step], value[step]
+            else:
+                return None, line
+        return value, line
 
-    @property
-    def full(self) -> bool:
-        """Whether further problems are only counted, since their words would never be read."""
-        return len(self._found) >= COLLECTED_PROBLEMS
+    def locate(self, path: Steps) -> str:
+        line = self.at(path)[1]
+        return f"{self._file}:{line}" + (f": {self.dotted(path)}" if path else "")
 
-    def add(self, place: Place, found: str, accepted: str) -> None:
+    def add(self, path: Steps, found: str, accepted: str) -> None:
         """
         Note a problem with a value.
 
         Args:
             found: In words, or as ``show`` and ``describe`` give it.
         """
-        if self.full:
-            self._uncollected += 1
-        else:
-            self._note(place.line, self.locate(place), found, accepted)
+        self.add_line(self.at(path)[1], found, accepted, path)
 
-    def add_line(self, line: int, found: str, accepted: str, path: str = "") -> None:
-        """Note a problem with a line that does not get as far as being a value of the document."""
-        self._note(line, f"{self._file}:{line}" + (f": {path}" if path else ""), found, accepted)
+    def add_line(self, line: int, found: str, accepted: str, path: Steps = ()) -> None:
+        """Note a problem with a line, which need not have become a value."""
+        self._note(line, f"{self._file}:{line}" + (f": {self.dotted(path)}" if path else ""), found, accepted)
 
     def add_file(self, found: str, accepted: str) -> None:
         """Note a problem with the file as a whole."""
         self._note(0, self._file, found, accepted)
 
-    def add_unknown_keys(self, place: Place, known: frozenset[str]) -> None:
-        """Note keys that nobody reads, each with the nearest one that somebody does. Their values are never shown."""
-        mapping = place.value
-        if not isinstance(mapping, Map) or known.issuperset(mapping.keys()):
-            return
+    def add_unknown_key(self, path: Steps, known: Iterable[str]) -> None:
+        """Note a key that nobody reads, with the nearest one that somebody does. Its value is never shown."""
+        *around, key = path
         accepted = ", ".join(sorted(known))
-        for key, value in mapping.items():
-            if key in known:
-                continue
-            if self.full:
-                self._uncollected += 1
-            elif speakable(key, value):
-                nearest = get_close_matches(key, known, n=1)
-                hint = f" (did you mean {nearest[0]}?)" if nearest else ""
-                self.add(place.key(key), f"an unknown key{hint}", accepted)
-            else:
-                found = "an unknown key, not shown here as it may be part of a secret"
-                self.add_line(mapping.line_of(key), found, accepted, place.path)
+        value, line = self.at(path)
+        if self.speakable(str(key), value):
+            nearest = get_close_matches(str(key), known, n=1)
+            hint = f" (did you mean {nearest[0]}?)" if nearest else ""
+            self.add(path, f"an unknown key{hint}", accepted)
+        else:
+            self.add_line(line, "an unknown key, not shown here as it may be part of a secret", accepted, around)
+
+    def speakable(self, key: str, value: object = None) -> str | None:
+        """
+        The key, if an error may name it.
+
+        ``{server_secret: abc,def}`` has a key ``def`` without a value: half a secret, so such keys stay unnamed.
+        """
+        return key if value != "" and not isinstance(key, ManyLines) and self._keys.fullmatch(key) else None
+
+    def dotted(self, path: Steps) -> str:
+        """A path as errors write it, such as ``sources[0].interval``."""
+        steps = (f"[{step}]" if isinstance(step, int) else f".{self.speakable(step) or '?'}" for step in path)
+        return "".join(steps).removeprefix(".")
+
+    def show_at(self, path: Steps, *, name: bool = False) -> str:
+        """
+        The value there as an error may print it.
+
+        Args:
+            name: It may look like a secret without being one.
+        """
+        value = self.at(path)[0]
+        if not isinstance(value, str) or not value:
+            return describe(value) if value != "" else "''"
+        if not self._secret_names.isdisjoint(path):
+            return "a value that is not shown, as it may be a secret"
+        return self.show_name(value) if name else self.show(value)
+
+    def admit(self, count: int) -> bool:
+        """Whether so many more are to be noted. If not they are counted, as there are a thousand already."""
+        if count and self.admitted >= COLLECTED_PROBLEMS:
+            self._uncollected += count
+            return False
+        self.admitted += count
+        return True
 
     def _note(self, line: int, where: str, found: str, accepted: str) -> None:
-        if self.full:
+        if self._full:
             self._uncollected += 1
         else:
             self._found.append((line, f"{where}: found {found}; accepted: {accepted}"))
 
-    def locate(self, place: Place) -> str:
-        return f"{self._file}:{place.line}" + (f": {place.path}" if place.path else "")
+    @property
+    def _full(self) -> bool:
+        return len(self._found) >= COLLECTED_PROBLEMS
 
     def show(self, text: str) -> str:
         """
@@ -129,13 +177,13 @@ class Problems:
 
         Secret and app id do get swapped, or a secret ends up under a key that is not secret.
         """
-        if self.full:
+        if self._full:
             return _UNREAD
         return self.show_name(text if isinstance(text, ManyLines) else _SECRET_LIKE.sub(REDACTED, text[:_SEARCHED]))
 
     def show_name(self, text: str) -> str:
         """The same for names and room ids, which may look like secrets: only the file's secrets are taken out."""
-        if self.full:
+        if self._full:
             return _UNREAD
         if isinstance(text, ManyLines):
             return "text of several lines"
@@ -161,10 +209,3 @@ class Problems:
         if self._found:
             in_order = sorted(self._found, key=lambda problem: problem[0])
             raise ConfigError([message for _, message in in_order], self._uncollected)
-
-
-def describe(value: Value | None) -> str:
-    """What kind of value stands where another kind is wanted, without its contents."""
-    if not value and not isinstance(value, List | Map):
-        return "nothing"
-    return "text" if isinstance(value, str) else "a list" if isinstance(value, List) else "a mapping"

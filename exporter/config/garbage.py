@@ -22,25 +22,16 @@ def collection_paused() -> Iterator[None]:
     Every object of a growing tree would be visited again and again: reading took four times as long, and each full
     collection kept all other threads waiting for a tenth of a second. A tree has no cycles, so nothing is lost.
     """
-    _begin()
-    try:
-        yield
-    finally:
-        _end()
-
-
-def _begin() -> None:
     global _pauses, _was_enabled  # noqa: PLW0603 the collector is one per process, and so is its pause
     with _lock:
         if _pauses == 0:
             _was_enabled = gc.isenabled()
             gc.disable()
         _pauses += 1
-
-
-def _end() -> None:
-    global _pauses  # noqa: PLW0603 as above
-    with _lock:
-        _pauses -= 1
-        if _pauses == 0 and _was_enabled:
-            gc.enable()
+    try:
+        yield
+    finally:
+        with _lock:
+            _pauses -= 1
+            if _pauses == 0 and _was_enabled:
+                gc.enable()

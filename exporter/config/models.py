@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.config.room_list import Defaults
+from exporter.config.rooms import Defaults
 from exporter.model import Room
 from exporter.vendors.codec import Codec
 from exporter.vendors.source import Certificates, Source

@@ -10,10 +10,13 @@ from typing import Final
 
 from yarl import URL
 
+from exporter.config.validation import fault
+
 BASE_URL_ACCEPTED: Final = "a URL such as https://rtc-api.zego.im: scheme, host, perhaps a port; no user, path or query"
 HTTPS_ACCEPTED: Final = "https; http only on loopback (127.0.0.0/8, ::1, localhost) or with allow_http: true"
 PROXY_ACCEPTED: Final = "a URL such as http://proxy:3128: scheme, perhaps user:password@, host, perhaps a port; no path"
 
+_HIDDEN: Final = "a URL that is not shown, as it may hold a password"
 _URL: Final = re.compile(
     r"(?P<scheme>https?)://"
     r"(?P<user>[^\s/?#@\\]*@)?"
@@ -29,27 +32,27 @@ def read_base_url(text: str, *, allow_http: bool) -> str:
     The URL with scheme and host in lower case.
 
     Raises:
-        ValueError: What is accepted instead.
+        PydanticCustomError: A ``ValueError`` that says what is accepted instead.
     """
     match = _match(text)
     if match is None or match["user"]:
-        raise ValueError(BASE_URL_ACCEPTED)
+        raise fault(BASE_URL_ACCEPTED, _HIDDEN if "@" in text else "{}")
     if match["scheme"].lower() == "http" and not (allow_http or is_loopback(match["host"])):
-        raise ValueError(HTTPS_ACCEPTED)
+        raise fault(HTTPS_ACCEPTED)
     return text.lower()
 
 
 def read_proxy(text: str) -> str:
     """
     Raises:
-        ValueError: What is accepted instead.
+        PydanticCustomError: A ``ValueError`` that says what is accepted instead.
     """
     try:
         usable = _match(text) is not None and URL(text).host is not None
     except ValueError:  # of some characters, and with the password in its text
         usable = False
     if not usable:
-        raise ValueError(PROXY_ACCEPTED)
+        raise fault(PROXY_ACCEPTED, _HIDDEN)
     return text
 
 

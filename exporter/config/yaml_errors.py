@@ -9,187 +9,131 @@ text around that place; none of it is quoted, since it may be part of a secret.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import yaml
+
+Explanation: TypeAlias = tuple[int, str, str]
+"""The line, what was found there, and what is accepted."""
 
 _LINE_BREAK: Final = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 _INDENTATION: Final = "keys of one mapping, and items of one list, indented alike"
 _TOO_FAR: Final = "a line indented further than the one above, which has a value already"
+_NO_COLON: Final = "a line without a colon and a space"
 _KEY_AND_VALUE: Final = "a key, a colon, a space and a value"
 _IN_QUOTES: Final = "such a value in quotes"
+_CLOSES_NOTHING: Final = "brackets in pairs; text with brackets in quotes"
 
-Explanation = tuple[int, str, str]
-"""The line, what was found there, and what is accepted."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Slip:
-    """
-    Where a parser gave up.
-
-    Args:
-        lines: Of the whole text.
-        at: Line and column, counted from 0.
-        began: The same of what it was parsing.
-    """
-
-    lines: list[str]
-    at: tuple[int, int]
-    began: tuple[int, int]
-
-    @property
-    def line(self) -> int:
-        """As editors count."""
-        return self.at[0] + 1
-
-    @property
-    def text(self) -> str:
-        """The line."""
-        return self._line(self.at[0])
-
-    @property
-    def character(self) -> str:
-        """What stands there; nothing at the end of a line."""
-        return self.text[self.at[1] : self.at[1] + 1]
-
-    @property
-    def opening(self) -> str:
-        """The first character of what was being parsed."""
-        line, column = self.began
-        return self._line(line)[column : column + 1]
-
-    @property
-    def begins_its_line(self) -> bool:
-        return not self.text[: self.at[1]].strip(" ")
-
-    def line_before(self) -> tuple[int, str]:
-        """The nearest line above that says something; where there is none, an empty one."""
-        for number in range(self.at[0] - 1, -1, -1):
-            line = self._line(number)
-            if line.strip() and not line.lstrip().startswith("#"):
-                return number + 1, line
-        return 1, ""
-
-    def _line(self, number: int) -> str:
-        return self.lines[number] if number < len(self.lines) else ""
+# What the parsers say; whether the line to mend is the one where what they were parsing began; our words.
+_BY_WORDS: Final = (
+    ("cannot start any token", False, "a value that begins with {character}", _IN_QUOTES),
+    ("expected alphabetic or numeric character", False, "a value that begins with {opening}", _IN_QUOTES),
+    (
+        "sequence entries are not allowed",
+        False,
+        "an item of a list behind its key",
+        "[ and ] around the items, or each one in a line of its own",
+    ),
+    ("could not find expected ':'", True, _NO_COLON, _KEY_AND_VALUE),
+    (
+        "unexpected end of stream|unexpected document (?:indicator|separator)",
+        True,
+        "a quote that nothing closes",
+        "quotes in pairs",
+    ),
+    (
+        "expected ',' or",
+        False,
+        "neither a comma nor a {closing} in the {kind} that begins in line {began}",
+        "commas between, and {closing} at the end",
+    ),
+    (
+        "unknown escape character",
+        False,
+        "a backslash in double quotes that means nothing",
+        "two of them for one; or single quotes",
+    ),
+    (
+        "expected (?:a )?comment or",
+        False,
+        "text behind | or >",
+        "such text in the lines below; a value that begins with | or > in quotes",
+    ),
+)
 
 
 def explain(error: yaml.MarkedYAMLError, text: str) -> Explanation:
     """What is wrong with this text, which the parser refused with this error."""
-    mark, context = error.problem_mark or error.context_mark, error.context_mark or error.problem_mark
+    mark = error.problem_mark or error.context_mark
+    context = error.context_mark or mark
     at = (mark.line, mark.column) if mark else (0, 0)
-    slip = _Slip(_LINE_BREAK.split(text), at, (context.line, context.column) if context else at)
+    began = (context.line, context.column) if context else at
+    lines = _LINE_BREAK.split(text)
+    lines += [""] * (max(at[0], began[0]) + 1 - len(lines))
+    line, number, character = lines[at[0]], at[0] + 1, lines[at[0]][at[1] : at[1] + 1]
+    opening = lines[began[0]][began[1] : began[1] + 1]
     words = str(error.problem or error.context)
-    if "tab character" in words or slip.character == "\t":
-        return slip.line, "a tab", "spaces for indentation"
-    for pattern, told in _BY_WORDS:
-        if re.search(pattern, words) and (explanation := told(slip)):
-            return explanation
-    return _in_the_parser_s_words(error, slip)
+    if "tab character" in words or character == "\t":
+        return number, "a tab", "spaces for indentation"
+    kind, closing = ("list", "]") if opening == "[" else ("mapping", "}")
+    for pattern, at_beginning, found, accepted in _BY_WORDS:
+        if re.search(pattern, words):
+            told = {"character": character, "opening": opening, "kind": kind, "closing": closing, "began": began[0] + 1}
+            return began[0] + 1 if at_beginning else number, found.format(**told), accepted.format(**told)
+    if "mapping values are not allowed" in words:
+        return _unexpected_colon(lines, at)
+    out_of_line = re.search("<?document start>?|expected key|'-' indicator|<block end>", words)
+    no_value = re.search("expected (?:the )?node content", words)
+    if (out_of_line or no_value) and character in ("]", "}"):
+        return number, f"a {character} that closes nothing", _CLOSES_NOTHING
+    if no_value and character == ",":
+        return number, "a comma with nothing before it", "a value before each comma"
+    if not out_of_line:
+        return _in_the_parser_s_words(error, number, began[0] + 1)
+    if line[: at[1]].strip(" "):
+        return number, "text behind a value that has ended", "the whole value in one pair of quotes"
+    if at[1] != began[1] or at[0] == began[0]:
+        return _wrong_indentation(lines, at)
+    where = (
+        "an item of a list between the keys of a mapping" if character == "-" else "a key between the items of a list"
+    )
+    return number, where, _INDENTATION
 
 
-def _in_the_parser_s_words(error: yaml.MarkedYAMLError, slip: _Slip) -> Explanation:
-    words = _unquoted(str(error.problem or error.context).removeprefix("found "))
-    if error.context and slip.began[0] < slip.at[0]:
-        words += f", {_unquoted(error.context)} that begins in line {slip.began[0] + 1}"
-    return slip.line, f"a syntax error ({words})", "YAML"
+def _in_the_parser_s_words(error: yaml.MarkedYAMLError, line: int, began: int) -> Explanation:
+    """What the parsers quote from the file in more than one character may be part of a secret."""
+    problem = str(error.problem or error.context).removeprefix("found ")
+    words = f"{problem}, {error.context} that begins in line {began}" if error.context and began < line else problem
+    shown = _QUOTED.sub(lambda quote: quote[0] if len(quote[0]) <= len("'x'") else "…", words)
+    return line, f"a syntax error ({shown})", "YAML"
 
 
-def _unquoted(words: str) -> str:
-    """The parser's words; what it quotes from the file in more than one character may be part of a secret."""
-    return _QUOTED.sub(lambda quote: quote[0] if len(quote[0]) <= len("'x'") else "…", words)
-
-
-def _wrong_beginning(slip: _Slip) -> Explanation:
-    return slip.line, f"a value that begins with {slip.character}", _IN_QUOTES
-
-
-def _wrong_name(slip: _Slip) -> Explanation:
-    """An anchor or an alias without a name."""
-    return slip.line, f"a value that begins with {slip.opening}", _IN_QUOTES
-
-
-def _out_of_line(slip: _Slip) -> Explanation | None:
-    if slip.character in ("]", "}"):
-        return slip.line, f"a {slip.character} that closes nothing", "brackets in pairs; text with brackets in quotes"
-    if not slip.begins_its_line:
-        return slip.line, "text behind a value that has ended", "the whole value in one pair of quotes"
-    if slip.at[1] != slip.began[1] or slip.at[0] == slip.began[0]:
-        return _wrong_indentation(slip)
-    if slip.character == "-":
-        return slip.line, "an item of a list between the keys of a mapping", _INDENTATION
-    return slip.line, "a key between the items of a list", _INDENTATION
-
-
-def _wrong_indentation(slip: _Slip) -> Explanation:
-    spaces = slip.at[1]
-    if spaces > _indentation(slip.line_before()[1]):
-        return slip.line, _TOO_FAR, _INDENTATION
+def _wrong_indentation(lines: list[str], at: tuple[int, int]) -> Explanation:
+    spaces = at[1]
+    if spaces > _indentation(_line_before(lines, at[0])[1]):
+        return at[0] + 1, _TOO_FAR, _INDENTATION
     indented = f"indented by {spaces} space{'s' * (spaces > 1)}" if spaces else "without indentation"
-    return slip.line, f"a line {indented}, which fits no line above", _INDENTATION
+    return at[0] + 1, f"a line {indented}, which fits no line above", _INDENTATION
 
 
-def _unexpected_colon(slip: _Slip) -> Explanation:
-    if re.search(r":\s", slip.text[: slip.at[1]]):
-        return slip.line, "a value with a colon and a space in it", _IN_QUOTES
-    before, line = slip.line_before()
-    if _indentation(slip.text) > _indentation(line):
-        return slip.line, _TOO_FAR, _INDENTATION
-    return before, "a line without a colon and a space", _KEY_AND_VALUE
+def _unexpected_colon(lines: list[str], at: tuple[int, int]) -> Explanation:
+    line = lines[at[0]]
+    if re.search(r":\s", line[: at[1]]):
+        return at[0] + 1, "a value with a colon and a space in it", _IN_QUOTES
+    number, before = _line_before(lines, at[0])
+    if _indentation(line) > _indentation(before):
+        return at[0] + 1, _TOO_FAR, _INDENTATION
+    return number, _NO_COLON, _KEY_AND_VALUE
+
+
+def _line_before(lines: list[str], at: int) -> tuple[int, str]:
+    """The nearest line above that says something, and its number; where there is none, an empty one."""
+    said = ((number, lines[number - 1]) for number in range(at, 0, -1))
+    return next(((number, line) for number, line in said if line.split("#")[0].strip()), (1, ""))
 
 
 def _indentation(line: str) -> int:
     """Where a line's first key or value begins, behind the dashes of lists."""
     match = re.match(r"(?:\s|-(?=\s))*", line)
     return match.end() if match else 0
-
-
-def _no_colon(slip: _Slip) -> Explanation:
-    return slip.began[0] + 1, "a line without a colon and a space", _KEY_AND_VALUE
-
-
-def _item_behind_a_key(slip: _Slip) -> Explanation:
-    return slip.line, "an item of a list behind its key", "[ and ] around the items, or each one in a line of its own"
-
-
-def _no_value(slip: _Slip) -> Explanation | None:
-    if slip.character in ("]", "}"):
-        return _out_of_line(slip)
-    return (slip.line, "a comma with nothing before it", "a value before each comma") if slip.character == "," else None
-
-
-def _open_quote(slip: _Slip) -> Explanation:
-    return slip.began[0] + 1, "a quote that nothing closes", "quotes in pairs"
-
-
-def _open_bracket(slip: _Slip) -> Explanation:
-    kind, closing = ("list", "]") if slip.opening == "[" else ("mapping", "}")
-    where = f"the {kind} that begins in line {slip.began[0] + 1}"
-    return slip.line, f"neither a comma nor a {closing} in {where}", f"commas between, and {closing} at the end"
-
-
-def _escape(slip: _Slip) -> Explanation:
-    return slip.line, "a backslash in double quotes that means nothing", "two of them for one; or single quotes"
-
-
-def _block_header(slip: _Slip) -> Explanation:
-    return slip.line, "text behind | or >", "such text in the lines below; a value that begins with | or > in quotes"
-
-
-_BY_WORDS: Final[tuple[tuple[str, Callable[[_Slip], Explanation | None]], ...]] = (
-    ("cannot start any token", _wrong_beginning),
-    ("expected alphabetic or numeric character", _wrong_name),
-    ("mapping values are not allowed", _unexpected_colon),
-    ("sequence entries are not allowed", _item_behind_a_key),
-    ("could not find expected ':'", _no_colon),
-    ("unexpected end of stream|unexpected document (?:indicator|separator)", _open_quote),
-    ("expected ',' or", _open_bracket),
-    ("expected (?:the )?node content", _no_value),
-    ("unknown escape character", _escape),
-    ("expected (?:a )?comment or", _block_header),
-    ("<?document start>?|expected key|'-' indicator|<block end>", _out_of_line),
-)

@@ -1,19 +1,19 @@
 """
 YAML text read into a tree. Every scalar is text: ``0123``, ``12:30`` and ``yes`` too.
 
-Built from the parser's events, one at a time: nothing recurses, aliases share what they name instead of copying it, and
-other threads can run between any two events, which they cannot while a whole file is parsed in C.
+Built from the parser's events, one at a time: aliases share what they name instead of copying it, and other threads can
+run between any two events, which they cannot while a whole file is parsed in C.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableSequence, Sequence
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, NoReturn
 
 import yaml
 
-from exporter.config.errors import Problems, describe
-from exporter.config.tree import List, ManyLines, Map, Value, speakable
+from exporter.config.errors import Problems
+from exporter.config.values import List, ManyLines, Map, Value, describe
 from exporter.config.yaml_errors import Explanation, explain
 
 DEEPEST: Final = 50
@@ -30,7 +30,7 @@ _TAGS_OF_PLAIN_VALUES: Final = (None, "!", "tag:yaml.org,2002:str", "tag:yaml.or
 
 def compose(text: str, problems: Problems, loader: Any = LOADER) -> Value | None:
     """
-    The text's one document; ``None`` if there is nothing in it.
+    The text's one document, which the problems know from then on as well; ``None`` if there is nothing in it.
 
     Duplicate keys and the like become problems, and what they spoil is left out of the document.
 
@@ -39,7 +39,8 @@ def compose(text: str, problems: Problems, loader: Any = LOADER) -> Value | None
     """
     composer = _Composer(problems)
     try:
-        return composer.read(iter(loader(text).get_event, None))
+        problems.root = composer.read(iter(loader(text).get_event, None))
+        return problems.root
     except yaml.MarkedYAMLError as error:
         problems.add_line(*_syntax_problem(error, text))
     except yaml.reader.ReaderError as error:
@@ -69,209 +70,132 @@ class _HopelessError(Exception):
     """Reading on makes no sense; the problem is noted."""
 
 
-class _MergeKey(str):
-    """``<<`` without quotes, which as a key means: merge."""
-
-    __slots__ = ()
-
-
-class _Open:
-    """
-    A mapping or list that has begun and not ended.
-
-    Args:
-        items: Those of a list; of a mapping its keys and values in turn.
-        lines: Of the items.
-        anchor: Its name for aliases.
-
-    Attributes:
-        weight: Values inside its values, at any depth.
-    """
-
-    __slots__ = ("anchor", "items", "line", "lines", "weight")
-
-    def __init__(self, items: list[Value], lines: MutableSequence[int], line: int, anchor: str | None) -> None:
-        self.items = items
-        self.lines = lines
-        self.line = line
-        self.anchor = anchor
-        self.weight = 0
-
-    @property
-    def step(self) -> str:
-        """How the value that comes next continues the key path; nothing where a key comes next."""
-        if isinstance(self.items, List):
-            return f"[{len(self.items)}]"
-        key = self.items[-1] if len(self.items) % 2 else ""
-        return f".{(isinstance(key, str) and speakable(key)) or '?'}" if key else ""
-
-
 class _Composer:
     """Puts the parser's events together."""
 
     def __init__(self, problems: Problems) -> None:
         self.line = 1
         self._problems = problems
-        self._documents: list[Value] = []
-        self._top = _Open(self._documents, [], 1, None)
-        self._around: list[_Open] = []
+        self._events: Iterator[Any] = iter(())
+        self._path: list[str | int] = []
+        self._count = 0
         self._anchors: dict[str, tuple[Value, int] | None] = {}
-        self._shapes: dict[tuple[Value, ...], tuple[str, ...]] = {}
+        self._keys: dict[str, str] = {}
 
     def read(self, events: Iterator[Any]) -> Value | None:
         """
         Raises:
             _HopelessError: What follows is not worth a look; the problem is noted.
         """
-        scalar = yaml.ScalarEvent
-        steps = {
-            yaml.MappingStartEvent: self._begin_map,
-            yaml.MappingEndEvent: self._end_map,
-            yaml.SequenceStartEvent: self._begin_list,
-            yaml.SequenceEndEvent: self._end_list,
-            yaml.AliasEvent: self._alias,
-            yaml.DocumentStartEvent: self._begin_document,
-        }
+        self._events = events
+        root: Value | None = None
         for event in events:
-            kind = type(event)
-            if kind is scalar:
-                line = event.start_mark.line + 1
-                text = event.value
-                if event.end_mark.line >= line or event.tag is not None or event.anchor is not None or text == "<<":
-                    text = self._rare_scalar(event, line)
-                top = self._top
-                top.items.append(text)
-                top.lines.append(line)
-            elif step := steps.get(kind):
-                self.line = event.start_mark.line + 1
-                step(event)
-        return self._documents[0] if self._documents else None
+            self.line = event.start_mark.line + 1
+            if isinstance(event, yaml.NodeEvent):
+                root = self._value(event)
+            elif isinstance(event, yaml.DocumentStartEvent) and root is not None:
+                self._give_up("a second document", "one document a file")
+        return root
 
-    def _rare_scalar(self, event: Any, line: int) -> str:
-        self.line = line
-        text: str = event.value
-        if text and event.end_mark.line >= line:
-            text = ManyLines(text)
-        elif text == "<<" and event.implicit[0]:
-            text = _MergeKey(text)
-        self._check_tag(event.tag)
+    def _value(self, event: Any, *around: str | int) -> Value:
+        """
+        Args:
+            around: The step that leads to the value.
+        """
+        if type(event) is yaml.ScalarEvent and _is_plain(event):
+            text: str = event.value
+            return text
+        self._path += around
+        self.line = event.start_mark.line + 1
+        value = self._named(event) if isinstance(event, yaml.AliasEvent) else self._whole(event)
+        if around:
+            self._path.pop()
+        return value
+
+    def _whole(self, event: Any) -> Value:
+        if event.tag not in _TAGS_OF_PLAIN_VALUES:
+            found, accepted = "a YAML tag", "values without tags; text that begins with ! in quotes"
+            self._problems.add_line(self.line, found, accepted, self._path)
+        before = self._count
+        many_lines = event.end_mark.line > event.start_mark.line
+        if isinstance(event, yaml.ScalarEvent):
+            value: Value = ManyLines(event.value) if event.value and many_lines else event.value
+        else:
+            if len(self._path) >= DEEPEST:
+                self._give_up(*_TOO_DEEP)
+            if event.anchor is not None:
+                self._anchors[event.anchor] = None
+            value = (self._list if isinstance(event, yaml.SequenceStartEvent) else self._map)(self.line)
+            self._add(len(value))
         if event.anchor is not None:
-            self._anchors[event.anchor] = text, 0
-        return text
+            self._anchors[event.anchor] = value, self._count - before
+        return value
 
-    def _begin_document(self, _event: Any) -> None:
-        if self._documents:
-            self._give_up("a second document", "one document a file")
+    def _list(self, line: int) -> List:
+        node = List(line)
+        for event in self._events:
+            if type(event) is yaml.SequenceEndEvent:
+                break
+            node.lines.append(event.start_mark.line + 1)
+            node.append(self._value(event, len(node)))
+        return node
 
-    def _begin_map(self, event: Any) -> None:
-        self._begin(_Open([], [], self.line, event.anchor), event.tag)
-
-    def _begin_list(self, event: Any) -> None:
-        node = List(self.line)
-        self._begin(_Open(node, node.lines, self.line, event.anchor), event.tag)
-
-    def _begin(self, node: _Open, tag: str | None) -> None:
-        self._check_tag(tag)
-        if len(self._around) >= DEEPEST:
-            self._give_up(*_TOO_DEEP)
-        if node.anchor is not None:
-            self._anchors[node.anchor] = None
-        self._around.append(self._top)
-        self._top = node
-
-    def _end_list(self, _event: Any) -> None:
-        done = self._top
-        if isinstance(done.items, List):
-            self._end(done, done.items)
-
-    def _end_map(self, _event: Any) -> None:
-        done = self._top
-        keys, values, lines = tuple(done.items[::2]), done.items[1::2], list(done.lines[::2])
-        shape = self._shape(keys)
-        if shape is None:
-            shape, values, lines = self._sort_out(keys, values, lines)
-        one_line = lines.count(done.line) == len(lines)
-        self._end(done, Map(shape, tuple(values), done.line, None if one_line else lines))
-
-    def _shape(self, keys: tuple[Value, ...]) -> tuple[str, ...] | None:
-        """The same keys as a mapping before had, which hundreds of thousands share; ``None`` if they need a look."""
-        try:
-            return self._shapes.get(keys)
-        except TypeError:
-            # A list as a key.
-            return None
-
-    def _sort_out(
-        self, keys: tuple[Value, ...], values: list[Value], lines: Sequence[int]
-    ) -> tuple[tuple[str, ...], list[Value], list[int]]:
-        """Keys without those that are twice or no text, and with those that are merged."""
-        found: dict[str, tuple[Value, int]] = {}
+    def _map(self, line: int) -> Map:
+        node = Map(line)
         merged: list[Map] = []
-        path = _path(self._around)
-        for key, value, line in zip(keys, values, lines, strict=True):
-            if isinstance(key, _MergeKey):
-                merged += self._merged(value, line, path)
+        for event in self._events:
+            if type(event) is yaml.MappingEndEvent:
+                break
+            at = event.start_mark.line + 1
+            key = self._value(event, "?")
+            merges = key == "<<" and event.implicit[0]
+            value = self._value(next(self._events), key if isinstance(key, str) else "?")
+            if merges:
+                merged += self._merged(value, at)
             elif not isinstance(key, str):
-                self._problems.add_line(line, f"{describe(key)} as a key", "text", path)
-            elif key in found:
-                name = speakable(key, value) or "a key"
-                self._problems.add_line(line, f"{name} again, first in line {found[key][1]}", "each key once", path)
+                self._problems.add_line(at, f"{describe(key)} as a key", "text", self._path)
+            elif key in node:
+                name = self._problems.speakable(key, value) or "a key"
+                first = node.line_of(key)
+                self._problems.add_line(at, f"{name} again, first in line {first}", "each key once", self._path)
             else:
-                found[key] = value, line
-        shape = tuple(found)
-        if shape == keys and "<<" not in found:
-            self._shapes[keys] = shape
+                # Mappings have the same few keys over and over.
+                node.put(self._keys.setdefault(key, key), value, at)
         for source in merged:
-            for key, value in source.items():
-                # A mapping's own keys win, and so do those of the mapping that is merged first.
-                found.setdefault(key, (value, source.line_of(key)))
-        return tuple(found), [value for value, _ in found.values()], [line for _, line in found.values()]
+            # A mapping's own keys win, and so do those of the mapping that is merged first.
+            for key in [key for key in source if key not in node]:
+                node.put(key, source[key], source.line_of(key))
+        return node
 
-    def _merged(self, value: Value, line: int, path: str) -> Iterator[Map]:
+    def _merged(self, value: Value, line: int) -> Iterator[Map]:
         """What ``<<: *source`` names: a mapping, or a list of them."""
         for source in value if isinstance(value, List) else (value,):
             if isinstance(source, Map):
                 yield source
             else:
                 accepted = "<< with an alias of a mapping"
-                self._problems.add_line(line, f"<< with {describe(source)}", accepted, path)
+                self._problems.add_line(line, f"<< with {describe(source)}", accepted, self._path)
 
-    def _end(self, done: _Open, node: Map | List) -> None:
-        weight = done.weight + len(done.lines)
-        if done.anchor is not None:
-            self._anchors[done.anchor] = node, weight
-        self._top = self._around.pop()
-        self._put(node, done.line, weight)
-
-    def _alias(self, event: Any) -> None:
-        if named := self._anchors.get(event.anchor):
-            value, weight = named
-            self._put(value, self.line, weight)
-        else:
+    def _named(self, event: Any) -> Value:
+        """Aliases share what they name, but whoever walks the tree meets it anew each time: so it counts each time."""
+        named = self._anchors.get(event.anchor)
+        if named is None:
             # Unnamed: `server_secret: *abc` may well be a secret that lacks its quotes.
             found = "an alias inside what it names" if event.anchor in self._anchors else "an alias of nothing above"
             self._give_up(found, "aliases of finished values; text that begins with * in quotes")
+        self._add(named[1])
+        return named[0]
 
-    def _put(self, value: Value, line: int, weight: int) -> None:
-        """Aliases share what they name, but whoever walks the tree meets it anew each time: so it weighs each time."""
-        top = self._top
-        top.items.append(value)
-        top.lines.append(line)
-        top.weight += weight
-        if top.weight > MOST_VALUES:
+    def _add(self, count: int) -> None:
+        self._count += count
+        if self._count > MOST_VALUES:
             self._give_up(f"over {MOST_VALUES:,} values, with those that aliases repeat", "fewer values")
 
-    def _check_tag(self, tag: str | None) -> None:
-        if tag not in _TAGS_OF_PLAIN_VALUES:
-            path = _path([*self._around, self._top])
-            found, accepted = "a YAML tag", "values without tags; text that begins with ! in quotes"
-            self._problems.add_line(self.line, found, accepted, path)
-
-    def _give_up(self, found: str, accepted: str) -> None:
+    def _give_up(self, found: str, accepted: str) -> NoReturn:
         self._problems.add_line(self.line, found, accepted)
         raise _HopelessError
 
 
-def _path(nodes: Sequence[_Open]) -> str:
-    """The key path through these, of which the first stands for the file."""
-    return "".join(node.step for node in nodes[1:]).removeprefix(".")
+def _is_plain(event: Any) -> bool:
+    """Whether there is nothing more to a scalar than its text."""
+    return event.tag is None and event.anchor is None and event.start_mark.line == event.end_mark.line

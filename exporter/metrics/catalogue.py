@@ -1,5 +1,5 @@
 """
-Every metric once: name, type, help, labels. The tables, the README, the dashboards and the tests all read it here.
+Every metric once: name, type, help, labels. The tables, the documents, the dashboards and the tests all read it here.
 """
 
 from __future__ import annotations
@@ -194,6 +194,12 @@ CONFIG_RELOAD_TIMESTAMP = Metric(
     "gauge",
     "Unix time at which the config file was last read successfully.",
 )
+WEB_CONFIG_RELOAD = Metric(
+    "rtc_exporter_web_config_last_reload_successful",
+    "gauge",
+    "1 if the last reading of the web config and the files that it names succeeded, 0 if the old one is kept; absent"
+    " without --web.config.file.",
+)
 MISSED_RUNS = Metric(
     "rtc_exporter_scheduler_missed_runs_total",
     "counter",
@@ -215,6 +221,7 @@ EXPORTER_METRICS: Final = (
     BUILD_INFO,
     CONFIG_RELOAD,
     CONFIG_RELOAD_TIMESTAMP,
+    WEB_CONFIG_RELOAD,
     MISSED_RUNS,
     UNEXPECTED_ERRORS,
     SCRAPE_DURATION,

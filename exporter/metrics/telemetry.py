@@ -53,6 +53,7 @@ class Telemetry:
         rooms_files: Whether each file's last reading succeeded.
         missed_runs: Runs of recurring jobs that the scheduler missed or skipped.
         unexpected_errors: Exceptions that only a bug can explain.
+        web_config_ok: Whether the last reading of the web config succeeded; ``None`` if there is none.
         scrape_size: Bytes of the last whole scrape before compression; ``None`` before there was one.
     """
 
@@ -63,6 +64,7 @@ class Telemetry:
         self.rooms_files: dict[str, bool] = {}
         self.missed_runs = 0
         self.unexpected_errors = 0
+        self.web_config_ok: bool | None = None
         self.scrape_size: int | None = None
         self.scrape_durations = Durations(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
         self._config_loaded: bool | None = None
@@ -98,6 +100,7 @@ class Telemetry:
         self._collector.exporter = {
             catalogue.CONFIG_RELOAD: self._config_loaded,
             catalogue.CONFIG_RELOAD_TIMESTAMP: self._config_loaded_at,
+            catalogue.WEB_CONFIG_RELOAD: self.web_config_ok,
             catalogue.MISSED_RUNS: self.missed_runs,
             catalogue.UNEXPECTED_ERRORS: self.unexpected_errors,
             catalogue.SCRAPE_SIZE: self.scrape_size,

@@ -11,12 +11,16 @@ ten that leave one by one, since each finds the processor's caches warm. But the
 10 or 5 ms apart where more than ten calls would leave at each. No slot is lost: a slot is caught up, and a budget's
 slots come round in a whole number of ticks, so the log in ``pace`` compares calls that are as far apart as their slots.
 A call that the log or a pause holds up does not wait for the tick after that.
+
+Before slots are used, calls that are without a reply for 250 ms are asked for their whereabouts, and asked again 250 ms
+later for as long as the network has them: ``pace`` tells what follows from that. No timer is needed for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -29,6 +33,7 @@ _TICKS: Final = (0.02, 0.01, 0.005)
 _COMPANY: Final = 10
 _STALL: Final = 0.25
 _LONGEST_WAIT: Final = 1.0
+_ASKED_AFTER: Final = 0.25
 _ROUNDING: Final = 0.001
 
 
@@ -45,6 +50,20 @@ class Bidder(Protocol):
         Returns:
             Whether a call was written. If not, the bidder lacks something and has its ``dues`` say so.
         """
+
+
+class OnItsWay(Protocol):
+    """A call that was written."""
+
+    def arrives_by(self) -> float:
+        """
+        Monotonic time until which the network may deliver it, if it has not.
+
+        Minus infinity if the call has arrived, infinity if the network still tries.
+        """
+
+    def round_trip(self) -> float:
+        """Seconds in which the network acknowledges calls usually."""
 
 
 class Timer:
@@ -124,6 +143,7 @@ class Budget:
         self._bidders: dict[Bidder, None] = {}
         self._credit = dict.fromkeys(_SHARES, 0.0)
         self._armed_for = math.inf
+        self._under_way: deque[tuple[float, Sent, OnItsWay]] = deque()  # when each is to be asked, the next one first
 
     @property
     def limit(self) -> float:
@@ -151,9 +171,12 @@ class Budget:
         self.paced.change_limit(limit)
         self.arm()
 
-    def sent(self, due: float) -> Sent:
+    def sent(self, due: float, on_its_way: OnItsWay) -> Sent:
         """Count a call that was just written, and had been due since then."""
-        return self.paced.sent(self._clock.monotonic(), due)
+        now = self._clock.monotonic()
+        call = self.paced.sent(now, due)
+        self._under_way.append((now + _ASKED_AFTER, call, on_its_way))
+        return call
 
     def arm(self) -> None:
         """Wait for the next moment at which a call may leave; call it whenever due times come closer."""
@@ -174,7 +197,10 @@ class Budget:
         period = self.paced.period
         tick = period / max(1, round(period / self._timer.tick))
         at_tick = math.ceil(max(now, due, self.paced.slot_at(now)) / tick) * tick
-        return max(at_tick, math.ceil(self.paced.open_at() * 1000) / 1000)
+        open_at = self.paced.open_at()
+        if self._under_way:
+            open_at = min(open_at, self._under_way[0][0])  # may be open sooner than is known now
+        return max(at_tick, math.ceil(open_at * 1000) / 1000)
 
     def _use_slots(self) -> None:
         """Let calls leave for as long as there are slots and calls that are due."""
@@ -183,6 +209,7 @@ class Budget:
         if self._timer.resumed_at > self._resumed_at:
             self._resumed_at = self._timer.resumed_at
             self.paced.stalled(self._resumed_at)
+        self._ask_calls(now)
         passed: set[Bidder] = set()
         while max(self.paced.slot_at(now), self.paced.open_at()) <= now and (first := self._first_due(now, passed)):
             lane = self._lane(first)
@@ -192,6 +219,15 @@ class Budget:
             elif Lane.REGULAR in first:
                 self._account_for(lane)
         self.arm()
+
+    def _ask_calls(self, now: float) -> None:
+        while self._under_way and self._under_way[0][0] <= now:
+            _, call, on_its_way = self._under_way.popleft()
+            until = on_its_way.arrives_by()
+            unacknowledged = until == math.inf
+            self.paced.arrives_by(call, until, now, on_its_way.round_trip() if unacknowledged else 0.0)
+            if unacknowledged:
+                self._under_way.append((now + _ASKED_AFTER, call, on_its_way))
 
     def _dispatched(self, bidder: Bidder, lane: Lane, due: float) -> bool:
         try:

@@ -11,16 +11,23 @@ words here.
 How many connections are kept ready: a call that takes a new one, soon after the call before it, has two opened in its
 place, up to a quarter second's worth of calls. So their number doubles in the time that one takes, as in TCP's slow
 start, where the vendor closes connections; where it keeps them, nothing is opened. What is idle for 30 s is closed.
+
+When a request is not acknowledged for a second, idle connections that were last heard of before it are closed: they
+lead the same way. Then only a handshake shows that there is a way again, so a vendor that cannot be reached is sent
+hardly more than a second's worth of calls, and holds no more places of a limit that it shares.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import math
 import socket
 import ssl
 import struct
+import sys
+import termios
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -51,6 +58,9 @@ _READY_FOR: Final = 0.25
 _IDLE: Final = 30.0
 _SUCCESSION: Final = 2.0
 _CONNECT_AGAIN: Final = 1.0
+_UNHEARD: Final = 1.0
+_QUEUED: Final = 3.0
+"""Seconds for which a packet may outlive its connection: a kernel asks so long for its neighbour's hardware address."""
 
 _Idle: TypeAlias = tuple[Connection, float, bool]  # since when, and whether it was never used
 
@@ -151,7 +161,7 @@ class Client:
         connection, _, new = self._idle.pop()
         self._in_use.add(connection)
         exchange = Exchange(self, connection, message)
-        now = self.clock.monotonic()
+        now = exchange.written
         if new and now - self._sent_at < _SUCCESSION and now >= self._open_at:
             self.open(2)
         self._sent_at = now
@@ -165,8 +175,15 @@ class Client:
 
     def tend(self) -> None:
         """Close what has been idle for long; to be called every few seconds."""
-        long_ago = self.clock.monotonic() - _IDLE
-        for idle in [idle for idle in self._idle if idle[1] < long_ago]:
+        self._close_idle(self.clock.monotonic() - _IDLE)
+
+    def unheard(self, written: float) -> None:
+        """A request that was written then is not acknowledged."""
+        if self.clock.monotonic() > written + _UNHEARD:
+            self._close_idle(written)
+
+    def _close_idle(self, before: float) -> None:
+        for idle in [idle for idle in self._idle if idle[1] < before]:
             self._idle.remove(idle)
             _close(idle[0])
 
@@ -231,7 +248,7 @@ MakeClient: TypeAlias = Callable[[SourceConfig, Opener, Clock], Client]
 class Exchange:
     """A request that was written to a connection, and its reply."""
 
-    __slots__ = ("_client", "_connection", "_protocol")
+    __slots__ = ("_arrives_by", "_client", "_connection", "_protocol", "written")
 
     def __init__(self, client: Client, connection: Connection, request: bytes) -> None:
         self._client = client
@@ -239,6 +256,8 @@ class Exchange:
         self._protocol = protocol = cast(ResponseHandler, connection.protocol)
         protocol.set_response_params(read_until_eof=True, max_line_size=_LONGEST_HEADER, max_field_size=_LONGEST_HEADER)
         cast(asyncio.Transport, protocol.transport).write(request)
+        self.written = client.clock.monotonic()
+        self._arrives_by = math.inf
 
     async def response(self) -> Response | Failure:
         """Read the reply; whatever goes wrong comes back as a failure. To be awaited once."""
@@ -251,12 +270,46 @@ class Exchange:
         except (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError, ValueError) as error:
             return _in_our_words(error)
         finally:
+            if self.arrives_by() == math.inf:
+                self._arrives_by = self._client.clock.monotonic() + _QUEUED
             # What may still come on it must not be taken for the reply to another call.
             self._client.ended(self._connection, complete=complete)
+
+    def arrives_by(self) -> float:
+        """
+        Monotonic time until which the request may still arrive: minus infinity once it has, infinity if nobody knows.
+
+        Bytes that the other side acknowledged have arrived. Those of a broken connection have if the other side broke
+        it; if the kernel gave it up, or we did, packets may still lie in a queue.
+        """
+        if self._arrives_by == math.inf:
+            now = self._client.clock.monotonic()
+            self._arrives_by = self._judged(now)
+            if self._arrives_by > now:
+                self._client.unheard(self.written)
+        return self._arrives_by
+
+    def _judged(self, now: float) -> float:
+        error, transport = self._protocol.exception(), self._protocol.transport
+        if error is not None:
+            return now if getattr(error, "errno", None) in _BY_THE_OTHER_SIDE else now + _QUEUED
+        if transport is None:
+            return now + _QUEUED
+        return -math.inf if not transport.is_closing() and _is_acknowledged(transport) else math.inf
+
+    def round_trip(self) -> float:
+        """Seconds in which the other side acknowledges bytes usually; 0 if unknown."""
+        transport = self._protocol.transport
+        if transport is None or transport.is_closing() or not hasattr(socket, "TCP_INFO"):
+            return 0.0
+        made: socket.socket = transport.get_extra_info("socket")
+        info = made.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SMOOTHED_ROUND_TRIP.size)
+        return float(_SMOOTHED_ROUND_TRIP.unpack(info)[0] / 1e6)
 
     async def _read(self, clock: Clock) -> Response | Failure:
         for _ in range(_INTERIM_REPLIES + 1):
             message, payload = await self._protocol.read()
+            self._arrives_by = -math.inf
             if not 100 <= message.code < 200 or self._protocol.upgraded:
                 break
         else:
@@ -279,6 +332,20 @@ def _usable(connection: Connection) -> bool:
     return protocol is not None and protocol.is_connected() and not protocol.should_close
 
 
+def _is_acknowledged(transport: asyncio.BaseTransport) -> bool:
+    """Whether the other side's kernel has all that was written; true where this one does not tell."""
+    try:
+        unacknowledged = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+    except (OSError, ValueError):
+        return True
+    return not int.from_bytes(unacknowledged, sys.byteorder)
+
+
+_SMOOTHED_ROUND_TRIP: Final = struct.Struct("=68xI")
+"""Of Linux' ``struct tcp_info``: ``tcpi_rtt``, in microseconds."""
+_BY_THE_OTHER_SIDE: Final = {None, errno.ECONNRESET, errno.EPIPE}
+
+
 def _close(connection: Connection) -> None:
     """Close it now: TLS would wait half a minute for the farewell of a peer that hangs."""
     if connection.transport is not None:
@@ -287,7 +354,7 @@ def _close(connection: Connection) -> None:
 
 
 def _socket(address: AddrInfoType) -> socket.socket:
-    """A socket whose bytes arrive within two seconds or never: the pace must know when a call can be counted."""
+    """A socket whose kernel sends bytes for about two seconds: until they are acknowledged a call holds its place."""
     made = socket.socket(*address[:3])
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: unacknowledged bytes are not sent again after that
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(LATEST * 1000))

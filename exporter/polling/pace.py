@@ -31,6 +31,15 @@ Example, N = 10, usual 50 ms: a reply after 270 ms says that its call may have a
 usual yet, and a process and a vendor that have just met are slow: the calls of the first 0.3 s count as if they had
 arrived just before their replies. That costs the time of one reply, once.
 
+**Unacknowledged calls.** A call that waits for a network to come back arrives whenever that is, together with others.
+The kernel knows which calls the other side has not acknowledged, and the caller asks it for calls without a reply
+(``arrives_by``). A call that is unacknowledged for more than two round trips may arrive at any moment: it holds a place
+of the log for as long as that lasts, as if it were always written just now, and counts from the moment at which it
+turns out to have been acknowledged. If its connection ends before, packets may still lie in a queue on the way; then it
+counts from the moment at which no queue has any left. Example, N = 10: the network is cut when three calls are under
+way. Until they are acknowledged, seven calls may go out in 1.024 s, so that there are ten when all arrive together. A
+vendor that acknowledges at once and replies after 3 s costs no slot.
+
 **Stalls.** When this process stood still (suspended, stopped, starved), calls that are not answered yet may have been
 delayed with it. They count from the end of the stall (``stalled``).
 
@@ -53,8 +62,11 @@ second; one of "1 per 5 ms" used 84 to 96 % of the limit. Slots with a log use 9
 
 **When this is wrong.** A call that is late by no more than replies usually vary, or whose reply is not late because the
 vendor was quicker than usual, is not noticed. A vendor that turns slow for good is taken to be late for about ten
-seconds, which costs slots. One that holds *all* calls for a second or longer and counts them together gets more than N:
-nothing can be known of a call before its reply, and no reply can be told from none.
+seconds, which costs slots. An acknowledgement is that of the nearest end of a connection: a proxy or load balancer that
+holds *all* calls for a second or longer and then lets them through together makes the vendor count more than N, as does
+a vendor that counts calls long after its kernel has them. What is acknowledged when it is first asked for, after about
+250 ms, may have been late by so much, which a slow reply tells too late. Systems other than Linux do not tell what is
+acknowledged. A way whose round trip takes longer than 0.7 s is always taken to be cut, which costs slots.
 """
 
 from __future__ import annotations
@@ -72,13 +84,18 @@ _SPARE: Final = 0.002
 """Seconds by which slots are slower than the log allows, so that a call that is used in time never waits for it."""
 
 LATEST: Final = 2.0
-"""Seconds after which a call has arrived or never will: the kernel gives up bytes that nobody acknowledged by then."""
+"""
+Seconds by which a reply can move its call at most: what comes later was acknowledged and is a slow reply, or held its
+place. The kernel gives up bytes that nobody acknowledges after about as long, though not before it has sent them again.
+"""
 
 _CATCH_UP: Final = 0.1
 _UNNOTICED: Final = ALLOWED_DELAY / 2
 _DEVIATIONS: Final = 4
 _SECONDS_LEARNED_FROM: Final = 8
 _COLD: Final = 0.3
+_LONGEST_PATIENCE: Final = 0.7
+"""Seconds after which an unacknowledged call holds its place, however long the way is: before it leaves the log."""
 
 _REMEMBERED: Final = 2.1
 """Seconds for which a call counts at most, the last one excepted: 1.1 calls per second is 2 calls in 1.8 s."""
@@ -99,12 +116,15 @@ class Sent:
     One call that was written.
 
     Args:
-        at: Monotonic seconds from which it counts; moves when the call turns out to be late.
+        at: Monotonic seconds from which it counts; moves when the call turns out to be late. Infinity while it may
+            arrive at any moment.
+        written: Monotonic seconds of its write.
         number: How many calls were written before it.
         answered: Whether nothing more can be learned of when it arrived.
     """
 
     at: float
+    written: float
     number: int
     answered: bool = False
 
@@ -175,11 +195,11 @@ class Pace:
             due: Since when somebody has wanted it. Slots that nobody wanted are not caught up.
         """
         self._last_slot = max(self.slot_at(now), min(due, now), now - _CATCH_UP)
-        call = Sent(now, self.calls)
+        call = Sent(now, now, self.calls)
         if not self.calls:
             self._cold_until = now + _COLD
         self.calls += 1
-        self._log.append(call)
+        insort(self._log, call, key=_AT)
         while len(self._log) > self._burst and self._log[0].at < now - _REMEMBERED:
             del self._log[0]
         return call
@@ -189,14 +209,30 @@ class Pace:
         if call.answered:
             return
         call.answered = True
-        late = self._replies.lateness(now - call.at, self._burst)
-        if call.at < self._cold_until:
-            late = now - call.at - _UNNOTICED
-        if late > 0:
-            if call in self._log:
-                self._log.remove(call)
-            call.at += min(late, LATEST)
-            insort(self._log, call, key=_AT)
+        took = now - call.written
+        late = self._replies.lateness(took, self._burst)
+        if call.written < self._cold_until:
+            late = took - _UNNOTICED
+        self._count_from(call, max(min(call.at, now), call.written + min(late, LATEST)))
+
+    def arrives_by(self, call: Sent, until: float, now: float, round_trip: float) -> None:
+        """
+        The network may deliver this call until then, if it has not.
+
+        Args:
+            until: Minus infinity if it has arrived; infinity if nobody knows, to be told again until somebody does.
+            round_trip: Seconds in which calls are acknowledged usually.
+        """
+        if until < math.inf or now - call.written > min(2 * round_trip, _LONGEST_PATIENCE):
+            self._count_from(call, max(until, min(call.at, now)))
+
+    def _count_from(self, call: Sent, at: float) -> None:
+        if at == call.at:
+            return
+        if call in self._log:
+            self._log.remove(call)
+        call.at = at
+        insort(self._log, call, key=_AT)
 
     def stalled(self, now: float) -> None:
         """The process was stalled until now. Unanswered calls may have been delayed with it: count them from now."""

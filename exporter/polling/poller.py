@@ -208,7 +208,7 @@ class Poller:
         except Exception as error:  # noqa: BLE001 whatever it is, the source goes on
             self._raised(call, error)
             return False
-        call.written = self.budget.paced, self.budget.sent(due)
+        call.written = self.budget.paced, self.budget.sent(due, exchange)
         self.health.calling()
         self._do(self._finish(call, exchange))
         return True

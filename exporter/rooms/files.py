@@ -15,7 +15,7 @@ from typing import Final
 
 from exporter.config import SourceConfig
 from exporter.config.files import LARGEST_FILE
-from exporter.config.room_list import Defaults
+from exporter.config.rooms import Defaults
 from exporter.model import Room
 from exporter.rooms.folders import Signature, look, matcher, matches, signature
 from exporter.rooms.formats import NOTHING, Listing, RoomsFileError, read_listing

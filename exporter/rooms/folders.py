@@ -5,18 +5,17 @@ Which files the patterns of ``rooms_files`` match, and whether they have changed
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
+
+from exporter.config.schema import WILDCARD
 
 Signature: TypeAlias = tuple[int, ...]
 """Differs when a file was written anew, in place or not."""
-
-_WILDCARD: Final = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
     plain: set[str] = set()
     wild: list[str] = []
     for pattern in patterns:
-        if _WILDCARD.search(os.path.split(pattern)[1]):
+        if WILDCARD.search(os.path.split(pattern)[1]):
             wild.append(pattern)
         else:
             plain.add(pattern)
@@ -90,7 +89,7 @@ def signature(path: str) -> Signature:
 
 def _paths(pattern: str) -> Iterator[str]:
     folder, name = os.path.split(pattern)
-    if not _WILDCARD.search(name):
+    if not WILDCARD.search(name):
         yield pattern
         return
     with os.scandir(folder) as entries:

@@ -17,22 +17,36 @@ from __future__ import annotations
 import io
 import re
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, NamedTuple
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from exporter.config import ConfigError, SourceConfig
-from exporter.config.errors import Problems, describe
+from exporter.config.errors import Problems
 from exporter.config.files import decode, read_file
 from exporter.config.garbage import collection_paused
-from exporter.config.room_list import NO_DEFAULTS, Defaults, RoomIds, about_labels, read_own
-from exporter.config.tree import List, Map, Place, dismantle
+from exporter.config.rooms import (
+    NO_DEFAULTS,
+    Context,
+    Defaults,
+    Info,
+    Keys,
+    LabelsField,
+    RoomId,
+    ThresholdsField,
+    sparing,
+    taken,
+)
+from exporter.config.validation import fault, kind, validate, words
+from exporter.config.values import List, Map, describe, dismantle
 from exporter.config.yaml_text import compose
 from exporter.model import NO_THRESHOLDS, Room
 
-_GROUP_KEYS: Final = frozenset({"targets", "labels", "thresholds"})
 _GROUPS_ACCEPTED: Final = "a list such as [{targets: [lobby, stage], labels: {event: launch}}]"
 _SURROGATES: Final = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|\\.", re.IGNORECASE | re.DOTALL)
 
@@ -50,12 +64,42 @@ class RoomsFileError(Exception):
         self.passing = passing
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """Rooms that a file lists together, with the labels and thresholds that stand beside them."""
 
     room_ids: Sequence[str]
     own: Defaults
+
+
+def _target(value: object, info: Info) -> str:
+    info.context.step()
+    if not isinstance(value, str):
+        raise fault("a room id; labels and thresholds stand beside targets", describe(value))
+    return info.context.check(value)
+
+
+def _targets(value: object, info: Info) -> List:
+    return taken(value, info, "a list of room ids, such as [lobby, stage]")
+
+
+class GroupKeys(Keys):
+    """The same as it stands in the file."""
+
+    targets: Annotated[tuple[Annotated[str, sparing(_target, RoomId)], ...], BeforeValidator(_targets)] = Field(
+        (), validate_default=True
+    )
+    labels: LabelsField = ()
+    thresholds: ThresholdsField = NO_THRESHOLDS
+
+
+def _group(value: object, info: Info) -> Group:
+    if not isinstance(value, Map):
+        raise fault("a mapping with targets, labels, thresholds", describe(value))
+    keys = GroupKeys.model_validate(value, context=info.context)
+    return Group(keys.targets, info.context.shared(Defaults(keys.labels, keys.thresholds)))
+
+
+_Groups = Annotated[list[Annotated[Group, sparing(_group, GroupKeys)]], kind(List, _GROUPS_ACCEPTED)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,29 +153,38 @@ def read_listing(path: Path | str, config: SourceConfig) -> Listing:
     Raises:
         RoomsFileError: The file cannot be read, or not all of it.
     """
-    problems = Problems(path)
-    ids = RoomIds(config.codec.room_ids, problems)
-    groups: list[Group] = []
+    context = Context(Problems(path), rule=config.codec.room_ids, defaults=config.defaults)
+    problems = context.problems
     unread = True
     try:
         data = read_file(Path(path), problems)
         unread = data is None
         text = decode(data, problems) if data is not None else None
-        if text is not None:
-            groups = _read(text, Path(path).suffix, config, ids, problems)
+        # What was needed for reading is gone when the collector looks again.
+        with collection_paused():
+            listing = _listing(_read(text, Path(path).suffix, context) if text is not None else [], context)
         problems.raise_any()
+        return listing
     except ConfigError as error:
         more = f" (and {error.count - 1} more)" if error.count > 1 else ""
         raise RoomsFileError(error.problems[0] + more, passing=unread) from None
-    own = tuple(group.own for group in groups)
-    about = (ids.warning(), about_labels(each.labels for each in own))
-    return Listing(
-        rooms=_rooms(groups, config.defaults),
-        lines=array("I", ids.lines()),
-        own=own,
-        sizes=array("I", [len(group.room_ids) for group in groups]),
-        warning="; ".join(words for words in about if words) or None,
-    )
+
+
+def _listing(groups: list[Group], context: Context) -> Listing:
+    own, sizes = list[Defaults](), array("I")
+
+    def one_by_one() -> Iterator[Group]:
+        # A hundred thousand of them freed in one go would keep other threads waiting.
+        groups.reverse()
+        while groups:
+            group = groups.pop()
+            own.append(group.own)
+            sizes.append(len(group.room_ids))
+            yield group
+
+    rooms = _rooms(one_by_one(), context.defaults)
+    warning = "; ".join(context.warnings(each.labels for each in own)) or None
+    return Listing(rooms, array("I", context.lines.values()), tuple(own), sizes, warning)
 
 
 def _rooms(groups: Iterable[Group], defaults: Defaults) -> tuple[Room, ...]:
@@ -143,17 +196,17 @@ def _rooms(groups: Iterable[Group], defaults: Defaults) -> tuple[Room, ...]:
     return tuple(rooms)
 
 
-def _read(text: str, suffix: str, config: SourceConfig, ids: RoomIds, problems: Problems) -> list[Group]:
-    with collection_paused():
-        if suffix == ".txt":
-            return [Group(_read_lines(text, ids, problems), NO_DEFAULTS)]
-        root = compose(_as_yaml(text) if suffix == ".json" else text, problems)
-        groups = _read_groups(Place(root), config, ids, problems)
-        dismantle(root)
+def _read(text: str, suffix: str, context: Context) -> list[Group]:
+    if suffix == ".txt":
+        return [Group(_read_lines(text, context), NO_DEFAULTS)]
+    root = compose(_as_yaml(text) if suffix == ".json" else text, context.problems)
+    groups: list[Group] = validate(_Groups, context.problems, context) or []
+    dismantle(root)
     return groups
 
 
-def _read_lines(text: str, ids: RoomIds, problems: Problems) -> list[str]:
+def _read_lines(text: str, context: Context) -> list[str]:
+    problems = context.problems
     if not text:
         problems.add_line(1, "nothing", "room ids, one a line")
     room_ids = []
@@ -161,10 +214,11 @@ def _read_lines(text: str, ids: RoomIds, problems: Problems) -> list[str]:
         room_id = line.strip(" \t\r\n")
         if not room_id or room_id.startswith("#"):
             continue
-        if fault := ids.fault(room_id, number):
-            problems.add_line(number, *fault)
-        else:
-            room_ids.append(room_id)
+        try:
+            room_ids.append(context.check(room_id, number))
+        except PydanticCustomError as error:
+            accepted, found = words(error)
+            problems.add_line(number, found.replace("{}", problems.show_name(room_id)), accepted)
     return room_ids
 
 
@@ -178,33 +232,3 @@ def _character(match: re.Match[str]) -> str:
     if high is None:
         return match[0]
     return bytes.fromhex(high + low).decode("utf-16-be")
-
-
-def _read_groups(place: Place, config: SourceConfig, ids: RoomIds, problems: Problems) -> list[Group]:
-    if not isinstance(place.value, List):
-        problems.add(place, describe(place.value), _GROUPS_ACCEPTED)
-        return []
-    return [_read_group(group, config, ids, problems) for group in place.items()]
-
-
-def _read_group(place: Place, config: SourceConfig, ids: RoomIds, problems: Problems) -> Group:
-    group = place.value
-    if not isinstance(group, Map):
-        problems.add(place, describe(group), "a mapping with targets, labels, thresholds")
-        return Group((), NO_DEFAULTS)
-    problems.add_unknown_keys(place, _GROUP_KEYS)
-    own = read_own(place, config.defaults.thresholds, problems)
-    targets = place.key("targets")
-    if not isinstance(targets.value, List):
-        problems.add(targets, describe(targets.value), "a list of room ids, such as [lobby, stage]")
-        return Group((), own)
-    room_ids = []
-    for target in targets.items():
-        room_id = target.value
-        if not isinstance(room_id, str):
-            problems.add(target, describe(room_id), "a room id; labels and thresholds stand beside targets")
-        elif fault := ids.fault(room_id, target.line):
-            problems.add(target, *fault)
-        else:
-            room_ids.append(str(room_id))
-    return Group(room_ids, own)

@@ -1,7 +1,8 @@
 """
 What every source has, whatever its API: the part of a source's configuration that polling reads.
 
-The API's own keys (credentials, region) are added by each vendor's model. Values arrive as text; pydantic types them.
+The API's own keys (credentials, region) are added by each vendor's model, and those of its rooms by the config. Values
+arrive as text; pydantic types them.
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from exporter.model import REDACTED
 
 DURATION_ACCEPTED: Final = "a duration such as 500ms, 10s or 1m30s"
-_DURATION = re.compile(r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+)ms)?", re.ASCII)
 
 
 class Secret:
@@ -101,7 +101,7 @@ def parse_duration(value: object) -> float:
         return float(value)
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) and value.strip() else None
     if match is None or not (seconds := _seconds(match)):
-        raise PydanticCustomError("duration", "{accepted}", {"accepted": DURATION_ACCEPTED})
+        raise _refusal(DURATION_ACCEPTED)
     return seconds
 
 
@@ -110,20 +110,47 @@ def _seconds(match: re.Match[str]) -> float:
     return sum(float(match[unit]) * weight for unit, weight in weights.items() if match[unit])
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration)]
+def _refusal(accepted: str) -> PydanticCustomError:
+    return PydanticCustomError("text", "{accepted}", {"accepted": accepted})
+
+
+def has_control_character(text: str) -> bool:
+    """Whether the text holds a C0 or C1 control character, DEL, or half a surrogate pair."""
+    return _CONTROL_CHARACTER.search(text) is not None
+
+
+def _printable(text: str) -> str:
+    if has_control_character(text):
+        raise _refusal("text without control characters")
+    return text
+
+
+def _within(shortest: float, longest: float, bounds: str) -> BeforeValidator:
+    def read(value: object) -> float:
+        try:
+            seconds = parse_duration(value)
+        except PydanticCustomError:
+            seconds = 0.0
+        if not shortest <= seconds <= longest:
+            raise _refusal(f"{DURATION_ACCEPTED}, {bounds}")
+        return seconds
+
+    return BeforeValidator(read, json_schema_input_type=_DurationText)
+
+
+def _flag(value: object) -> object:
+    if isinstance(value, bool):
+        return value
+    if value not in ("true", "True", "TRUE", "false", "False", "FALSE"):
+        raise _refusal("true, false")
+    return str(value).lower() == "true"
 
 
 def _app_number(value: object) -> int:
     number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
     if type(number) is not int or not 0 < number < 2**32:
-        raise PydanticCustomError("app_number", "a whole number from 1 to 4294967295")
+        raise _refusal("a whole number from 1 to 4294967295")
     return number
-
-
-_DIGITS = re.compile(r"[0-9]{1,10}", re.ASCII)
-
-AppNumber = Annotated[int, BeforeValidator(_app_number)]
-"""An app's id where the vendor numbers its apps: an unsigned 32-bit integer above 0."""
 
 
 def matching(pattern: str, accepted: str) -> AfterValidator:
@@ -137,10 +164,32 @@ def matching(pattern: str, accepted: str) -> AfterValidator:
 
     def match(text: str) -> str:
         if not compiled.fullmatch(text):
-            raise PydanticCustomError("text", "{accepted}", {"accepted": accepted})
+            raise _refusal(accepted)
         return text
 
     return AfterValidator(match)
+
+
+_DURATION: Final = re.compile(
+    r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+)ms)?", re.ASCII
+)
+_CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_DIGITS: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
+
+_DurationText = Annotated[
+    str, WithJsonSchema({"type": "string", "pattern": r"^(\d+h)?(\d+m)?(\d+(\.\d+)?s)?(\d+ms)?$", "minLength": 2})
+]
+Text = Annotated[str, AfterValidator(_printable)]
+Name = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+AppNumber = Annotated[
+    int, BeforeValidator(_app_number), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 2**32 - 1})
+]
+"""An app's id where the vendor numbers its apps: an unsigned 32-bit integer above 0."""
+
+INTERVAL: Final = "from 100ms to 24h"
+TIMEOUT: Final = "from 100ms to 1m"
+MAX_STALENESS: Final = "from 100ms to 168h"
 
 
 class Source(BaseModel):
@@ -151,21 +200,31 @@ class Source(BaseModel):
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True, defer_build=True
     )
 
-    name: str = Field(min_length=1, max_length=128)
-    api: str
-    interval: Duration | None = None
-    rate_limit: Annotated[float, Field(ge=0.001, le=10_000, allow_inf_nan=False)] | None = None
-    budget: str | None = Field(default=None, min_length=1, max_length=128)
-    timeout: Duration = 5.0
-    max_staleness: Duration | None = None
-    base_url: Annotated[str, AfterValidator(lambda url: url.removesuffix("/"))] | None = None
-    allow_http: bool = False
+    name: Name = Field(description="Unique; the label `source`")
+    api: Text = Field(description="Which vendor's API is asked")
+    interval: Annotated[float, _within(0.1, 86_400.0, INTERVAL)] | None = Field(
+        None, description=f"Wanted time between two readings of a room, {INTERVAL}"
+    )
+    rate_limit: Annotated[float, Field(ge=0.001, le=10_000, allow_inf_nan=False)] | None = Field(
+        None, description="Calls per second of the source's budget; default: the documented limit"
+    )
+    budget: Name | None = Field(None, description="Sources with the same name share one limit")
+    timeout: Annotated[float, _within(0.1, 60.0, TIMEOUT)] = Field(
+        5.0, description=f"For opening a connection, and again for one call, {TIMEOUT}; default: 5s"
+    )
+    max_staleness: Annotated[float, _within(0.1, 604_800.0, MAX_STALENESS)] | None = Field(
+        None, description=f"How long a room's last reading is published while calls fail, {MAX_STALENESS}"
+    )
+    allow_http: Flag = Field(default=False, description="Accept an `http` `base_url` elsewhere than on loopback")
+    base_url: Annotated[Text, AfterValidator(lambda url: url.removesuffix("/"))] | None = Field(
+        None, description="Scheme and host, perhaps a port; default: the vendor's address for the region"
+    )
     # The URL may hold a password.
-    proxy: str | None = Field(default=None, repr=False)
-    ca_file: Certificates | None = None
+    proxy: Text | None = Field(None, repr=False, description="URL of an HTTP proxy, such as `http://proxy:3128`")
+    ca_file: Certificates | None = Field(None, description="File of certificates in PEM form to trust instead")
 
     @classmethod
     def secret_fields(cls) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal, cast
 from urllib.parse import quote
 
 import msgspec
+from pydantic import Field
 
 from exporter.model import Auth, Failure, FailureKind, Request, Stamp
 from exporter.vendors.replies import LOWER_RATE_LIMIT, code_table
@@ -55,9 +56,11 @@ class TencentSource(Source):
     The administrator must exist in the app; the REST API obeys nobody else.
     """
 
-    sdk_app_id: AppNumber
-    identifier: Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,128}", "an administrator's UserID")]
-    secret_key: Annotated[Secret, SECRET_KEY]
+    sdk_app_id: AppNumber = Field(description="SDKAppID, a number")
+    identifier: Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,128}", "an administrator's UserID")] = Field(
+        description="UserID of one of the app's administrators"
+    )
+    secret_key: Annotated[Secret, SECRET_KEY] = Field(description="SDKSecretKey")
 
 
 def base_url(source: TencentSource, region: ImRegion) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from exporter.model import Auth, Failure, Reading, Reply, Request, Stamp
 from exporter.vendors import tencent
@@ -29,7 +29,9 @@ class TencentImSource(tencent.TencentSource):
     """
 
     api: Literal["tencent_im"]
-    region: Annotated[tencent.ImRegion, BeforeValidator(lambda name: "mumbai" if name == "india" else name)] = "china"
+    region: Annotated[tencent.ImRegion, BeforeValidator(lambda name: "mumbai" if name == "india" else name)] = Field(
+        "china", description="Where the app was deployed"
+    )
 
 
 class TencentIm:

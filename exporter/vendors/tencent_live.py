@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
+from pydantic import Field
 
 from exporter.model import Auth, Failure, FailureKind, Reading, Reply, Request, Stamp
 from exporter.vendors import tencent
@@ -33,7 +34,7 @@ class TencentLiveSource(tencent.TencentSource):
     """Rooms of Tencent's live product, which is served in fewer regions than its chat."""
 
     api: Literal["tencent_live"]
-    region: tencent.LiveRegion = "china"
+    region: tencent.LiveRegion = Field("china", description="Where the app was deployed")
 
 
 class TencentLive:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
+from pydantic import Field
 
 from exporter.model import Auth, Failure, FailureKind, Reading, Reply, Request, Stamp
 from exporter.vendors import volcengine
@@ -50,15 +51,19 @@ class VolcengineRtcSource(Source):
     """
 
     api: Literal["volcengine_rtc"]
-    app_id: Annotated[str, matching(r"[!-~]{1,64}", "an AppId as Volcengine's console shows it")]
-    access_key_id: Annotated[str, matching(r"[!-~]{1,256}", "an access key id, such as AKLT…")]
-    secret_access_key: Annotated[Secret, SECRET_ACCESS_KEY]
-    session_token: Secret | None = None
+    app_id: Annotated[str, matching(r"[!-~]{1,64}", "an AppId as Volcengine's console shows it")] = Field(
+        description="AppId, text"
+    )
+    access_key_id: Annotated[str, matching(r"[!-~]{1,256}", "an access key id, such as AKLT…")] = Field(
+        description="Access key id"
+    )
+    secret_access_key: Annotated[Secret, SECRET_ACCESS_KEY] = Field(description="The access key's other half")
+    session_token: Secret | None = Field(None, description="Of temporary credentials (STS)")
     region: Annotated[
         str,
         matching(r"[a-z0-9]+(-[a-z0-9]+){1,5}", "a region such as cn-north-1"),
         Documented(("cn-north-1", "ap-southeast-1", "ap-singapore-1")),
-    ] = "cn-north-1"
+    ] = Field("cn-north-1", description="The signature's region; `ap-…` also picks the overseas address")
 
 
 class VolcengineRtc:

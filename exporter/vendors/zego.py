@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from typing import Annotated, Final, Literal, cast
 from urllib.parse import quote
 
+from pydantic import Field
+
 from exporter.model import Auth, Failure, FailureKind, Request, Stamp
 from exporter.vendors.replies import code_table
 from exporter.vendors.source import AppNumber, Secret, SecretForm, Source
@@ -34,9 +36,9 @@ class ZegoSource(Source):
     ``region`` picks the nearest access point; every one of them knows every room.
     """
 
-    app_id: AppNumber
-    server_secret: Annotated[Secret, SERVER_SECRET]
-    region: Region = "unified"
+    app_id: AppNumber = Field(description="AppID, a number")
+    server_secret: Annotated[Secret, SERVER_SECRET] = Field(description="ServerSecret")
+    region: Region = Field("unified", description="Access point")
 
 
 def base_url(product: Literal["rtc", "zim"], source: ZegoSource) -> str:

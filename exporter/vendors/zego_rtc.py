@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
+from pydantic import Field
 
 from exporter.model import Auth, Failure, FailureKind, Reading, Reply, Request, Stamp
 from exporter.vendors import zego
@@ -28,7 +29,7 @@ from exporter.vendors.replies import (
     read,
     vendor_code,
 )
-from exporter.vendors.source import Source
+from exporter.vendors.source import Flag, Source
 
 
 class ZegoRtcSource(zego.ZegoSource):
@@ -40,7 +41,7 @@ class ZegoRtcSource(zego.ZegoSource):
     """
 
     api: Literal["zego_rtc"]
-    is_test: bool = False
+    is_test: Flag = Field(default=False, description="Ask the project's test environment")
 
 
 class ZegoRtc:

@@ -83,10 +83,10 @@ class Address:
         family, _, _, _, address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
 
-    def url(self, port: int) -> str:
+    def url(self, port: int, scheme: str = "http") -> str:
         """How a browser on this machine reaches a server that listens here on this port."""
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  # compared, not bound
-        return f"http://{_in_brackets(host)}:{port}"
+        return f"{scheme}://{_in_brackets(host)}:{port}"
 
 
 def _in_brackets(host: str) -> str:

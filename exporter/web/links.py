@@ -34,7 +34,7 @@ def room_view(source: str, room: str) -> str:
 
 def anchor(runbook: str) -> str:
     """The runbook of an alert, in the handbook."""
-    return f"docs#runbook-{runbook.lower()}"
+    return f"docs/runbooks#{runbook.lower()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Final, cast
 
 from aiohttp import web
@@ -23,10 +24,12 @@ from exporter.web.links import Grafana
 from exporter.web.memory import Memory
 from exporter.web.page import Page
 from exporter.web.process import Log, Process
+from exporter.web.reach import Reach, reach
 from exporter.web.rendering import Renderer
 from exporter.web.room_page import RoomPage
 from exporter.web.rooms import Rooms
 from exporter.web.scrape import Scrape
+from exporter.web.security import Acceptor, Guard, WebConfig
 
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+", re.ASCII)
 _TAKEN: Final = ("/-", "/api", "/docs", "/rooms", "/static")
@@ -48,6 +51,7 @@ class WebServer:
         telemetry_path: Where scrapes go.
         lifecycle: Whether a reload may be asked for over HTTP.
         grafana_url: Where the dashboards are; empty if nowhere.
+        config_file: The web config; ``None`` if there is none.
 
     Raises:
         UserError: The telemetry path cannot be served, or the URL cannot be used.
@@ -63,14 +67,19 @@ class WebServer:
         telemetry_path: str = "/metrics",
         lifecycle: bool = False,  # noqa: FBT001, FBT002  # given by name, after the flag
         grafana_url: str = "",
+        config_file: Path | None = None,
     ) -> None:
         _check_path(telemetry_path)
         self.url = ""
         self.port = 0
+        self._host = ""
+        self._lifecycle = lifecycle
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
         self._monotonic = process.monotonic
         self._connections = Connections(process.monotonic)
+        self._guard = Guard(config_file, telemetry, log, process.monotonic)
         rooms = Rooms(table)
         self._memory = Memory(table, telemetry, rooms)
         renderer = Renderer(process, telemetry_path, Grafana.parse(grafana_url))
@@ -84,7 +93,8 @@ class WebServer:
             web.get("/", page.get),
             web.get("/rooms", room.get_by_query),
             web.get(f"/rooms/{{source}}/{{room{_ANY}}}", room.get),
-            web.get("/docs", handbook.get),
+            web.get("/docs", handbook.front),
+            web.get("/docs/{page}", handbook.get),
             web.get(telemetry_path, scrape.get),
             web.get("/-/healthy", probes.healthy),
             web.get("/-/ready", probes.ready),
@@ -96,20 +106,27 @@ class WebServer:
             middlewares=[
                 self._connections.watch,
                 plain_errors(tuple(route.path.replace(_ANY, "") for route in routes), telemetry, log),
+                self._guard.watch,
             ],
             client_max_size=_LARGEST_BODY,
         )
-        self._app.on_response_prepare.append(add_security_headers)
+        self._app.on_response_prepare.extend([add_security_headers, self._guard.add_headers])
         self._app.add_routes([*routes, *asset_routes()])
+
+    @property
+    def config(self) -> WebConfig:
+        """The web config that holds now; ``guards`` of it says what protects the port."""
+        return self._guard.config
 
     async def start(self, listen_address: str) -> None:
         """
         Listen on an address such as ``:9877``, ``127.0.0.1:0`` or ``[::1]:9877``; port 0 takes a free one.
 
         Raises:
-            UserError: The text is not an address, or nobody can listen there.
+            UserError: The text is not an address, nobody can listen there, or the web config is wrong.
         """
         address = Address.parse(listen_address)
+        await self._guard.start()
         listening = address.listen()
         self._runner = web.AppRunner(
             self._app,
@@ -122,10 +139,18 @@ class WebServer:
         )
         await self._runner.setup()
         factory = self._connections.guard(cast(web.Server, self._runner.server))
-        self._server = await asyncio.get_running_loop().create_server(factory, sock=listening)
+        self._host, self.port, *_ = listening.getsockname()
+        self.url = address.url(self.port, self.config.scheme)
+        if self.config.tls is None:
+            self._server = await asyncio.get_running_loop().create_server(factory, sock=listening)
+        else:
+            self._acceptor = Acceptor(listening, self._guard, factory)
+            self._acceptor.start()
         self._connections.start()
-        self.port = listening.getsockname()[1]
-        self.url = address.url(self.port)
+
+    def reach(self) -> Reach:
+        """Who can reach it where it listens now, and what guards it."""
+        return reach(self._host, self.port, self.config.guards, lifecycle=self._lifecycle)
 
     async def sample(self) -> None:
         """Note the figures that the status page shows over time; to be called every few seconds."""
@@ -133,12 +158,16 @@ class WebServer:
 
     async def stop(self) -> None:
         """Take no more connections, and end those that there are."""
-        if self._server is None or self._runner is None:
+        if self._runner is None:
             return
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
+        if self._acceptor is not None:
+            await self._acceptor.stop()
+        await self._guard.stop()
         await self._runner.cleanup()
         self._connections.stop()
-        self._server = self._runner = None
+        self._server = self._acceptor = self._runner = None
 
 
 def _check_path(path: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import socket
+import ssl
 import time
 from dataclasses import dataclass
 from types import TracebackType
@@ -12,6 +14,9 @@ from typing import Final, Self
 _BUFFER: Final = 4 * 1024 * 1024
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _PATIENCE: Final = 120.0
+
+LOGIN: Final = "prometheus:benchmark"
+"""User and password of a guarded server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +34,24 @@ class Scraped:
 
 
 class Scraper:
-    """One kept-alive connection that scrapes and throws away what comes."""
+    """
+    One kept-alive connection that scrapes and throws away what comes.
 
-    def __init__(self, port: int, *, compressed: bool, path: str = "/metrics") -> None:
+    Args:
+        guarded: Whether to speak TLS, with any certificate, and to log in.
+    """
+
+    def __init__(self, port: int, *, compressed: bool, path: str = "/metrics", guarded: bool = False) -> None:
         encoding = "gzip" if compressed else "identity"
-        self._request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: {encoding}\r\n\r\n".encode()
+        login = f"Authorization: Basic {base64.b64encode(LOGIN.encode()).decode()}\r\n" if guarded else ""
+        head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{login}Accept-Encoding: {encoding}\r\n\r\n"
+        self._request = head.encode()
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if guarded:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            self._socket = context.wrap_socket(self._socket)
         self._buffer = memoryview(bytearray(_BUFFER))
 
     def __enter__(self) -> Self:

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from exporter.config import ConfigError, SourceConfig, reread_files
-from exporter.config.certificates import LARGEST_CA_FILE, read_certificates
+from exporter.config.secrets import LARGEST_CA_FILE, read_certificates
 from exporter.vendors.source import Certificates
 from tests.config.configs import SECRET, config, source, text
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import ConfigError, load
-from exporter.config.room_list import Defaults
+from exporter.config.rooms import Defaults
 from exporter.model import REDACTED, Room, Thresholds
 from exporter.vendors import APIS
 from tests.config.configs import ENV, FOLDER, SECRET, config, source, text

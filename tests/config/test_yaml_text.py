@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exporter.config.errors import ConfigError, Problems
-from exporter.config.tree import List, Map, Place, Value, dismantle
+from exporter.config.values import List, Map, Value, dismantle
 from exporter.config.yaml_text import compose
 
 LOADERS = [pytest.param(yaml.CBaseLoader, id="libyaml"), pytest.param(yaml.BaseLoader, id="Python")]
@@ -69,17 +69,12 @@ def test_lines_of_keys_and_items(loader):
     """
     A value stands where its key or its item begins, a missing key where the mapping does.
     """
-    root = Place(
-        compose(
-            "# first\na:\n  - b\n  -\n    c: 1\n    d:\n      e\n  - {f: 1,\n     g: 2}\n", Problems("a.yml"), loader
-        )
-    )
-    first, second, third = root.key("a").items()
+    problems = Problems("a.yml")
+    compose("# first\na:\n  - b\n  -\n    c: 1\n    d:\n      e\n  - {f: 1,\n     g: 2}\n", problems, loader)
 
-    assert [2, 3, 5, 6, 5] == [
-        place.line for place in (root.key("a"), first, second.key("c"), second.key("d"), second.key("missing"))
-    ]
-    assert [("a[2].f", 8), ("a[2].g", 9)] == [(third.key(key).path, third.key(key).line) for key in "fg"]
+    paths: list[list[str | int]] = [["a"], ["a", 0], ["a", 1, "c"], ["a", 1, "d"], ["a", 1, "missing"]]
+    assert [2, 3, 5, 6, 5] == [problems.at(path)[1] for path in paths]
+    assert ["a.yml:8: a[2].f", "a.yml:9: a[2].g"] == [problems.locate(["a", 2, key]) for key in "fg"]
 
 
 @pytest.mark.parametrize("loader", LOADERS)

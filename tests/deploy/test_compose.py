@@ -2,10 +2,12 @@
 `docker compose up` brings everything up, wired together, with data at once.
 """
 
+import re
 from pathlib import Path
 
 import pytest
 
+from exporter.healthy import TIMEOUT
 from exporter.simulator.apps import DEFAULT_APPS
 from exporter.simulator.room_ids import sample
 from exporter.simulator.settings import Settings
@@ -62,6 +64,44 @@ def test_nothing_listens_beyond_this_machine(services):
 
     assert f"127.0.0.1:{PORT}:{PORT}" in ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+@pytest.mark.parametrize("name", ["exporter", "simulator"])
+def test_our_containers_are_held_within_limits(services, name):
+    """
+    Open files, memory and processes are as under systemd; nothing is written, and no privilege is gained.
+    """
+    unit = (ROOT / "deploy/systemd/rtc-room-exporter.service").read_text(encoding="utf-8")
+    limits = dict(re.findall(r"^(LimitNOFILE|MemoryMax|TasksMax)=(\w+)$", unit, re.MULTILINE))
+    service = services[name]
+
+    assert {
+        "LimitNOFILE": str(service["ulimits"]["nofile"]),
+        "MemoryMax": service["mem_limit"].upper(),
+        "TasksMax": str(service["pids_limit"]),
+    } == limits
+    assert (True, ["ALL"], ["no-new-privileges:true"]) == (
+        service["read_only"],
+        service["cap_drop"],
+        service["security_opt"],
+    )
+
+
+def test_every_other_container_has_a_limit_of_memory(services):
+    """
+    None of them takes the machine along.
+    """
+    assert [] == [name for name, service in services.items() if "mem_limit" not in service]
+
+
+def test_the_exporter_s_health_is_asked_of_it(services):
+    """
+    By the command that the image has for it, with more patience than the command.
+    """
+    check = services["exporter"]["healthcheck"]
+
+    assert ["CMD", "rtc-room-exporter", "healthy"] == check["test"]
+    assert int(check["timeout"].removesuffix("s")) > TIMEOUT
 
 
 def test_every_mounted_file_is_there(services):

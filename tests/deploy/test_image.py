@@ -54,7 +54,7 @@ def test_the_base_is_one_version_in_every_stage(stages):
     bases = {arguments(stage, "FROM")[0].split(" AS ")[0] for stage in stages}
 
     (base,) = bases
-    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base)
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+(@sha256:[0-9a-f]{64})?", base)
 
 
 def test_the_base_is_a_python_that_the_package_wants(stages):

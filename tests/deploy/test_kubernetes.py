@@ -7,8 +7,9 @@ import re
 import pytest
 import yaml
 
+from exporter.healthy import TIMEOUT
 from tests.deploy.project import PORT, ROOT, VERSION, document
-from tests.docs.readme import README
+from tests.docs.pages import OPERATIONS
 
 NAME = {"app.kubernetes.io/name": "rtc-room-exporter"}
 
@@ -88,10 +89,62 @@ def test_the_port_is_the_exporter_s_own(container):
 
 def test_the_probes_ask_for_what_they_mean(container):
     """
-    Liveness never depends on the vendors; readiness waits for the first answers.
+    Liveness never depends on the vendors; readiness waits for the first answers. Both by the command, which may speak
+    TLS and have a password, and has time to be loaded.
     """
-    assert "/-/healthy" == container["livenessProbe"]["httpGet"]["path"]
-    assert "/-/ready" == container["readinessProbe"]["httpGet"]["path"]
+    for probe, command in (("livenessProbe", ["healthy"]), ("readinessProbe", ["healthy", "--ready"])):
+        assert ["rtc-room-exporter", *command] == container[probe]["exec"]["command"]
+        assert container[probe]["timeoutSeconds"] > TIMEOUT
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "deploy/compose/compose.yml",
+        "deploy/kubernetes/deployment.yaml",
+        "deploy/kubernetes/servicemonitor.yaml",
+        "deploy/prometheus/prometheus.yml",
+        "deploy/compose/prometheus.yml",
+    ],
+)
+def test_the_guarded_form_is_one_comment_away(path):
+    """
+    The lines for a guarded port are valid as soon as the number signs before them are taken away.
+    """
+    lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
+    begun = next(number for number, line in enumerate(lines) if "docs/web-config.md" in line)
+    guarded = []
+    for number, line in enumerate(lines):
+        stripped = line.lstrip()
+        is_key = number > begun and re.match(r"# +(- )?[\w-]+:( |$)", stripped)
+        guarded.append(line.replace("# ", "", 1) if is_key else line)
+    document = yaml.safe_load("\n".join(guarded))
+
+    assert "https" in str(document)
+    assert "https" not in str(yaml.safe_load("\n".join(lines)))
+
+
+def test_prometheus_alone_may_ask_and_the_vendors_alone_are_asked():
+    """
+    The policy is the pods' own; in comes what is Prometheus, at the exporter's port; out goes DNS and HTTPS.
+    """
+    policy = document("deploy/kubernetes/networkpolicy.yaml")["spec"]
+    ((entry,), (dns, vendors)) = policy["ingress"], policy["egress"]
+    (client,) = entry["from"]
+
+    assert NAME == policy["podSelector"]["matchLabels"]
+    assert ["Ingress", "Egress"] == policy["policyTypes"]
+    assert {"namespaceSelector", "podSelector"} == set(client)
+    assert [{"protocol": "TCP", "port": "http"}] == entry["ports"]
+    assert [("UDP", 53), ("TCP", 53)] == [(port["protocol"], port["port"]) for port in dns["ports"]]
+    assert [("TCP", 443)] == [(port["protocol"], port["port"]) for port in vendors["ports"]]
+
+
+def test_memory_is_limited(container):
+    """
+    What grows beyond all that was measured takes down nothing else on the node.
+    """
+    assert "512Mi" == container["resources"]["limits"]["memory"]
 
 
 def test_selectors_find_their_objects(deployment):
@@ -123,13 +176,13 @@ def test_the_service_monitor_has_the_shape_of_its_kind():
 
 def test_the_config_and_its_secrets_are_where_the_exporter_looks(pod, container):
     """
-    Each secret file that the config names is a file of which the README makes the Secret, mounted under that path; the
-    config likewise.
+    Each secret file that the config names is a file of which the page on operations makes the Secret, mounted under
+    that path; the config likewise.
     """
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     config_map = document("deploy/kubernetes/configmap.yaml")
-    (command,) = re.findall(r"^kubectl create secret generic .+$", README, re.MULTILINE)
+    (command,) = re.findall(r"^kubectl create secret generic .+$", OPERATIONS.text, re.MULTILINE)
     secret, *keys = re.findall(r"(?<=generic )\S+|(?<=--from-file=)\S+", command)
     (source,) = yaml.safe_load(config_map["data"]["exporter.yml"])["sources"]
 

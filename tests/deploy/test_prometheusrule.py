@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import yaml
 
-from deploy.kubernetes import prometheusrule
+from deploy.generator import prometheusrule
 from tests.deploy.project import ROOT, document
 
 MANIFESTS = {
@@ -18,9 +18,10 @@ GROUP = {"name", "interval", "rules"}
 RULE = {"record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations"}
 
 
+@pytest.mark.generated
 def test_the_committed_manifests_are_those_of_the_rules():
     """
-    `deploy/kubernetes/prometheusrule.py` would change nothing: every rule is there, and no other.
+    `make generate` would change nothing: every rule is there, and no other.
     """
     assert prometheusrule.rendered() == prometheusrule.FILE.read_text(encoding="utf-8")
 

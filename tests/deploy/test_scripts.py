@@ -16,9 +16,9 @@ import pytest
 
 from tests.deploy.project import ROOT
 
-SHELL_TOOLS = ["bash", "cat", "cksum", "dirname", "ln", "mkdir", "mktemp", "rm", "sed", "sort"]
-CHECKERS = ["ruff", "mypy", "lint-imports", "python", "hadolint", "kubernetes-validate"]
-TEST_PROGRAMS = ["chromium", "ip", "kill"]
+SHELL_TOOLS = ["bash", "cat", "cksum", "dirname", "grep", "ln", "mkdir", "mktemp", "rm", "sed", "sort"]
+CHECKERS = ["ruff", "mypy", "lint-imports", "bandit", "pip-licenses", "python", "hadolint", "kubernetes-validate"]
+TEST_PROGRAMS = ["chromium", "ip", "kill", "lintian", "vmagent"]
 DEBIAN_CHECKERS = ["shellcheck", "docker-compose", "systemd-analyze", "promtool", "amtool"]
 
 
@@ -425,7 +425,7 @@ def test_elsewhere_than_on_debian_the_missing_programs_are_named(checkable):
     result = checkable.run("test-deps")
 
     assert 1 == result.returncode
-    assert "chromium iproute2 procps prometheus\n" in result.stderr
+    assert "chromium iproute2 lintian procps prometheus victoria-metrics\n" in result.stderr
 
 
 def test_all_checks_pass(checkable):
@@ -477,6 +477,27 @@ def test_one_complaint_fails_the_check(checkable, name):
 
     assert 1 == result.returncode
     assert "this is wrong" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", 1),
+        ("ERROR: No matching distribution found for aiohttp==3.14.5", 1),
+        ("WARNING: Retrying ... [Errno 101] Network is unreachable", 0),
+        ("Max retries exceeded with url: /simple/aiohttp/", 0),
+    ],
+)
+def test_hashes_that_differ_fail_and_no_index_is_told(checkable, said, code):
+    """
+    Away from any network the rest is checked, and the output says what was not.
+    """
+    checkable.has("python", f'case "$*" in *"pip download"*) echo "{said}" >&2; exit 1 ;; esac')
+
+    result = checkable.run("check")
+
+    assert code == result.returncode, result.stdout
+    assert (said in result.stdout, "Not checked" in result.stdout) == (code == 1, code == 0)
 
 
 def test_a_unit_setting_that_systemd_does_not_know_fails_the_check(checkable):

@@ -1,5 +1,5 @@
 """
-Tables of the README as the code has them, ready to paste.
+Tables of the documents as the code has them, ready to paste.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The README's examples work, and what it shows as output is what comes out.
+The documents' examples work, and what they show as output is what comes out.
 """
 
 import json
@@ -19,23 +19,27 @@ from exporter.rooms import read_rooms_file
 from exporter.simulator import DEFAULT_APPS
 from exporter.states import SourceState
 from tests.deploy.project import ROOT, document
-from tests.docs.readme import README, Block, blocks, tables
+from tests.docs.pages import ALERTING, CONFIGURATION, HTTP, OPERATIONS, PAGES, README, TROUBLESHOOTING, Block
 from tests.rules.promql import Vocabulary, published
 
 pytestmark = pytest.mark.docs
 
 ENV = {"ZEGO_SERVER_SECRET": DEFAULT_APPS.zego[0].server_secret}
-CONFIGS = [block.text for block in blocks("yaml") if block.text.startswith("sources:")]
-EXPRESSIONS = [line for block in blocks("promql") for line in block.text.splitlines()]
-EXAMPLES = blocks("text")
+CONFIGS = [
+    pytest.param(block.text, id=f"{page} {number}")
+    for page in PAGES.values()
+    for number, block in enumerate(page.blocks("yaml"))
+    if block.text.startswith("sources:")
+]
+EXPRESSIONS = [line for page in PAGES.values() for block in page.blocks("promql") for line in block.text.splitlines()]
 
 
 def sessions(name: str) -> list[tuple[Block, str]]:
     """
-    What the README shows of a command: the block, and what was printed.
+    What the page on operations shows of a command: the block, and what was printed.
     """
     found = []
-    for block in blocks("console"):
+    for block in OPERATIONS.blocks("console"):
         before, prompt, printed = block.text.rpartition(f"$ rtc-room-exporter {name}")
         if prompt:
             found.append((Block(block.language, before, block.config), printed.partition("\n")[2]))
@@ -67,7 +71,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=range(len(CONFIGS)))
+@pytest.mark.parametrize("config", CONFIGS)
 def test_a_config_is_accepted(config):
     """
     Whoever copies it gets no complaint.
@@ -78,7 +82,7 @@ def test_a_config_is_accepted(config):
     assert () == read.warnings
 
 
-@pytest.mark.parametrize(("shown", "printed"), sessions("check")[1:], ids=["sizing"])
+@pytest.mark.parametrize(("shown", "printed"), sessions("check"), ids=["sizing"])
 def test_check_prints_what_is_shown(folder, shown, printed):
     """
     The figures under a config are those that `check` prints of it.
@@ -97,7 +101,7 @@ def test_the_way_out_that_sizing_names_is_one(folder):
     """
     With the interval that the text proposes, the rooms that did not fit do.
     """
-    interval = re.search(r"With `(interval: \w+)` the same rooms fit", README)
+    interval = re.search(r"With `(interval: \w+)` the same rooms fit", OPERATIONS.text)
     assert interval
     shown, _ = sessions("check")[-1]
     (folder / "exporter.yml").write_text(f"{shown.config}    {interval[1]}\n", encoding="utf-8")
@@ -111,8 +115,8 @@ def test_rooms_files_are_read(folder):
     """
     Both forms that are described list what they seem to list.
     """
-    (example,) = [block.text for block in blocks("yaml") if block.text.startswith("- targets:")]
-    source = source_of(CONFIGS[0])
+    (example,) = [block.text for block in CONFIGURATION.blocks("yaml") if block.text.startswith("- targets:")]
+    source = source_of(README.blocks("yaml")[0].text)
     (folder / "rooms.yml").write_text(example, encoding="utf-8")
     (folder / "rooms.txt").write_text("# two\nlobby\nstage\n", encoding="utf-8")
 
@@ -126,7 +130,9 @@ def test_the_scrape_config_is_the_one_in_deploy():
     """
     The target and the job that the alerts look for.
     """
-    (example,) = [yaml.safe_load(block.text) for block in blocks("yaml") if block.text.startswith("scrape_configs:")]
+    (example,) = [
+        yaml.safe_load(block.text) for block in ALERTING.blocks("yaml") if block.text.startswith("scrape_configs:")
+    ]
     deployed = document("deploy/prometheus/prometheus.yml")
     ((job,), theirs) = example["scrape_configs"], deployed["scrape_configs"]
 
@@ -148,7 +154,7 @@ def test_the_policy_is_json():
     """
     It can be pasted into a console.
     """
-    (policy,) = blocks("json")
+    (policy,) = OPERATIONS.blocks("json")
 
     assert ["Statement"] == list(json.loads(policy.text))
 
@@ -158,9 +164,10 @@ def test_the_metrics_on_the_first_screen_are_ours():
     The lines are in the text format, with names and labels of the catalogue.
     """
     labels = {metric.name: set(metric.labels) for metric in CATALOGUE}
-    samples = [sample for family in text_string_to_metric_families(EXAMPLES[0].text) for sample in family.samples]
+    (example,) = README.blocks("text")
+    samples = [sample for family in text_string_to_metric_families(example.text) for sample in family.samples]
 
-    assert len(samples) == len(EXAMPLES[0].text.splitlines())
+    assert len(samples) == len(example.text.splitlines())
     assert [] == [sample for sample in samples if labels.get(sample.name) != set(sample.labels)]
 
 
@@ -168,7 +175,7 @@ def test_the_rooms_shown_as_json_have_the_keys_of_today():
     """
     A script written after the example finds what it looks for.
     """
-    (shown,) = [block.text for block in blocks("console") if "/api/v1/rooms" in block.text]
+    (shown,) = [block.text for block in HTTP.blocks("console") if "/api/v1/rooms" in block.text]
     answer = json.loads(shown.partition("\n")[2])
     text = (ROOT / "exporter/web/api.py").read_text(encoding="utf-8")
 
@@ -180,8 +187,10 @@ def test_log_lines_are_those_that_the_code_writes():
     """
     Each line is logfmt with an event of the table, and names reasons and states that there are.
     """
-    lines = [line for block in EXAMPLES for line in block.text.splitlines() if line.startswith("ts=")]
-    known = {row[0].strip("`"): row[1] for row in tables("What the log says")[0]}
+    lines = [
+        line for block in TROUBLESHOOTING.blocks("text") for line in block.text.splitlines() if line.startswith("ts=")
+    ]
+    known = {row[0].strip("`"): row[1] for row in TROUBLESHOOTING.tables("What the log says")[0]}
 
     assert lines
     for line in lines:

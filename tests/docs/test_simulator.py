@@ -14,12 +14,11 @@ import pytest
 from exporter.simulator import DEFAULT_APPS, Fault, Settings, Simulator, control, faults, orders
 from exporter.simulator.garbage import Form
 from tests.command import ask, command
-from tests.deploy.project import ROOT
-from tests.docs.readme import code
+from tests.docs.pages import SIMULATOR, code
 
 pytestmark = pytest.mark.docs
 
-PAGE = (ROOT / "docs/simulator.md").read_text(encoding="utf-8")
+PAGE = SIMULATOR.text
 ROWS = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in PAGE.splitlines() if line.startswith("| `")]
 SESSIONS = re.findall(r"^```console\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 NUMBERS = re.compile(r"\d+\.\d+|(?<=\"calls\":)\d+|(?<=\"worst\":)\d+")

@@ -1,5 +1,5 @@
 """
-What the README says a room costs Prometheus is what a scrape shows of it.
+What the page on operations says a room costs Prometheus is what a scrape shows of it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from exporter.metrics.room import Arrival
 from exporter.metrics.table import SourceTable
 from exporter.model import Reading, Room, Thresholds
 from exporter.vendors import APIS
-from tests.docs.readme import tables
+from tests.docs.pages import OPERATIONS
 
 pytestmark = pytest.mark.docs
 
-FIGURES = {row[0].strip("`"): row[1:] for row in tables("What Prometheus needs")[0]}
+FIGURES = {row[0].strip("`"): row[1:] for row in OPERATIONS.tables("What Prometheus needs")[0]}
 VMAGENT = 16 * 2**20
 
 

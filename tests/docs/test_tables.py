@@ -1,10 +1,10 @@
 """
-The README's tables say what the code says. Where one does not, the failure shows the table to paste.
+The documents' tables say what the code says. Where one does not, the failure shows the table to paste.
 """
 
 import ast
 import re
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
@@ -12,11 +12,10 @@ from pydantic_core import PydanticUndefined
 
 from exporter import cli
 from exporter.app import Exporter, WebOptions
-from exporter.config import RESERVED_LABELS
-from exporter.config.credentials import key_forms
-from exporter.config.keys import DURATION_BOUNDS
-from exporter.config.room_list import _ROOM_KEYS, _THRESHOLD_KEYS
-from exporter.config.sources import ROOM_KEYS, source_keys
+from exporter.config import RESERVED_LABELS, json_schema
+from exporter.config.rooms import RoomKeys, ThresholdKeys
+from exporter.config.schema import Entry
+from exporter.config.secrets import key_forms
 from exporter.logs import Format, Level, configure
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.model import Failure, FailureKind
@@ -24,11 +23,11 @@ from exporter.polling.load import TOLERANCE
 from exporter.polling.pace import pace_kept
 from exporter.states import RoomState, SourceState
 from exporter.vendors import APIS
-from exporter.vendors.source import Source, parse_duration
+from exporter.vendors.source import INTERVAL, MAX_STALENESS, TIMEOUT, Source, parse_duration
 from exporter.web import api as web_api
 from tests.deploy.project import ROOT
 from tests.docs import expected
-from tests.docs.readme import README, code, section, tables
+from tests.docs.pages import CONFIGURATION, CONTRIBUTING, HTTP, METRICS, OPERATIONS, TROUBLESHOOTING, code
 
 pytestmark = pytest.mark.docs
 
@@ -40,41 +39,44 @@ def own_keys():
     """
     The rows of the table of one vendor's keys, as (key, APIs, default, meaning).
     """
-    return [(code(key)[0], code(apis), default, meaning) for key, apis, default, meaning in tables("Config keys")[1]]
+    return [
+        (code(key)[0], code(apis), default, meaning)
+        for key, apis, default, meaning in CONFIGURATION.tables("Config keys")[1]
+    ]
 
 
 def troubles():
     """
     Every vendor's code in the table of troubles, with the reason beside it.
     """
-    cells = [row[0] for row in tables("Troubleshooting")[0]]
+    cells = [row[0] for row in TROUBLESHOOTING.tables("Symptoms")[0]]
     named = [(found[1], code(cell)) for cell in cells if (found := re.search(r"reason=(\w+) code=", cell))]
     return [(reason, text.rpartition("=")[2]) for reason, texts in named for text in texts]
 
 
 @pytest.mark.parametrize(
-    "table",
+    ("table", "page"),
     [
-        expected.command_table,
-        expected.flag_table,
-        expected.api_table,
-        expected.make_table,
-        cli.metrics_table,
+        (expected.command_table, CONFIGURATION),
+        (expected.flag_table, CONFIGURATION),
+        (expected.api_table, OPERATIONS),
+        (expected.make_table, CONTRIBUTING),
+        (cli.metrics_table, METRICS),
     ],
-    ids=lambda table: table.__name__,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
-def test_a_table_is_as_the_code_has_it(table):
+def test_a_table_is_as_the_code_has_it(table, page):
     """
     Commands, flags, limits, make's targets and metrics: same names, same words, nothing more and nothing less.
     """
-    assert table() in README
+    assert table() in page.text
 
 
 def test_as_many_rooms_fit_as_is_said():
     """
     The round numbers of the table are within what `check` lets pass, and a tenth more is not.
     """
-    for _, batch, limit, interval, rooms, *_ in tables("Sizing")[0]:
+    for _, batch, limit, interval, rooms, *_ in OPERATIONS.tables("Sizing")[0]:
         calls = int(rooms.replace(",", "")) / int(batch)
         late = calls / pace_kept(float(limit)) / parse_duration(interval)
         assert late <= TOLERANCE < 1.1 * late
@@ -84,7 +86,7 @@ def test_the_metrics_are_those_of_the_catalogue():
     """
     Name, type, labels and help of every metric, each once and in the catalogue's order.
     """
-    rows = tables("Metrics")[0]
+    rows = METRICS.tables("All metrics")[0]
 
     assert [
         [f"`{metric.name}`", metric.type, ", ".join(metric.labels) or "–", metric.help] for metric in CATALOGUE
@@ -95,22 +97,22 @@ def test_the_exit_codes_are_those_of_the_command_line():
     """
     0 and 2 are everybody's; 1 and 3 are ours.
     """
-    assert ["0", str(cli._WRONG), "2", str(cli._DO_NOT_FIT)] == [row[0] for row in tables("Commands")[1]]
+    assert ["0", str(cli._WRONG), "2", str(cli._DO_NOT_FIT)] == [row[0] for row in CONFIGURATION.tables("Commands")[1]]
 
 
 def test_the_keys_of_every_source_are_those_of_the_model():
     """
     What all APIs accept stands in the first table, once, and required is what cannot be left out.
     """
-    rows = {code(key)[0]: default for key, default, _ in tables("Config keys")[0]}
+    rows = {code(key)[0]: default for key, default, _ in CONFIGURATION.tables("Config keys")[0]}
 
-    assert source_keys(Source) == rows.keys()
+    assert Entry.model_fields.keys() == rows.keys()
     assert {name for name, field in Source.model_fields.items() if field.is_required()} == {
         name for name, default in rows.items() if default == "required"
     }
     assert Source.model_fields["timeout"].default == parse_duration(rows["timeout"])
     assert str(Source.model_fields["allow_http"].default).lower() == rows["allow_http"]
-    assert {"none"} == {rows[name] for name in ROOM_KEYS}
+    assert {"none"} == {rows[name] for name in Entry.model_fields.keys() - Source.model_fields.keys()}
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -118,7 +120,7 @@ def test_the_default_intervals_are_those_of_the_apis(api):
     """
     10s for most, and what is said of one API holds for it.
     """
-    (cell,) = [default for key, default, _ in tables("Config keys")[0] if code(key) == ["interval"]]
+    (cell,) = [default for key, default, _ in CONFIGURATION.tables("Config keys")[0] if code(key) == ["interval"]]
     usual, *others = cell.split("; ")
     intervals = dict.fromkeys(APIS, usual) | {code(other)[0]: other.split()[1] for other in others}
 
@@ -129,9 +131,10 @@ def test_the_bounds_of_durations_are_told():
     """
     Whoever writes a duration knows how short or long it may be.
     """
-    rows = {code(key)[0]: meaning for key, _, meaning in tables("Config keys")[0]}
+    rows = {code(key)[0]: meaning for key, _, meaning in CONFIGURATION.tables("Config keys")[0]}
 
-    assert [] == [name for name, (_, _, words) in DURATION_BOUNDS.items() if words not in rows[name]]
+    bounds = {"interval": INTERVAL, "timeout": TIMEOUT, "max_staleness": MAX_STALENESS}
+    assert [] == [name for name, words in bounds.items() if words not in rows[name]]
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -149,7 +152,8 @@ def test_the_keys_of_one_vendor_are_those_of_its_model(api):
             told |= dict.fromkeys(key_forms(key) if secret else [key], default)
 
     fields = {name: info for name, info in model.model_fields.items() if name not in Source.model_fields}
-    assert source_keys(model) - source_keys(Source) == told.keys()
+    entry: Any = json_schema()["$defs"]
+    assert entry[model.__name__]["properties"].keys() - Entry.model_fields.keys() == told.keys()
     for name, info in fields.items():
         default = {PydanticUndefined: "required", None: "none"}.get(info.default, str(info.default))
         assert (default.lower() if info.annotation is bool else default) == told[name]
@@ -170,11 +174,11 @@ def test_the_keys_of_a_room_are_those_of_the_config():
     """
     `id`, `labels`, `thresholds`; the labels that a room may not have; the thresholds that there are.
     """
-    rows = {code(key)[0]: meaning for key, meaning in tables("Config keys")[2]}
+    rows = {code(key)[0]: meaning for key, meaning in CONFIGURATION.tables("Config keys")[2]}
 
-    assert _ROOM_KEYS == rows.keys()
+    assert RoomKeys.model_fields.keys() == rows.keys()
     assert {*RESERVED_LABELS, "rtc_room_info", "__"} == {*code(rows["labels"])}
-    assert all(f"{name}: …" in section("Config keys") for name in _THRESHOLD_KEYS)
+    assert all(f"{name}: …" in CONFIGURATION.section("Config keys") for name in ThresholdKeys.model_fields)
 
 
 def test_the_endpoints_are_those_of_the_server():
@@ -185,7 +189,7 @@ def test_the_endpoints_are_those_of_the_server():
     routes = {(route.method, route.resource.canonical) for route in exporter.web._app.router.routes() if route.resource}
 
     assert {route for route in routes if route[0] != "HEAD" and not route[1].startswith("/static/")} == {
-        (method, code(path)[0]) for method, path, _ in tables("HTTP")[0]
+        (method, code(path)[0]) for method, path, _ in HTTP.tables("Endpoints")[0]
     }
 
 
@@ -193,7 +197,7 @@ def test_the_parameters_of_the_rooms_are_those_of_the_server():
     """
     Filters and paging of /api/v1/rooms.
     """
-    (answer,) = [answer for _, path, answer in tables("HTTP")[0] if code(path) == ["/api/v1/rooms"]]
+    (answer,) = [answer for _, path, answer in HTTP.tables("Endpoints")[0] if code(path) == ["/api/v1/rooms"]]
 
     assert [*web_api._PARAMETERS] == code(answer.partition("Parameters: ")[2].partition(". ")[0])
 
@@ -202,18 +206,18 @@ def test_states_and_reasons_are_those_of_the_labels():
     """
     What a graph's legend shows is explained.
     """
-    _, states, reasons = tables("Metrics")
+    states, reasons = METRICS.tables("Labels with fixed values")
 
     assert [*SourceState] == [code(row[0])[0] for row in states]
     assert [*FailureKind] == [code(row[0])[0] for row in reasons]
-    assert {*RoomState} == {code(row[-1])[0] for row in tables("What a number means")[0]}
+    assert {*RoomState} == {code(row[-1])[0] for row in METRICS.tables("What a number means")[0]}
 
 
 def test_what_each_api_counts_is_told():
     """
     No API is without a word on how old its counts are, and which of the vendor's calls they come from.
     """
-    calls = dict(code(row[0]) for row in tables("What a number means")[1])
+    calls = dict(code(row[0]) for row in METRICS.tables("What a number means")[1])
 
     assert [*APIS] == [*calls]
     texts = {api: (ROOT / f"exporter/vendors/{api}.py").read_text(encoding="utf-8") for api in calls}
@@ -252,4 +256,4 @@ def test_the_events_are_those_that_the_code_logs():
             ):
                 logged.add((node.args[0].value, EVENT_LEVELS[node.func.attr]))
 
-    assert logged == {(code(event)[0], level) for event, level, _ in tables("What the log says")[0]}
+    assert logged == {(code(event)[0], level) for event, level, _ in TROUBLESHOOTING.tables("What the log says")[0]}

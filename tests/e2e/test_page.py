@@ -394,7 +394,9 @@ async def test_by_keyboard(stage: Stage):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 375])
-@pytest.mark.parametrize("path", ["/", "/rooms/zego_rtc/{{%207%20*%207%20}}", "/rooms/zego_rtc/gone", "/docs"])
+@pytest.mark.parametrize(
+    "path", ["/", "/rooms/zego_rtc/{{%207%20*%207%20}}", "/rooms/zego_rtc/gone", "/docs", "/docs/metrics"]
+)
 async def test_everyone_can_read_it(stage: Stage, path: str, width: int, scheme: Literal["light", "dark"]):
     """
     axe-core finds no accessibility fault at all, light and dark, on a desk and on a phone; nothing sticks out sideways.

@@ -135,6 +135,7 @@ class Exporter:
         yield metrics.CONFIG_RELOAD, {}, self.config_read
         yield metrics.CONFIG_RELOAD_TIMESTAMP, {}, moment + max(self.since, -7200)
         yield metrics.ROOMS_FILE_RELOAD, {"file": "halls.txt"}, 1
+        yield metrics.WEB_CONFIG_RELOAD, {}, 1
         yield metrics.MISSED_RUNS, {}, 0
         yield metrics.UNEXPECTED_ERRORS, {}, 0
         yield metrics.SCRAPE_SIZE, {}, 65_536

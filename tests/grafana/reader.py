@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from grafana.expressions import interpolate
+from grafana.generator.expressions import interpolate
 
 Vector = list[tuple[dict[str, str], float]]
 Ask = Callable[[str], Vector]

@@ -10,11 +10,12 @@ import pytest
 
 from exporter.metrics.catalogue import CATALOGUE, ROOM_METRICS
 from exporter.states import RoomState, SourceState
-from grafana import generate, occupancy, recorded, sources
-from grafana.expressions import expressions, interpolate
+from grafana.generator import dashboards, occupancy, recorded, sources
+from grafana.generator.expressions import expressions, interpolate
+from tests.docs.pages import PROMQL
 from tests.rules.promql import published_and_recorded, selectors
 
-DASHBOARDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in generate.FOLDER.glob("*.json")}
+DASHBOARDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in dashboards.FOLDER.glob("*.json")}
 PANELS = {
     f"{name} · {panel['title']}": panel
     for name, dashboard in DASHBOARDS.items()
@@ -32,13 +33,14 @@ def variables(dashboard):
     return {variable["name"]: variable for variable in dashboard["templating"]["list"]}
 
 
+@pytest.mark.generated
 def test_the_committed_files_are_what_the_generator_writes():
     """
-    `python grafana/generate.py` would change no file, add none and leave none behind.
+    `make generate` would change no file, add none and leave none behind.
     """
-    committed = {path.name: path.read_text(encoding="utf-8") for path in generate.FOLDER.iterdir()}
+    committed = {path.name: path.read_text(encoding="utf-8") for path in dashboards.FOLDER.iterdir()}
 
-    assert generate.rendered() == committed
+    assert dashboards.rendered() == committed
 
 
 @pytest.mark.parametrize("panel", PANELS.values(), ids=PANELS)
@@ -191,13 +193,11 @@ def test_no_panel_asks_for_every_room(expression):
 
 
 @pytest.mark.docs
-def test_the_readme_names_every_recorded_series():
+def test_every_recorded_series_is_named():
     """
-    The README's table has each series that the recording rules compute, and no other.
+    The table in the page on PromQL has each series that the recording rules compute, and no other.
     """
-    readme = (generate.FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
-
-    assert sorted(recorded.RECORDED) == sorted(re.findall(r"^\| `(\w+:\w+:\w+)` \|", readme, re.MULTILINE))
+    assert sorted(recorded.RECORDED) == sorted(re.findall(r"^\| `(\w+:\w+:\w+)` \|", PROMQL.text, re.MULTILINE))
 
 
 def test_the_list_of_rooms_is_short():

@@ -11,7 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grafana.expressions import FOLDER, escape_regex, expressions
+from grafana.generator.dashboards import FOLDER
+from grafana.generator.expressions import escape_regex, expressions
 
 HOSTILE = [
     'say "hi"',

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from grafana.expressions import FOLDER
+from grafana.generator.dashboards import FOLDER
 from tests.e2e.process import free_port
 from tests.grafana import situations
 from tests.grafana.fleet import STEADY

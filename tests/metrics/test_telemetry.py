@@ -52,6 +52,7 @@ rtc_rooms_file_last_reload_successful gauge file
 rtc_exporter_build_info gauge version python
 rtc_exporter_config_last_reload_successful gauge
 rtc_exporter_config_last_reload_success_timestamp_seconds gauge
+rtc_exporter_web_config_last_reload_successful gauge
 rtc_exporter_scheduler_missed_runs_total counter
 rtc_exporter_unexpected_errors_total counter
 rtc_exporter_scrape_duration_seconds histogram
@@ -141,6 +142,7 @@ def test_every_metric_of_the_catalogue_is_published() -> None:
     observed.source.failed(FailureNote(EPOCH, Failure(FailureKind.TRANSIENT, "timeout", "x"), ("a",)))
     observed.telemetry.config_loaded(EPOCH)
     observed.telemetry.scrape_size = 1
+    observed.telemetry.web_config_ok = True
     observed.samples()
 
     families = {

@@ -29,7 +29,13 @@ def now() -> float:
 
 
 class Wanting:
-    """A bidder that wants slots in some lanes from some moments on, so many at most, and keeps what it was granted."""
+    """
+    A bidder that wants slots in some lanes from some moments on, so many at most, and keeps what it was granted.
+
+    It stands for each of its calls, too: ``until`` then they may arrive.
+    """
+
+    until = -math.inf
 
     def __init__(self, most: float = math.inf, **lanes: float) -> None:
         self.budget: Budget | None = None
@@ -38,6 +44,7 @@ class Wanting:
         self.granted: list[tuple[float, Lane]] = []
         self.sent: list[Sent] = []
         self.asked = self.asked_for_dues = 0
+        self.asked_for_calls: list[float] = []
 
     def at(self, budget: Budget) -> Wanting:
         """Bid there."""
@@ -56,8 +63,17 @@ class Wanting:
         assert due == self.wanted[lane]
         self.asked += 1
         self.granted.append((now(), lane))
-        self.sent.append(self.budget.sent(due))
+        self.sent.append(self.budget.sent(due, self))
         return True
+
+    def arrives_by(self) -> float:
+        """The same for all calls."""
+        self.asked_for_calls.append(now())
+        return self.until
+
+    def round_trip(self) -> float:
+        """A short way."""
+        return 0.05
 
     @property
     def moments(self) -> list[float]:
@@ -470,6 +486,58 @@ async def test_calls_that_were_answered_before_a_stall_do_not_count_again() -> N
     await asyncio.sleep(1)
 
     assert bidder.moments[calls] <= resumed + TICK
+
+
+@in_virtual_time
+async def test_calls_that_may_still_arrive_keep_the_others_back() -> None:
+    """
+    Nobody acknowledges ten calls: no other one leaves for as long as that lasts, but for a second after they were.
+    """
+    bidder = Wanting(regular=now()).at(budget_of(10))
+    bidder.until = math.inf
+    await asyncio.sleep(10)
+    assert 10 == len(bidder.granted)
+    bidder.until, back = -math.inf, now()
+    await asyncio.sleep(5)
+
+    assert back + 1.024 <= bidder.moments[10] <= back + 1.024 + 0.25 + TICK
+    assert 10 + 38 == pytest.approx(len(bidder.granted), abs=2)
+    assert 10 >= worst_window(bidder.moments[10:])
+
+
+@in_virtual_time
+async def test_calls_that_have_arrived_are_asked_for_once() -> None:
+    """
+    After 250 ms, when slots are used; from then on a slow reply costs nothing.
+    """
+    bidder = Wanting(regular=now()).at(budget_of(10))
+    await asyncio.sleep(5)
+
+    waited = [asked - sent for asked, sent in zip(bidder.asked_for_calls, bidder.moments, strict=False)]
+    assert len(bidder.moments) - 3 <= len(waited) <= len(bidder.moments)
+    assert 0.25 <= min(waited) <= max(waited) <= 0.25 + 0.11
+    assert 48 == pytest.approx(len(bidder.granted), abs=1)
+
+
+@in_virtual_time
+async def test_source_whose_calls_do_not_arrive_holds_no_more_places_than_it_used() -> None:
+    """
+    Two sources share ten calls a second, and one is sent nothing more after a second in the dark: its half stays taken
+    until it has ended, and three seconds longer; the other one goes on with its half, and then has all.
+    """
+    begin, budget = now(), budget_of(10)
+    dead, alive = Wanting(most=5, regular=begin - 2).at(budget), Wanting(regular=begin - 2).at(budget)
+    dead.until = math.inf
+    await asyncio.sleep(2)
+    calls = len(alive.granted)
+    await asyncio.sleep(5)
+    assert 25 == pytest.approx(len(alive.granted) - calls, abs=2)
+    dead.until = now() + 3
+    await asyncio.sleep(3)
+    calls = len(alive.granted)
+    await asyncio.sleep(4)
+
+    assert 34 == pytest.approx(len(alive.granted) - calls, abs=2)
 
 
 @in_virtual_time

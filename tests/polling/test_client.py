@@ -14,7 +14,10 @@ import os
 import socket
 import ssl
 import struct
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn, cast
@@ -32,9 +35,11 @@ from exporter.config import Config
 from exporter.model import Failure, FailureKind, Request
 from exporter.polling.client import Client, Response
 from tests.polling.house import LogLines, named
+from tests.polling.virtual_time import until
 from tests.polling.wire import Opener, calling, config_for, get, ok, on_each_loop, serving, write
 from tests.vendors import examples
 
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not tell what is acknowledged")
 SECRET = "5ignature-n0b0dy-may-see"
 REQUEST = Request(
     "GET",
@@ -627,9 +632,9 @@ async def test_time_out_is_tuned_while_connections_stay() -> None:
 
 @pytest.mark.parametrize("tls", [False, True])
 @on_each_loop
-async def test_bytes_arrive_within_two_seconds_or_never(tls: bool, tmp_path: Path) -> None:
+async def test_kernel_sends_bytes_for_two_seconds(tls: bool, tmp_path: Path) -> None:
     """
-    The kernel sends nothing again after two seconds, nor after a connection was closed: nothing is counted later.
+    It sends them at once, and nothing again soon after two seconds, nor after a connection was closed.
     """
     context, keys = certified(tmp_path) if tls else (None, {})
     async with serving(ok, context) as (_, base_url), calling(config_for(base_url, **keys)) as client:
@@ -641,3 +646,123 @@ async def test_bytes_arrive_within_two_seconds_or_never(tls: bool, tmp_path: Pat
         assert 2_000 == ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
         assert struct.pack("ii", 1, 0) == ours.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
         assert 1 == ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def exceeding_every_buffer(base_url: str) -> Request:
+    """More than a kernel takes in for a server that does not read."""
+    return Request("POST", base_url, "/", {}, bytes(16 * 1024 * 1024))
+
+
+@contextmanager
+def reading_nothing() -> Iterator[tuple[socket.socket, str]]:
+    """A server that takes nothing from its kernel, and its base URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        yield listening, f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+async def read(listening: socket.socket) -> None:
+    """Take in what was sent on its first connection."""
+    loop = asyncio.get_running_loop()
+    connection, _ = await loop.sock_accept(listening)
+    with connection, suppress(ConnectionError):
+        while await loop.sock_recv(connection, 2**20):
+            pass
+
+
+@needs_linux
+@on_each_loop
+async def test_request_has_arrived_once_it_is_acknowledged() -> None:
+    """
+    Until the other side's kernel has taken every byte nobody knows; the kernel knows how long a round trip takes.
+    """
+    with reading_nothing() as (listening, base_url):
+        async with calling(config_for(base_url)) as client:
+            assert await client._connect() is None
+            exchange = client.send(exceeding_every_buffer(base_url))
+            response = asyncio.create_task(exchange.response())
+            await asyncio.sleep(0.3)
+            assert math.inf == exchange.arrives_by()
+            assert 0 < exchange.round_trip() < 0.1
+            reading = asyncio.create_task(read(listening))
+            await until(lambda: exchange.arrives_by() == -math.inf, within=5)
+            await response
+            await reading
+
+            assert -math.inf == exchange.arrives_by()
+
+
+@needs_linux
+@pytest.mark.parametrize(("timeout", "code"), [("500ms", "timeout"), ("20s", "disconnected")])
+@on_each_loop
+async def test_request_that_is_given_up_unacknowledged_may_arrive_for_three_seconds(timeout: str, code: str) -> None:
+    """
+    Whether we gave it up or the kernel did, packets may lie in the queue of a neighbour that does not answer.
+    """
+    with reading_nothing() as (_, base_url):
+        async with calling(config_for(base_url, timeout=timeout)) as client:
+            assert await client._connect() is None
+            exchange = client.send(exceeding_every_buffer(base_url))
+            outcome = await exchange.response()
+            ended = client.clock.monotonic()
+
+    assert isinstance(outcome, Failure)
+    assert code == outcome.code
+    assert ended + 3 == pytest.approx(exchange.arrives_by(), abs=0.1)
+    assert exchange.arrives_by() == exchange.arrives_by()
+
+
+@pytest.mark.parametrize("abort", [True, False])
+@on_each_loop
+async def test_request_on_a_connection_that_the_vendor_closed_has_arrived(abort: bool) -> None:
+    """
+    The farewell came over the network after it; a reply says even more, as does a time-out after an acknowledgement.
+    """
+
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        if number == 0:
+            await ok(number, writer)
+        elif number == 1:
+            writer.transport.abort() if abort else writer.close()
+        else:
+            await asyncio.sleep(60)
+
+    async with serving(answer) as (_, base_url), calling(config_for(base_url, timeout="300ms")) as client:
+        arrived, ended = [], []
+        for _ in range(3):
+            if not client.has_connection():
+                assert await client._connect() is None
+            exchange = client.send(get(base_url))
+            await exchange.response()
+            arrived.append(exchange.arrives_by())
+            ended.append(client.clock.monotonic())
+
+    assert -math.inf == arrived[0]
+    assert ended[0] <= arrived[1] <= ended[1]
+    assert -math.inf == arrived[2]
+
+
+@needs_linux
+@on_each_loop
+async def test_connections_are_closed_that_lead_where_nothing_arrives() -> None:
+    """
+    A request is not acknowledged for a second: connections from before it are closed, one that was made since stays.
+    """
+    moment, opener = Moment(), Opener()
+    with reading_nothing() as (_, base_url):
+        async with calling(config_for(base_url, rate_limit=40), opener, clock_of(moment)) as client:
+            client.open(2)
+            await until(lambda: len(client._idle) == 2, within=5)
+            moment.now += 1
+            exchange = client.send(exceeding_every_buffer(base_url))
+            response = asyncio.create_task(exchange.response())
+            moment.now += 0.9
+            exchange.arrives_by()
+            before = len(client._idle)
+            client.open()
+            await until(lambda: len(client._idle) > before, within=5)
+            moment.now += 0.2
+            assert math.inf == exchange.arrives_by()
+
+            assert [moment.now - 0.2] == [since for _, since, _ in client._idle]
+            await response

@@ -489,6 +489,137 @@ def test_vendor_that_becomes_slow_for_good(limit: float, before: float, after: f
     assert since >= 0.97 * 40 * limit - 1
 
 
+def test_unacknowledged_call_holds_its_place_until_it_has_arrived() -> None:
+    """
+    However long that lasts; then it counts from that moment, and its late reply changes nothing.
+    """
+    pace = taught(3.0)
+    held, other = pace.sent(NOW, due=NOW), pace.sent(NOW + 0.4, due=NOW)
+    pace.arrives_by(held, math.inf, NOW + 0.25, 0.05)
+    last = pace.sent(NOW + 5, due=NOW)
+    assert NOW + 0.4 + 1.024 == pytest.approx(pace.open_at())
+    for call in (other, last):
+        pace.arrives_by(call, math.inf, NOW + 6, 0.05)
+    assert math.inf == pace.open_at()
+
+    pace.arrives_by(held, -math.inf, NOW + 7, 0.05)
+    pace.answered(held, NOW + 7.5)
+    pace.answered(other, NOW + 8)
+
+    assert [NOW + 7, NOW + 8, math.inf] == [held.at, other.at, last.at]
+    assert NOW + 7 + 1.024 == pytest.approx(pace.open_at())
+    assert [held, other, last] == pace._log[-3:]
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_call_whose_connection_ended_unacknowledged_may_still_arrive(*, held: bool) -> None:
+    """
+    It counts from when no queue on the way keeps it any longer, whenever that is told.
+    """
+    pace = taught(1.0)
+    call = pace.sent(NOW, due=NOW)
+    if held:
+        pace.arrives_by(call, math.inf, NOW + 0.25, 0.05)
+    pace.arrives_by(call, NOW + 5, NOW + 2, 0.05)
+
+    assert NOW + 5 + 1.024 == pytest.approx(pace.open_at())
+    late = pace.sent(NOW + 20, due=NOW)
+    pace.arrives_by(late, NOW + 25, NOW + 26, 0.05)
+    assert NOW + 25 + 1.024 == pytest.approx(pace.open_at())
+
+
+@pytest.mark.parametrize(("round_trip", "moment", "held"), [(0.05, 0.25, True), (0.4, 0.25, False), (3.0, 0.75, True)])
+def test_call_is_not_missed_before_two_round_trips(round_trip: float, moment: float, *, held: bool) -> None:
+    """
+    On a long way acknowledgements take their time; but what is so late that it soon leaves the log holds its place.
+    """
+    pace = taught(10.0)
+    call = pace.sent(NOW, due=NOW)
+    pace.arrives_by(call, math.inf, NOW + moment, round_trip)
+
+    assert (math.inf if held else NOW) == call.at
+
+
+@pytest.mark.parametrize("limit", [10.0, 200.0])
+@pytest.mark.parametrize(("acknowledged", "reply"), [(0.0, 3.0), (0.4, 0.45)])
+def test_slow_vendor_and_long_way_cost_no_slot(limit: float, acknowledged: float, reply: float) -> None:
+    """
+    A vendor may acknowledge at once and reply after 3 s, and a round trip may take longer than it is until we ask.
+    """
+    pace = settled(limit)
+    wire = Wire(pace, arrives=lambda written: written, acknowledged=acknowledged, reply=reply)
+    wire.run(70)
+
+    assert len([written for written in wire.writes if written >= NOW + 10]) >= 0.965 * 60 * limit
+
+
+@pytest.mark.parametrize("limit", [1.0, 10.0, 40.0, 200.0])
+@pytest.mark.parametrize(
+    ("reply", "lasting"),
+    [(0.002, 0.15), *((reply, lasting) for reply in (0.002, 0.4) for lasting in (0.6, 1.0, 2.0, 2.9, 6.0))],
+)
+@pytest.mark.parametrize("gives_up", [2.0, 4.1, math.inf])
+def test_calls_that_a_cut_network_holds(limit: float, reply: float, lasting: float, gives_up: float) -> None:
+    """
+    The network is cut every 13 s. What was written meanwhile arrives together when it is back, even if the connection
+    ended up to 3 s before, and makes no second overfull.
+    """
+    arrives = hold_ups(13.0, lasting)
+    wire = Wire(settled(limit), arrives, acknowledged=0.001, reply=reply, gives_up=gives_up).run(60)
+
+    assert limit >= within([at for at in wire.arrivals if at < NOW + 60], 1.0)
+    assert len(wire.writes) >= 0.4 * limit * 60
+
+
+@dataclass
+class Wire:
+    """
+    A pace whose every slot is used, and a kernel that is asked for the calls that have no reply.
+
+    Args:
+        arrives: When a call arrives that was written at a moment, unless its connection ended 3 s before.
+        acknowledged, reply: Seconds from a call's arrival.
+        gives_up: Seconds after which the kernel ends a connection on which nothing is acknowledged.
+    """
+
+    pace: Pace
+    arrives: Callable[[float], float]
+    acknowledged: float
+    reply: float
+    gives_up: float = math.inf
+    writes: list[float] = field(default_factory=list)
+    arrivals: list[float] = field(default_factory=list)
+
+    def run(self, seconds: float) -> Wire:
+        """Go on for so long, tick by tick."""
+        replies: list[tuple[float, int, Sent]] = []
+        asked: list[tuple[float, int, Sent, float]] = []
+        now = NOW
+        while now < NOW + seconds:
+            now = math.ceil(now / TICK + 1e-6) * TICK
+            while replies and replies[0][0] <= now:
+                at, _, call = heapq.heappop(replies)
+                self.pace.answered(call, at)
+            while asked and asked[0][0] <= now:
+                _, number, call, arrival = heapq.heappop(asked)
+                ends = call.written + self.gives_up
+                until = -math.inf if arrival + self.acknowledged <= min(now, ends) else math.inf
+                until = ends + 3 if until == math.inf and ends <= now else until
+                self.pace.arrives_by(call, until, now, round_trip=self.acknowledged)
+                if until == math.inf:
+                    heapq.heappush(asked, (now + 0.25, number, call, arrival))
+            while ready_at(self.pace, now) <= now:
+                number, call, arrival = len(self.writes), self.pace.sent(now, due=-math.inf), self.arrives(now)
+                self.writes.append(now)
+                ends = now + self.gives_up
+                if arrival <= ends + 3:
+                    self.arrivals.append(arrival)
+                if arrival + max(self.acknowledged, self.reply) <= ends or arrival + self.acknowledged <= ends:
+                    heapq.heappush(replies, (arrival + self.reply, number, call))
+                heapq.heappush(asked, (now + 0.25, number, call, arrival))
+        return self
+
+
 def test_calls_without_a_reply_count_from_the_end_of_a_stall() -> None:
     """
     They may have been delayed with the process, whatever their replies tell; what had a reply, or was written since

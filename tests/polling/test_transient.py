@@ -4,6 +4,7 @@ Calls that failed by chance: asked again with backoff, and not at all for a whil
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from itertools import pairwise
 
@@ -46,6 +47,23 @@ async def test_transient_room_is_asked_again_with_backoff(answer: Answer | Failu
         house.vendor.answer = lambda call: None
         await house.passes(61)
         assert {"fresh": 50} == house.states("zego_rtc")
+
+
+@in_virtual_time
+async def test_transient_call_that_may_still_arrive_holds_its_place() -> None:
+    """
+    Its time-out is no sign that the vendor never gets it: while nobody acknowledges ten calls, the eleventh waits.
+    """
+    async with House(source("zego_rtc", 2_000, timeout="1s")) as house:
+        house.vendor.answer = lambda call: HANGS
+        house.vendor.arrives_by = lambda call: math.inf
+        await house.passes(5)
+        assert {FailureKind.TRANSIENT: 10} == house.failed("zego_rtc")
+        house.vendor.arrives_by = lambda call: call.at + 8
+        await house.passes(8)
+
+        assert 10 < len(house.writes("zego_rtc"))
+        assert 8 + 1.024 <= house.writes("zego_rtc")[10] - house.writes("zego_rtc")[0]
 
 
 @in_virtual_time

@@ -92,15 +92,16 @@ class Vendor:
     """
     All vendors at once.
 
-    A test replaces ``answer`` (``None``: all is well), ``latency``, ``connecting`` (seconds until a connection is
-    there), ``keeps_connections`` (after a reply), ``unreachable`` (why none can be opened) and ``users``. ``limits``
-    are by budget.
+    A test replaces ``answer`` (``None``: all is well), ``latency``, ``arrives_by`` (monotonic time until which a call
+    without a reply may arrive), ``connecting`` (seconds until a connection is there), ``keeps_connections`` (after a
+    reply), ``unreachable`` (why none can be opened) and ``users``. ``limits`` are by budget.
     """
 
     def __init__(self, unix: Callable[[], float]) -> None:
         self.calls: list[Call] = []
         self.answer: Callable[[Call], Answer | Failure | None] = lambda call: None
         self.latency: Callable[[], float] = lambda: 0.05
+        self.arrives_by: Callable[[Call], float] = lambda call: -math.inf
         self.connecting: Callable[[], float] = lambda: 0.0
         self.keeps_connections = True
         self.unreachable: Failure | None = None
@@ -244,6 +245,14 @@ class FakeExchange:
         self._call = Call(config.name, config.api, _rooms(config.api, request), clock.monotonic(), request)
         vendor.calls.append(self._call)
         self._answer = vendor.reply_to(self._call, config.budget)
+
+    def arrives_by(self) -> float:
+        """Until when the call may arrive; it has if there is a reply."""
+        return -math.inf if self._call.ended > 0 else self._vendor.arrives_by(self._call)
+
+    def round_trip(self) -> float:
+        """A short way."""
+        return 0.05
 
     async def response(self) -> Response | Failure:
         """Wait for the reply."""

@@ -196,6 +196,20 @@ def test_bad_file(file, suffix, content, where, found, accepted):
     assert f"{name}:{where}: found {found}; accepted: {accepted}" == refusal(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "start", "line"),
+    [("a.yml", "- targets:\n", "  - {}\n"), ("b.yml", "", "- targets: [{}]\n"), ("c.txt", "", "{}\n")],
+    ids=["one group", "many groups", "lines"],
+)
+def test_every_one_of_many_bad_rooms_is_counted(file, name, start, line):
+    """
+    Only a thousand problems are put into words, and still nobody takes the file for one without rooms.
+    """
+    name = file(name, start + "".join(line.format(f"{number:033}") for number in range(2_500)))
+
+    assert refusal(name).endswith("of 33 bytes; accepted: at most 32 bytes (and 2499 more)")
+
+
 def test_missing_file():
     """
     A file that cannot be read is told by its name.

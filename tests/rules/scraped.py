@@ -264,6 +264,7 @@ def complaints(
     document = {
         "rule_files": ["rules.yml"],
         "evaluation_interval": f"{evaluations:.0f}s",
+        "group_eval_order": [group["name"] for group in given["groups"]],  # else any, and another each time
         "tests": [test],
     }
     file.write_text(json.dumps(document), encoding="utf-8")

@@ -88,15 +88,18 @@ def test_every_alert_is_put_through_these_courses():
 
 
 @EACH
-def test_it_fires_and_resolves(alert, trouble, tmp_path):
+@pytest.mark.parametrize("exporters", ["a", "ab"], ids=["one", "two"])
+def test_it_fires_and_resolves(alert, trouble, exporters, tmp_path):
     """
-    Not before its time, and as long as its trouble lasts or is news; then it resolves.
+    Not before its time, and as long as its trouble lasts or is news; then it resolves. Two exporters that publish the
+    same make no difference.
     """
-    bad, fires = trouble.cause(HEALTHY), fired(trouble)
+    healthy, bad = (dict.fromkeys(exporters, one) for one in (HEALTHY, trouble.cause(HEALTHY)))
+    fires = fired(trouble)
     over = fires + (600 if trouble.lasts is None else trouble.lasts)
-    course = [(0.0, {"a": HEALTHY}), (BEGIN, {"a": bad})]
+    course = [(0.0, healthy), (BEGIN, bad)]
     if trouble.lasts is None:
-        course.append((over, {"a": HEALTHY}))
+        course.append((over, healthy))
     resolved = over + lag(trouble) + (trouble.ends if trouble.lasts is None else 60)
 
     assert "" == run(

@@ -13,19 +13,19 @@ import yaml
 
 from exporter.states import RoomState, SourceState
 from exporter.vendors import APIS
-from grafana import frame
-from grafana.generate import FOLDER as DASHBOARDS
-from grafana.recorded import RECORDED
+from grafana.generator import frame
+from grafana.generator.dashboards import FOLDER as DASHBOARDS
+from grafana.generator.recorded import RECORDED
 from tests.rules.promql import RULES, UnknownNameError, published_and_recorded, rules, selectors
 
 DEPLOY = RULES.parent
 UNIT_TESTS = sorted((DEPLOY / "tests").glob("*.yml"))
-RUNBOOKS = "https://github.com/rtc-room-exporter/rtc-room-exporter#runbook-"
 ALERTS = {rule["alert"]: rule for rule in rules("alerts.yml") if "alert" in rule}
 RECORDS = {rule["record"]: rule for file in ("alerts.yml", "recording.yml") for rule in rules(file) if "record" in rule}
 RULES_BY_NAME = ALERTS | RECORDS
 QUERY = re.compile(r"(?:printf|query) `([^`]+)`")
 LINKS = "{{{{ with query `rtc:links:info` }}}}{{{{ . | first | label `{}` }}}}{{{{ end }}}}"
+RUNBOOKS = f"{LINKS.format('page')}/docs/runbooks#"
 TEMPLATE = re.compile(r"{{.*?}}", re.DOTALL)
 
 

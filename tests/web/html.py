@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-_VOID = {"meta", "link", "input", "img", "br", "rect", "path"}
+_VOID = {"meta", "link", "input", "img", "br", "wbr", "rect", "path"}
 
 
 @dataclass

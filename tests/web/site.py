@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -53,7 +54,14 @@ class Site:
     ``why_unhealthy``, ``why_unready``, ``why_not_reloaded``, ``next_call`` and ``origin`` are what the process answers.
     """
 
-    def __init__(self, telemetry_path: str = "/metrics", *, lifecycle: bool = False, grafana_url: str = "") -> None:
+    def __init__(
+        self,
+        telemetry_path: str = "/metrics",
+        *,
+        lifecycle: bool = False,
+        grafana_url: str = "",
+        config_file: Path | None = None,
+    ) -> None:
         self.now = 1_000.0
         self.unix = UNIX
         self.why_unhealthy: str | None = None
@@ -86,6 +94,7 @@ class Site:
             telemetry_path,
             lifecycle=lifecycle,
             grafana_url=grafana_url,
+            config_file=config_file,
         )
         self._session: aiohttp.ClientSession | None = None
 

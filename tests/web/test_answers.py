@@ -41,7 +41,9 @@ async def test_lost_visitors_are_told_the_way(site: Site) -> None:
 
     assert 404 == response.status
     assert "text/plain; charset=utf-8" == response.headers["Content-Type"]
-    assert ["/", "/rooms", "/rooms/{source}/{room}", *PATHS[1:8]] == body.decode().split()[-10:]
+    assert ["/", "/rooms", "/rooms/{source}/{room}", "/docs", "/docs/{page}", *PATHS[2:8]] == body.decode().split()[
+        -11:
+    ]
     assert b"alert" not in body
 
 

@@ -292,7 +292,7 @@ async def test_links_of_the_room(site: Site) -> None:
         if address.startswith("../../"):
             response, _ = await site.get(f"/{address.removeprefix('../../')}")
             assert response.status in (200, 503)
-    assert {"../../?q=event%3Dlaunch#rooms", "../../docs#runbook-rtcroomabovethreshold"} <= {*addresses}
+    assert {"../../?q=event%3Dlaunch#rooms", "../../docs/runbooks#rtcroomabovethreshold"} <= {*addresses}
 
 
 async def test_grafana_shows_the_same_room() -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import secrets
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+import bcrypt
 import structlog
+import trustme
 import uvloop
 
 from exporter import process
@@ -20,6 +24,7 @@ from exporter.metrics.telemetry import Telemetry
 from exporter.model import Reading, Room
 from exporter.polling.planner import Lane, Planner
 from exporter.web import Process, WebServer
+from tests.benchmarks.scraper import LOGIN
 from tests.benchmarks.servers.orders import Order, obey
 from tests.benchmarks.servers.rooms import LABELS, SOURCE, Turn, room_id
 from tests.benchmarks.servers.ticker import Ticker
@@ -63,14 +68,28 @@ class Rooms:
         return "churned"
 
 
+def guards(folder: Path) -> Path:
+    """A web config with TLS and a user."""
+    leaf = trustme.CA().issue_cert("localhost")
+    leaf.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
+    user, _, password = LOGIN.partition(":")
+    hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode()
+    file = folder / "web.yml"
+    file.write_text(
+        f"tls_server_config: {{cert_file: server.pem, key_file: server.pem}}\nbasic_auth_users: {{{user}: {hashed}}}\n"
+    )
+    return file
+
+
 @asynccontextmanager
-async def serving(count: int) -> AsyncIterator[tuple[WebServer, Rooms]]:
+async def serving(count: int, config_file: Path | None = None) -> AsyncIterator[tuple[WebServer, Rooms]]:
     """A web server with so many rooms."""
     table, telemetry, rooms = Table(), Telemetry(), Rooms(count)
     table.replace({LABELS["source"]: rooms.source})
     telemetry.sources[LABELS["source"]] = SourceStats(*SOURCE, "zego-main", 10.0, rooms.source)
     exposition = Exposition(table, telemetry, time.monotonic)
-    web = WebServer(exposition, table, telemetry, _process(), structlog.get_logger())
+    log = structlog.get_logger()
+    web = WebServer(exposition, table, telemetry, _process(), log, config_file=config_file)
     await web.start("127.0.0.1:0")
     try:
         yield web, rooms
@@ -79,10 +98,15 @@ async def serving(count: int) -> AsyncIterator[tuple[WebServer, Rooms]]:
         await exposition.aclose()
 
 
-async def main(count: int, *, ticking: bool) -> None:
+async def main(count: int, *, ticking: bool, guarded: bool) -> None:
     """Serve until stdin ends."""
     process.prepare()
-    async with serving(count) as (web, rooms):
+    with tempfile.TemporaryDirectory() as folder:
+        await _serve(count, guards(Path(folder)) if guarded else None, ticking=ticking)
+
+
+async def _serve(count: int, config_file: Path | None, *, ticking: bool) -> None:
+    async with serving(count, config_file) as (web, rooms):
         orders: dict[str, Order] = {"change": rooms.change, "churn": rooms.churn}
         if ticking:
             orders["gap"] = Ticker().longest
@@ -105,4 +129,4 @@ def _process() -> Process:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), ticking="ticking" in sys.argv))
+    uvloop.run(main(int(sys.argv[1]), ticking="ticking" in sys.argv, guarded="guarded" in sys.argv))

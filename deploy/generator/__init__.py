@@ -1,0 +1,1 @@
+"""Deployment files that are made from others. ``make generate`` writes them again."""

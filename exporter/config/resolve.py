@@ -1,0 +1,119 @@
+"""
+From the sources of a config, each right by itself, to what they are together: names, budgets, defaults, warnings.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from exporter.config.errors import Problems
+from exporter.config.models import SourceConfig
+from exporter.config.rooms import Defaults
+from exporter.config.schema import Entry
+from exporter.config.secret_looks import oddity
+from exporter.config.secrets import key_forms
+from exporter.config.values import List, Map
+from exporter.vendors import APIS
+from exporter.vendors.source import Documented, SecretForm
+
+
+def check_names(problems: Problems) -> None:
+    """Note the names that stand twice."""
+    first: dict[str, int] = {}
+    sources = problems.at(["sources"])[0]
+    for index, source in enumerate(sources if isinstance(sources, List) else ()):
+        name = source.get("name") if isinstance(source, Map) else None
+        if not isinstance(name, str) or not name:
+            continue
+        path = "sources", index, "name"
+        if name in first:
+            found = f"{problems.show_name(name)} again, first in line {first[name]}"
+            problems.add(path, found, "a name that no other source has")
+        first.setdefault(name, problems.at(path)[1])
+
+
+def complete(entries: Sequence[Entry], problems: Problems) -> tuple[SourceConfig, ...]:
+    """The sources with the defaults of their APIs, and the rate limit of their budget; problems with it are noted."""
+    drafts = [_draft(entry) for entry in entries]
+    budgets: dict[str, list[int]] = defaultdict(list)
+    for index, draft in enumerate(drafts):
+        budgets[draft.budget].append(index)
+    limits = {budget: _limit(members, drafts, problems) for budget, members in budgets.items()}
+    return tuple(replace(draft, rate_limit=limits[draft.budget]) for draft in drafts)
+
+
+def _draft(entry: Entry) -> SourceConfig:
+    codec = APIS[entry.api]
+    model = codec.source_model
+    source = model.model_construct(**{name: getattr(entry, name) for name in model.model_fields})
+    return SourceConfig(
+        name=source.name,
+        api=codec.api,
+        vendor=codec.vendor,
+        codec=codec,
+        source=source,
+        interval=source.interval or codec.default_interval,
+        rate_limit=source.rate_limit or codec.default_limit(source),
+        budget=source.budget or codec.budget_key(source),
+        timeout=source.timeout,
+        max_staleness=source.max_staleness,
+        rooms=entry.rooms,
+        rooms_files=entry.rooms_files,
+        defaults=Defaults(entry.labels, entry.thresholds),
+    )
+
+
+def _limit(members: Sequence[int], drafts: Sequence[SourceConfig], problems: Problems) -> float:
+    """The one that any of the budget's sources states, else the documented one."""
+    stated = [index for index in members if drafts[index].source.rate_limit is not None]
+    first, *others = stated or members
+    limit = drafts[first].rate_limit
+    for index in others:
+        other = drafts[index].rate_limit
+        if other == limit:
+            continue
+        if stated:
+            path = "sources", index, "rate_limit"
+            accepted = f"{limit:g}, as sources[{first}] of the same budget says"
+            problems.add(path, problems.show(str(problems.at(path)[0])), accepted)
+        else:
+            problems.add(
+                ("sources", index),
+                f"no rate_limit, while its API documents {other:g} calls per second, "
+                f"and that of sources[{first}] in the same budget {limit:g}",
+                "rate_limit for one source of the budget at least",
+            )
+    return limit
+
+
+def warnings(
+    sources: Sequence[SourceConfig], about_rooms: Mapping[str, Sequence[str]], problems: Problems
+) -> Iterator[str]:
+    """What is accepted but looks like a mistake, a line each."""
+    for index, config in enumerate(sources):
+        for key, words in _about(config, about_rooms.get(config.name, ()), problems):
+            written = [form for form in key_forms(key) if problems.at(["sources", index, form])[0] is not None]
+            yield f"{problems.locate(['sources', index, *written[:1]])}: {words}"
+
+
+def _about(config: SourceConfig, about_rooms: Sequence[str], problems: Problems) -> Iterator[tuple[str, str]]:
+    source = config.source
+    for name, info in type(source).model_fields.items():
+        value = getattr(source, name)
+        form = next((each for each in info.metadata if isinstance(each, SecretForm)), None)
+        if name in source.secret_fields() and value is not None and (words := oddity(value.reveal(), form)):
+            yield name, words
+        known = next((each.values for each in info.metadata if isinstance(each, Documented)), None)
+        if known is not None and value not in known:
+            shown = problems.show(value)
+            yield name, f"{shown} is used, but is none that the vendor documents: {', '.join(known)}"
+    for words in about_rooms:
+        yield "rooms", words
+    documented = config.codec.default_limit(source)
+    if config.rate_limit > documented:
+        words = f"calls per second are more than the {documented:g} that {config.vendor} documents"
+        yield "rate_limit", f"{config.rate_limit:g} {words}"
+    if not config.rooms and not config.rooms_files:
+        yield "", "watches nothing, as it has neither rooms nor rooms_files"

@@ -1,0 +1,124 @@
+"""
+The other side: how ``rtc-room-exporter healthy`` speaks to a guarded port.
+
+The file has the keys ``basic_auth`` and ``tls_config`` as in a scrape config of Prometheus, and as promtool takes them
+by ``--http.config.file``, so that what is written for one serves the other.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field
+
+from exporter.config.errors import ConfigError
+from exporter.web.security.document import Document, read_bytes
+from exporter.web.security.schema import Boolean, Section, Text
+from exporter.web.security.tls import Refused, load_authorities, load_chain
+
+_SECRET_KEYS: Final = frozenset({"password", "key"})
+_LOGIN: Final = "basic_auth"
+_TLS: Final = "tls_config"
+
+
+class BasicAuth(Section):
+    """``basic_auth``."""
+
+    username: Text
+    password: Text | None = Field(None, repr=False)
+    password_file: Text | None = None
+
+
+class TlsClient(Section):
+    """``tls_config``."""
+
+    ca: Text | None = Field(None, repr=False)
+    ca_file: Text | None = None
+    cert: Text | None = Field(None, repr=False)
+    cert_file: Text | None = None
+    key: Text | None = Field(None, repr=False)
+    key_file: Text | None = None
+    server_name: Text | None = None
+    insecure_skip_verify: Boolean = False
+
+
+class ClientFile(Section):
+    """The file as written."""
+
+    basic_auth: BasicAuth | None = None
+    tls_config: TlsClient | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """
+    Args:
+        login: User and password.
+        context: ``None`` for the system's authorities and nothing else.
+        server_name: That the certificate must have, if it is not the URL's host.
+    """
+
+    login: tuple[str, str] | None = field(default=None, repr=False)
+    context: ssl.SSLContext | None = None
+    server_name: str | None = None
+
+
+def load_client_config(path: Path) -> ClientConfig:
+    """
+    The config in a file. Blocks.
+
+    Raises:
+        ConfigError: Every problem of the file.
+    """
+    try:
+        content = read_bytes(path)
+    except ValueError as error:
+        raise ConfigError([f"{path}: found {error}; accepted: a readable file"]) from None
+    document = Document(path, content, _SECRET_KEYS)
+    written = document.validate(ClientFile, _SECRET_KEYS)
+    document.raise_any()
+    assert written is not None  # noqa: S101  # or there would be problems
+    login = _login(written.basic_auth, document) if written.basic_auth else None
+    context = _context(written.tls_config, document) if written.tls_config else None
+    document.raise_any()
+    return ClientConfig(login, context, written.tls_config.server_name if written.tls_config else None)
+
+
+def _login(written: BasicAuth, document: Document) -> tuple[str, str] | None:
+    if (written.password is None) is (written.password_file is None):
+        document.add((_LOGIN,), "no password, or two", "one of password and password_file")
+        return None
+    if written.password_file is None:
+        return written.username, written.password or ""
+    content = document.read_file((_LOGIN, "password_file"), written.password_file, {})
+    try:
+        return written.username, (content or b"").decode().strip()  # as Prometheus takes it
+    except UnicodeDecodeError:
+        document.add((_LOGIN, "password_file"), "a file that is not UTF-8", "a password in UTF-8")
+        return None
+
+
+def _context(written: TlsClient, document: Document) -> ssl.SSLContext | None:
+    pem = {name: document.read_pem(_TLS, written, name, {}) for name in ("ca", "cert", "key")}
+    if (pem["cert"] is None) is not (pem["key"] is None):
+        document.add((_TLS,), "a certificate without a key, or a key without one", "both or none")
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if written.insecure_skip_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    try:
+        if pem["ca"] is None:
+            context.load_default_certs()
+        else:
+            load_authorities(context, "ca", pem["ca"])
+        if pem["cert"] is not None and pem["key"] is not None:
+            load_chain(context, pem["cert"], pem["key"])
+    except Refused as refused:
+        document.add_refused(_TLS, written, refused)
+        return None
+    return context

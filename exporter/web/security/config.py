@@ -1,0 +1,146 @@
+"""
+A web config as the server uses it, with all that its files held when it was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from exporter.config.errors import ConfigError
+from exporter.web.security.document import Document, read_bytes
+from exporter.web.security.schema import SECRET_KEYS, RateLimit, TlsServer, WebFile
+from exporter.web.security.tls import Refused, ServerContext, server_context
+from exporter.web.security.users import cost
+
+_SLOW_COST: Final = 14
+"""From here on a comparison takes a second and more."""
+_TLS: Final = "tls_server_config"
+TLS: Final = "TLS"
+"""A guard that keeps nobody out, though nobody else can listen."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """
+    Args:
+        files: All that were read, by path, and what they held.
+        tls: The keys behind ``context``; ``None`` if the port speaks plain HTTP.
+        users: bcrypt hashes by name, both as bytes.
+        headers: That every answer carries.
+        warnings: What is accepted but looks like a mistake, a line each.
+    """
+
+    files: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
+    tls: TlsServer | None = None
+    context: ServerContext | None = field(default=None, repr=False)
+    users: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    rate_limit: RateLimit = field(default_factory=RateLimit)
+    warnings: tuple[str, ...] = ()
+    empty: bool = True
+
+    @property
+    def scheme(self) -> str:
+        """``http`` or ``https``."""
+        return "https" if self.tls else "http"
+
+    @property
+    def guards(self) -> tuple[str, ...]:
+        """What stands between a stranger and the pages, in words; nothing if anybody who can connect may read them."""
+        return tuple(
+            words
+            for words, holds in (
+                (TLS, self.tls is not None),
+                ("client certificates", self.tls is not None and _requires_certificates(self.tls)),
+                ("passwords", bool(self.users)),
+            )
+            if holds
+        )
+
+    @property
+    def lets_in_anybody(self) -> bool:
+        """Whether neither a password nor a client certificate is asked for."""
+        return not self.users and not (self.tls and _requires_certificates(self.tls))
+
+    def is_current(self) -> bool:
+        """
+        Whether all files hold what they held. Blocks.
+
+        Raises:
+            ValueError: A file cannot be read.
+        """
+        return all(read_bytes(path) == content for path, content in self.files.items())
+
+
+def load_web_config(path: Path) -> WebConfig:
+    """
+    The web config in a file. Blocks, so it is for a thread when a loop runs.
+
+    Raises:
+        ConfigError: Every problem of the file.
+    """
+    try:
+        content = read_bytes(path)
+    except ValueError as error:
+        raise ConfigError([f"{path}: found {error}; accepted: a readable file"]) from None
+    document = Document(path, content, SECRET_KEYS)
+    written = document.validate(WebFile, SECRET_KEYS)
+    document.raise_any()
+    assert written is not None  # noqa: S101  # or there would be problems
+    files = {path: content}
+    context = _read_tls(written, document, files)
+    document.raise_any()
+    return WebConfig(
+        files=files,
+        tls=written.tls_server_config,
+        context=context,
+        users={name.encode(): hashed.encode() for name, hashed in written.basic_auth_users.items()},
+        headers=written.http_server_config.headers.to_send(),
+        rate_limit=written.rate_limit,
+        warnings=tuple(_warnings(written, document)),
+        empty=document.empty,
+    )
+
+
+def _read_tls(written: WebFile, document: Document, files: dict[Path, bytes]) -> ServerContext | None:
+    """The context; ``None`` if none is wanted, or problems were noted."""
+    tls = written.tls_server_config
+    if tls is None:
+        return None
+    contradictions = tls.contradictions(http2=written.http_server_config.http2)
+    for key, (found, accepted) in contradictions.items():
+        document.add((_TLS, key) if key else (_TLS,), found, accepted)
+    pem = {name: document.read_pem(_TLS, tls, name, files) for name in ("cert", "key", "client_ca")}
+    certificate, private_key, authorities = pem["cert"], pem["key"], pem["client_ca"]
+    if contradictions or certificate is None or private_key is None or (authorities is None and tls.client_ca_file):
+        return None
+    try:
+        return server_context(tls, certificate, private_key, authorities)
+    except Refused as refused:
+        document.add_refused(_TLS, tls, refused)
+        return None
+
+
+def _requires_certificates(tls: TlsServer) -> bool:
+    return tls.client_auth_type == "RequireAndVerifyClientCert" or tls.client_allowed_sans is not None
+
+
+def _warnings(written: WebFile, document: Document) -> list[str]:
+    warnings = []
+    if written.tls_server_config is None and written.basic_auth_users:
+        where = document.where(("basic_auth_users",))
+        warnings.append(f"{where}: passwords without tls_server_config cross the network in the clear")
+    for name, hashed in written.basic_auth_users.items():
+        if (steps := cost(hashed.encode())) >= _SLOW_COST:
+            where = document.where(("basic_auth_users", name))
+            seconds = 0.06 * 2 ** (steps - 10)
+            warnings.append(f"{where}: a hash of cost {steps}: about {seconds:.0f} s for each password; 10 is usual")
+    if written.rate_limit.interval and not written.rate_limit.burst:
+        warnings.append(f"{document.where(('rate_limit', 'burst'))}: a burst of 0 refuses every request")
+    if "http2" in written.http_server_config.model_fields_set and written.http_server_config.http2:
+        where = document.where(("http_server_config", "http2"))
+        warnings.append(f"{where}: this exporter speaks HTTP/1.1 alone, which every client of HTTP/2 speaks as well")
+    return warnings

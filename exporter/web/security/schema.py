@@ -1,0 +1,229 @@
+"""
+The keys of a web config, as the Prometheus exporter-toolkit defines them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+SECRET_KEYS: Final = frozenset({"key", "basic_auth_users"})
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+TlsVersionName = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
+
+CIPHERS: Final = {
+    "TLS_AES_128_GCM_SHA256": None,
+    "TLS_AES_256_GCM_SHA384": None,
+    "TLS_CHACHA20_POLY1305_SHA256": None,
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+}
+"""OpenSSL's names of Go's cipher suites; ``None`` for those of TLS 1.3, which can be chosen neither here nor in Go."""
+
+CURVES: Final = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
+"""OpenSSL's names of Go's curves."""
+
+VERIFYING: Final = ("VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
+_CLIENT_AUTH_TYPES: Final = ("NoClientCert", *VERIFYING)
+_UNVERIFIED: Final = ("RequestClientCert", "RequireClientCert", "RequireAnyClientCert")
+
+_HTTP2_CIPHERS: Final = ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256")
+
+_BCRYPT: Final = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
+_BCRYPT_ACCEPTED: Final = (
+    "a bcrypt hash of 60 characters that begins with $2y$, $2b$ or $2a$, such as htpasswd -nBC 10 prints"
+)
+_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
+_DURATION_ACCEPTED: Final = "0, or a duration such as 100ms, 1s or 1m30s"
+
+
+def _boolean(value: Any) -> Any:
+    if value not in ("true", "false"):
+        raise ValueError("true, false")
+    return value == "true"
+
+
+def _duration(value: Any) -> Any:
+    if value == "0":
+        return 0.0
+    if not isinstance(value, str) or len(value) > 40 or not re.fullmatch(f"(?:{_DURATION.pattern})+", value):
+        raise ValueError(_DURATION_ACCEPTED)
+    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(value))
+
+
+def _client_auth_type(value: str) -> str:
+    accepted = ", ".join(_CLIENT_AUTH_TYPES)
+    if value in _UNVERIFIED:
+        raise ValueError(f"{accepted}; Python cannot ask for a certificate without verifying it")
+    if value not in _CLIENT_AUTH_TYPES:
+        raise ValueError(accepted)
+    return value
+
+
+def _cipher(value: str) -> str:
+    if value not in CIPHERS:
+        raise ValueError(", ".join(CIPHERS))
+    return value
+
+
+def _curve(value: str) -> str:
+    if value not in CURVES:
+        raise ValueError(", ".join(CURVES))
+    return value
+
+
+def _one_curve(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(value) > 1:
+        raise ValueError("one curve, as Python cannot be told several; without the key, OpenSSL's own choice")
+    return value
+
+
+def _header(value: str) -> str:
+    if not value.isascii() or not value.isprintable():
+        raise ValueError("printable ASCII in one line")
+    return value
+
+
+def _users(value: dict[str, str]) -> dict[str, str]:
+    for name in value:
+        if not name or ":" in name:
+            raise ValueError("names of users without a colon, each with its bcrypt hash")
+    return value
+
+
+def _bcrypt(value: str) -> str:
+    if not _BCRYPT.fullmatch(value):
+        raise ValueError(_BCRYPT_ACCEPTED)
+    return value
+
+
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Duration = Annotated[float, BeforeValidator(_duration)]
+Hash = Annotated[str, AfterValidator(_bcrypt)]
+HeaderText = Annotated[str, AfterValidator(_header)]
+
+
+class Section(BaseModel):
+    """A mapping whose keys are all known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class TlsServer(Section):
+    """``tls_server_config``."""
+
+    cert: Text | None = Field(None, repr=False)
+    cert_file: Text | None = None
+    key: Text | None = Field(None, repr=False)
+    key_file: Text | None = None
+    client_ca: Text | None = Field(None, repr=False)
+    client_ca_file: Text | None = None
+    client_auth_type: Annotated[Text, AfterValidator(_client_auth_type)] = "NoClientCert"
+    client_allowed_sans: Annotated[tuple[Text, ...], Field(min_length=1, max_length=1000)] | None = None
+    min_version: TlsVersionName = "TLS12"
+    max_version: TlsVersionName = "TLS13"
+    cipher_suites: Annotated[tuple[Annotated[Text, AfterValidator(_cipher)], ...], Field(max_length=100)] = ()
+    prefer_server_cipher_suites: Boolean = True
+    curve_preferences: Annotated[
+        tuple[Annotated[Text, AfterValidator(_curve)], ...], Field(max_length=100), AfterValidator(_one_curve)
+    ] = ()
+
+    @property
+    def verifies_clients(self) -> bool:
+        """Whether a client's certificate is looked at."""
+        return self.client_auth_type in VERIFYING
+
+    def contradictions(self, *, http2: bool) -> dict[str, tuple[str, str]]:
+        """Keys that do not go together: what was found at each, and what is accepted."""
+        found: dict[str, tuple[str, str]] = {}
+        for name in ("cert", "key", "client_ca"):
+            inline, file = getattr(self, name), getattr(self, f"{name}_file")
+            if inline is not None and file is not None:
+                found[name] = f"{name} and {name}_file", "one of the two"
+            elif inline is None and file is None and name != "client_ca":
+                found[""] = "no certificate or no key", "one of cert and cert_file, and one of key and key_file"
+        if (self.client_ca or self.client_ca_file) and not self.verifies_clients:
+            name = "client_ca_file" if self.client_ca_file else "client_ca"
+            found[name] = f"a CA, but client_auth_type {self.client_auth_type}", f"client_auth_type {_or(VERIFYING)}"
+        if self.client_allowed_sans and not self.verifies_clients:
+            found["client_allowed_sans"] = (
+                f"names, but client_auth_type {self.client_auth_type}, so that no certificate is looked at",
+                f"client_auth_type {_or(VERIFYING)}",
+            )
+        if self.min_version > self.max_version:
+            versions = f"{self.min_version}, but max_version {self.max_version}"
+            found["min_version"] = versions, "a version up to max_version"
+        if self.cipher_suites:
+            found |= self._cipher_contradictions(http2=http2)
+        return found
+
+    def _cipher_contradictions(self, *, http2: bool) -> dict[str, tuple[str, str]]:
+        if self.min_version == "TLS13":
+            return {}
+        if self.max_version < "TLS13" and not any(CIPHERS[name] for name in self.cipher_suites):
+            return {"cipher_suites": (f"none that {self.max_version} has", "a suite whose name begins with TLS_ECDHE")}
+        if http2 and not any(name in _HTTP2_CIPHERS for name in self.cipher_suites):
+            # Nobody speaks HTTP/2 here, but a file that is refused by every other exporter shall not pass by chance.
+            return {
+                "cipher_suites": (
+                    "none of those that HTTP/2 requires",
+                    f"{_or(_HTTP2_CIPHERS)} among them, or http2: false below http_server_config",
+                )
+            }
+        return {}
+
+
+class Headers(Section):
+    """``http_server_config.headers``; a blank one is as none."""
+
+    csp: HeaderText = Field("", alias="Content-Security-Policy")
+    hsts: HeaderText = Field("", alias="Strict-Transport-Security")
+    content_type_options: Literal["", "nosniff"] = Field("", alias="X-Content-Type-Options")
+    frame_options: Literal["", "deny", "sameorigin"] = Field("", alias="X-Frame-Options")
+    xss_protection: HeaderText = Field("", alias="X-XSS-Protection")
+
+    def to_send(self) -> dict[str, str]:
+        """What answers carry, by name."""
+        return {name: text for name, text in self.model_dump(by_alias=True).items() if text}
+
+
+class HttpServer(Section):
+    """``http_server_config``."""
+
+    http2: Boolean = True
+    headers: Headers = Headers()
+
+
+class RateLimit(Section):
+    """``rate_limit``: a request every ``interval`` seconds, ``burst`` at once; no limit if the interval is 0."""
+
+    interval: Duration = 0.0
+    burst: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
+
+
+class WebFile(Section):
+    """A web config as written."""
+
+    tls_server_config: TlsServer | None = None
+    http_server_config: HttpServer = HttpServer()
+    basic_auth_users: Annotated[Mapping[str, Hash], Field(max_length=1000), AfterValidator(_users)] = Field(
+        default_factory=dict, repr=False
+    )
+    rate_limit: RateLimit = RateLimit()
+
+
+def _or(names: tuple[str, ...]) -> str:
+    return " or ".join(names)

@@ -1,0 +1,5 @@
+"""Write every dashboard into ``grafana/dashboards``: ``python -m grafana.generator``."""
+
+from grafana.generator.dashboards import write
+
+write()

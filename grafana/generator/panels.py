@@ -1,0 +1,317 @@
+"""
+The kinds of panel that the dashboards are made of. Each has a unit, thresholds and a description; the description ends
+with the help of every metric that the panel shows, as the catalogue has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from grafana_foundation_sdk.builders import barchart, common, prometheus, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders.dashboard import FieldColor, ThresholdsConfig
+from grafana_foundation_sdk.models import common as common_models
+from grafana_foundation_sdk.models.dashboard import (
+    DataTransformerConfig,
+    DynamicConfigValue,
+    FieldColorModeId,
+    Threshold,
+    ThresholdsMode,
+    ValueMap,
+    ValueMappingResult,
+)
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
+
+from exporter.metrics.catalogue import Metric
+from grafana.generator.variables import DATASOURCE, select
+
+GREEN: Final = "green"
+YELLOW: Final = "yellow"
+ORANGE: Final = "orange"
+RED: Final = "red"
+BLUE: Final = "blue"
+PURPLE: Final = "purple"
+GREY: Final = "#8e8e8e"
+
+Steps = tuple[tuple[str, float | None], ...]
+PLAIN: Final[Steps] = ((GREEN, None),)
+"""For values that are neither good nor bad."""
+NONE_WANTED: Final[Steps] = ((GREEN, None), (RED, 1))
+"""For counts of what should not happen."""
+
+SOME_WANTED: Final[Steps] = ((RED, None), (GREEN, 1))
+"""For counts of what should be there."""
+
+COUNT: Final = "locale"
+"""The unit of whole numbers. Grafana's ``short`` makes 39.4 K of 39,356."""
+TIMES: Final = "suffix:×"
+"""The unit of ratios that may be far above 1."""
+
+NAME_AND_VALUE: Final = common_models.BigValueTextMode.VALUE_AND_NAME
+"""For a number whose name says whose it is, though there is only one."""
+
+KNOWN_NOTHING: Final = "nothing known"
+"""What is said where there is no value. It is not 0, and not "No data" either."""
+
+SEVERITY_COLORS: Final = {"critical": RED, "warning": ORANGE}
+
+Panel = barchart.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
+AnyPanel = TypeVar("AnyPanel", barchart.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """
+    One expression of a panel.
+
+    Args:
+        legend: Grafana's legend format, for instance ``{{vendor}}``.
+    """
+
+    expr: str
+    legend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """
+    What a panel is about.
+
+    Args:
+        description: In words an operator understands; the metrics' help is added.
+        metrics: Those the panel shows.
+        unit: One of Grafana's unit ids, for instance ``short``, ``s``, ``percentunit``.
+        thresholds: Colours and where they begin, lowest first; the first begins at None.
+    """
+
+    title: str
+    description: str
+    metrics: tuple[Metric, ...]
+    unit: str
+    thresholds: Steps = PLAIN
+
+    def text(self) -> str:
+        """The whole description, as Markdown."""
+        return "\n\n".join([self.description, *(f"`{metric.name}`: {metric.help}" for metric in self.metrics)])
+
+
+def over_time(subject: Subject, *queries: Query, stacked: bool = False, lines: bool = False) -> timeseries.Panel:
+    """
+    Values over time.
+
+    Args:
+        stacked: Draw areas on top of one another: the values have a sum that means something.
+        lines: Draw the thresholds as lines.
+    """
+    panel = (
+        _about(timeseries.Panel(), subject)
+        .span(12)
+        .height(9)
+        .tooltip(
+            common.VizTooltipOptions()
+            .mode(common_models.TooltipDisplayMode.MULTI)
+            .sort(common_models.SortOrder.DESCENDING)
+        )
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(common_models.LegendDisplayMode.TABLE)
+            .placement(common_models.LegendPlacement.BOTTOM)
+            .calcs(["last", "max"])
+            .show_legend(show_legend=True)
+        )
+        .line_width(1)
+        .show_points(common_models.VisibilityMode.NEVER)
+        .no_value(KNOWN_NOTHING)
+        .targets([_target(query, index) for index, query in enumerate(queries)])
+    )
+    if stacked:
+        panel = panel.stacking(common.StackingConfig().mode(common_models.StackingMode.NORMAL)).fill_opacity(30)
+    if lines:
+        style = common.GraphThresholdsStyleConfig().mode(common_models.GraphTresholdsStyleMode.DASHED)
+        panel = panel.thresholds_style(style)
+    return panel
+
+
+def number(subject: Subject, *queries: Query) -> stat.Panel:
+    """
+    The values now, and none where there is none.
+
+    Asked for this instant alone: over a range of time Grafana would show the last value there was, however old.
+    """
+    return (
+        _about(stat.Panel(), subject)
+        .span(4)
+        .height(4)
+        .graph_mode(common_models.BigValueGraphMode.NONE)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .no_value(KNOWN_NOTHING)
+        .targets([_target(query, index).instant() for index, query in enumerate(queries)])
+    )
+
+
+def states(subject: Subject, *queries: Query, mapping: Mapping[int, tuple[str, str]]) -> statetimeline.Panel:
+    """
+    Which state held when.
+
+    Args:
+        mapping: Text and colour of every value.
+    """
+    return (
+        _about(statetimeline.Panel(), subject)
+        .span(12)
+        .height(9)
+        .mappings([value_map(mapping)])
+        .show_value(common_models.VisibilityMode.AUTO)
+        .merge_values(merge_values=True)
+        .no_value(KNOWN_NOTHING)
+        .targets([_target(query, index) for index, query in enumerate(queries)])
+    )
+
+
+def listing(
+    subject: Subject, columns: tuple[str, ...], values: Mapping[str, Query], *order: common.TableSortByFieldState
+) -> table.Panel:
+    """
+    The series of one instant as rows. Where there are several values, a row has those of the same labels.
+
+    Args:
+        columns: Labels in the order in which they are shown; other labels follow.
+        values: Queries by the headings of the last columns.
+        order: Columns by which the rows are sorted; without any, the highest first value comes first.
+    """
+    fields = ["Value"] if len(values) == 1 else [f"Value #{_letter(index)}" for index in range(len(values))]
+    places = {name: index for index, name in enumerate((*columns, *fields))}
+    organized = {"excludeByName": {"Time": True}, "indexByName": places, "renameByName": {}}
+    panel = (
+        _about(table.Panel(), subject)
+        .span(12)
+        .height(10)
+        .sort_by([*order] or [sorted_by(next(iter(values)), descending=True)])
+        .targets([_target(query, index, table=True) for index, query in enumerate(values.values())])
+    )
+    if len(values) > 1:
+        panel = panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
+    panel = panel.with_transformation(DataTransformerConfig(id_val="organize", options=organized))
+    for field, heading in zip(fields, values, strict=True):
+        panel = panel.override_by_name(field, [DynamicConfigValue("displayName", heading)])
+    return panel
+
+
+def sorted_by(column: str, *, descending: bool = False) -> common.TableSortByFieldState:
+    """A column by which a table is sorted."""
+    return common.TableSortByFieldState().display_name(column).desc(desc=descending)
+
+
+def bars(subject: Subject, query: Query, by: str) -> barchart.Panel:
+    """
+    The series of one instant as bars in the alphabetical order of a label.
+
+    Args:
+        by: That label.
+    """
+    return (
+        _about(barchart.Panel(), subject)
+        .span(8)
+        .height(9)
+        .x_field(by)
+        .no_value(KNOWN_NOTHING)
+        .with_transformation(DataTransformerConfig(id_val="sortBy", options={"fields": {}, "sort": [{"field": by}]}))
+        .legend(common.VizLegendOptions().show_legend(show_legend=False))
+        .override_by_name("Value", [DynamicConfigValue("displayName", subject.title)])
+        .targets([_target(query, 0, table=True)])
+    )
+
+
+def quantiles(histogram: Metric, matchers: str, by: str = "") -> list[Query]:
+    """
+    What one observation in two, in ten and in a hundred exceeds.
+
+    Args:
+        by: The label that each gets lines of its own for, beside the job.
+    """
+    labels, legend = (f"le, job, {by}", f"{{{{{by}}}}} ") if by else ("le, job", "")
+    buckets = f"sum by ({labels}) (rate({select(f'{histogram.name}_bucket', matchers)}[$__rate_interval]))"
+    return [
+        Query(f"histogram_quantile({quantile}, {buckets})", f"{legend}{name}")
+        for quantile, name in ((0.5, "median"), (0.9, "90 %"), (0.99, "99 %"))
+    ]
+
+
+def value_map(mapping: Mapping[int, tuple[str, str]]) -> ValueMap:
+    """Shows a text in a colour instead of a number."""
+    return ValueMap(
+        options={
+            str(value): ValueMappingResult(text=text, color=color, index=index)
+            for index, (value, (text, color)) in enumerate(mapping.items())
+        }
+    )
+
+
+def text_map(colors: Mapping[str, str]) -> DynamicConfigValue:
+    """Gives texts a colour, for overrides."""
+    options = {text: {"color": color, "index": index} for index, (text, color) in enumerate(colors.items())}
+    return DynamicConfigValue("mappings", [{"type": "value", "options": options}])
+
+
+def color(value: str) -> DynamicConfigValue:
+    """Draws a series in one colour, for overrides."""
+    return DynamicConfigValue("color", {"mode": "fixed", "fixedColor": value})
+
+
+def steps(value: Steps) -> DynamicConfigValue:
+    """Colours values by other thresholds than the rest of the panel, for overrides."""
+    found = [{"color": color, "value": begin} for color, begin in value]
+    return DynamicConfigValue("thresholds", {"mode": "absolute", "steps": found})
+
+
+def coloured() -> DynamicConfigValue:
+    """Colours the text of a table's cells, for overrides."""
+    return DynamicConfigValue("custom.cellOptions", {"type": "color-text"})
+
+
+def dashed() -> list[DynamicConfigValue]:
+    """Draws a series as what is wanted or allowed, next to what is."""
+    return [
+        DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [10, 10]}),
+        DynamicConfigValue("custom.fillOpacity", 0),
+    ]
+
+
+def links(*titled: tuple[str, str]) -> DynamicConfigValue:
+    """Where a click on a value leads, for overrides: titles and addresses."""
+    return DynamicConfigValue("links", [{"title": title, "url": url} for title, url in titled])
+
+
+def _about(panel: AnyPanel, subject: Subject) -> AnyPanel:
+    steps = [Threshold(value=value, color=color) for color, value in subject.thresholds]
+    mode = FieldColorModeId.PALETTE_CLASSIC if _is_graph(panel) else FieldColorModeId.THRESHOLDS
+    return (
+        panel.title(subject.title)
+        .description(subject.text())
+        .datasource(DATASOURCE)
+        .unit(subject.unit)
+        .thresholds(ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))
+        .color_scheme(FieldColor().mode(mode))
+    )
+
+
+def _is_graph(panel: AnyPanel) -> bool:
+    return isinstance(panel, timeseries.Panel | barchart.Panel)
+
+
+def _target(query: Query, index: int, *, table: bool = False) -> prometheus.Dataquery:
+    target = (
+        prometheus.Dataquery()
+        .datasource(DATASOURCE)
+        .expr(query.expr)
+        .legend_format(query.legend or "__auto")
+        .editor_mode(QueryEditorMode.CODE)
+        .ref_id(_letter(index))
+        .range()
+    )
+    return target.format(PromQueryFormat.TABLE).instant() if table else target
+
+
+def _letter(index: int) -> str:
+    return chr(ord("A") + index)
