@@ -62,7 +62,7 @@ class Exporter:
         make_client: Makes a source's connections to its vendor.
         make_scheduler: Makes what runs recurring jobs.
         born: Monotonic seconds at which this process began; another may have called until then. Now, if left out.
-        changed: Called when a config has come into use, its rooms in place.
+        changed: Called when sources have come or gone, their rooms in place.
     """
 
     def __init__(
@@ -162,8 +162,11 @@ class Exporter:
             self._note_reload(successful=False)
             self._scheduler.raised("reload", error)
             return "an error of the exporter itself, the old config is kept; its traceback is in the log"
+        before = self.sources.running
         turnover = await self.sources.change_over(change)
-        self._changed()
+        await asyncio.sleep(0)
+        if {id(running) for running in before.values()} != {id(running) for running in self.sources.running.values()}:
+            self._changed()
         self._note_reload(successful=True)
         sources = self.sources
         self._log.info("config reloaded", sources=len(sources.running), rooms=sources.rooms, **turnover.values())

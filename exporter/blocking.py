@@ -40,7 +40,8 @@ class _DaemonThreads(Executor):
         return future
 
 
-_THREADS: Final = _DaemonThreads()
+THREADS: Final[Executor] = _DaemonThreads()
+"""Whoever waits for what is submitted here may stop waiting."""
 
 
 async def in_thread(work: Callable[..., T], *args: Any) -> T:
@@ -50,4 +51,4 @@ async def in_thread(work: Callable[..., T], *args: Any) -> T:
     Raises:
         OSError: No thread can be started (EAGAIN), besides what the work raises.
     """
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, work, *args)
+    return await asyncio.get_running_loop().run_in_executor(THREADS, work, *args)

@@ -11,9 +11,11 @@ and ``--version``, ``check`` and a container's health check need none of them.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -21,8 +23,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from exporter import STARTED, __version__, logs, process
+from exporter import STARTED, __version__, limits, logs, process
 from exporter.errors import UserError
+from exporter.text import showable
 
 if TYPE_CHECKING:
     from exporter.app import Exporter
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 _WRONG: Final = 1
 _DO_NOT_FIT: Final = 3
+_SCANNED_WITHIN: Final = 30.0
 _EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # only when the address leaves the host out
 
 
@@ -42,7 +46,8 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            typer.echo(str(error), err=True)
+            logs.flush()
+            _tell(str(error), err=True)
             raise typer.Exit(_WRONG) from error
 
 
@@ -113,10 +118,11 @@ def run_command(
             born=STARTED,
             changed=process.keep_what_lives,
         )
+        exporter.telemetry.dropped_log_lines = logs.dropped
 
         def started() -> None:
             sources = exporter.sources
-            counts = {"sources": len(sources.running), "rooms": sources.rooms, "open_files": process.open_files()}
+            counts = {"sources": len(sources.running), "rooms": sources.rooms, "open_files": limits.descriptors()}
             log.info("started", version=__version__, listening=exporter.web.url, **counts)
 
         await run(exporter, started)
@@ -159,9 +165,9 @@ def _check_web_config(web_config_file: Path) -> None:
 
     config = load_web_config(web_config_file)
     for words in config.warnings:
-        typer.echo(f"warning: {words}", err=True)
+        _tell(f"warning: {words}", err=True)
     guards = f"the port is guarded by {', '.join(config.guards)}" if config.guards else "nothing guards the port"
-    typer.echo(f"{web_config_file}: valid, and {guards}")
+    _tell(f"{web_config_file}: valid, and {guards}")
 
 
 def _check_config(config_file: Path) -> int:
@@ -173,7 +179,7 @@ def _check_config(config_file: Path) -> int:
     watched = [(source, _scanned(source)) for source in config.sources]
     warnings = [*config.warnings, *(words for source, files in watched for words in _about_files(source, files))]
     for words in warnings:
-        typer.echo(f"warning: {words}", err=True)
+        _tell(f"warning: {words}", err=True)
     budgets = budget_loads((source, len(files.rooms)) for source, files in watched)
     for budget in budgets:
         _print_budget(budget)
@@ -181,10 +187,10 @@ def _check_config(config_file: Path) -> int:
         raise UserError("\n".join(errors))
     tight = [budget.name for budget in budgets if not budget.fits]
     if tight:
-        typer.echo(f"rooms do not fit: {', '.join(tight)}", err=True)
+        _tell(f"rooms do not fit: {', '.join(tight)}", err=True)
         return _DO_NOT_FIT
     but = f", with {_counted(len(warnings), 'warning')}" if warnings else ""
-    typer.echo(f"{config_file}: valid{but}, and its rooms fit their budgets")
+    _tell(f"{config_file}: valid{but}, and its rooms fit their budgets")
     return 0
 
 
@@ -209,7 +215,7 @@ def probe(
     if found is None:
         names = ", ".join(candidate.name for candidate in config.sources)
         raise UserError(f"SOURCE: found {source!r}; accepted: {names}")
-    uvloop.run(probe_room(found, room, typer.echo))
+    uvloop.run(probe_room(found, room, _tell))
 
 
 @app.command()
@@ -233,10 +239,10 @@ def demo(
     log = logs.configure(log_level, log_format)
 
     def started(exporter: Exporter, simulator_url: str) -> None:
-        typer.echo(f"Live rooms of five simulated vendor APIs:  {exporter.web.url}/")
-        typer.echo(f"Metrics for Prometheus:                    {exporter.web.url}{telemetry_path}")
-        typer.echo(f"The simulator's own truth:                 {simulator_url}/_sim")
-        typer.echo("Counts appear within seconds, the first readings of every room within ten. Ctrl+C ends it.")
+        _tell(f"Live rooms of five simulated vendor APIs:  {exporter.web.url}/")
+        _tell(f"Metrics for Prometheus:                    {exporter.web.url}{telemetry_path}")
+        _tell(f"The simulator's own truth:                 {simulator_url}/_sim")
+        _tell("Counts appear within seconds, the first readings of every room within ten. Ctrl+C ends it.")
 
     uvloop.run(run_demo(WebOptions(listen_address, telemetry_path, lifecycle=True), log, started))
 
@@ -261,7 +267,7 @@ def simulate(
         address = Address.parse(listen_address)
         with address.raising_user_error():
             await simulator.start(address.host or _EVERY_ADDRESS, address.port)
-        typer.echo(f"Five simulated vendor APIs: {simulator.url}, their truth and credentials: {simulator.url}/_sim")
+        _tell(f"Five simulated vendor APIs: {simulator.url}, their truth and credentials: {simulator.url}/_sim")
         with process.until_signal() as stopping:
             await stopping.wait()
         await simulator.stop()
@@ -290,13 +296,13 @@ def healthy(
 
         client = load_client_config(http_config_file)
     asyncio.run(ask_health(url, client, "/-/ready" if ready else "/-/healthy"))
-    typer.echo("ready" if ready else "healthy")
+    _tell("ready" if ready else "healthy")
 
 
 @app.command()
 def metrics() -> None:
     """Print the catalogue of metrics as a Markdown table."""
-    typer.echo(metrics_table())
+    _tell(metrics_table())
 
 
 @app.command()
@@ -304,7 +310,7 @@ def schema() -> None:
     """Print a config's JSON Schema, for editors."""
     from exporter.config import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    _tell(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
 @app.callback(invoke_without_command=True)
@@ -312,13 +318,16 @@ def main_options(
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
 ) -> None:
     if version:
-        typer.echo(f"rtc-room-exporter {__version__} (Python {platform.python_version()})")
+        _tell(f"rtc-room-exporter {__version__} (Python {platform.python_version()})")
         raise typer.Exit
 
 
 def main() -> None:
     """The program, its modules loaded."""
     process.hold_standard_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may hold halves of characters
     app()
 
 
@@ -335,10 +344,15 @@ def metrics_table() -> str:
 
 def _scanned(source: SourceConfig) -> RoomsFiles:
     """The rooms of a source, those of its files included."""
+    from exporter.bounded import within
     from exporter.rooms import RoomsFiles
 
     files = RoomsFiles(source)
-    files.scan()
+    try:
+        within(_SCANNED_WITHIN, files.scan)
+    except TimeoutError:
+        reason = f"its rooms files cannot be looked at within {_SCANNED_WITHIN:g} s"
+        raise UserError(f"source {source.name}: {reason}") from None
     return files
 
 
@@ -357,18 +371,23 @@ def _print_budget(budget: BudgetLoad) -> None:
     from exporter.polling.load import TOLERANCE
 
     verdict = "fits" if budget.fits else "DOES NOT FIT"
-    typer.echo(
+    _tell(
         f"budget {budget.name}: {verdict}; {budget.needed:.2f} calls/s needed, {budget.allowed:g} calls/s allowed,"
         f" {budget.kept:.2f} calls/s kept"
     )
     for source in budget.sources:
         late = source.kept_interval > TOLERANCE * source.config.interval
-        typer.echo(
+        _tell(
             f"  source {source.config.name} ({source.config.api}): {_counted(source.rooms, 'room')},"
             f" {_counted(source.calls, 'call')} per interval of {source.config.interval:g}s,"
             f" can keep {source.kept_interval:.1f}s"
             f"{' (too slow: fewer rooms, a longer interval or a higher limit)' if late else ''}"
         )
+
+
+def _tell(text: str, *, err: bool = False) -> None:
+    """Print, through the door that all text from outside passes."""
+    typer.echo(showable(text, len(text)), err=err)
 
 
 def _counted(number: int, what: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from exporter.clock import Clock
 from exporter.config import SourceConfig
@@ -54,7 +55,7 @@ async def probe(config: SourceConfig, room: str, show: Callable[[str], None]) ->
         raise ProbeError(f"no reply: {response}")
     show(_shown_reply(request, response))
     outcome = config.codec.reply((room,), response.status, response.headers, response.body)
-    show(_shown_outcome(room, outcome))
+    show(_shown_outcome(request, room, outcome))
     if isinstance(outcome, Reply) and not config.codec.tells_existence and _is_empty(outcome.rooms[room]):
         show(_EMPTY_OR_NOT_THERE.format(api=config.api))
 
@@ -79,7 +80,8 @@ def _shown_reply(request: Request, response: Response) -> str:
     text = _clean(request, response.body.decode(errors="replace"))
     cut = f"\n({len(response.body)} bytes, cut here)" if len(text) > _LONGEST else ""
     return (
-        _clean(request, f"\n< HTTP {response.status}{_lines('< ', response.headers)}") + f"\n\n{text[:_LONGEST]}{cut}\n"
+        _clean(request, f"\n< HTTP {response.status}{_lines('< ', response.headers)}")
+        + f"\n\n{request.redact_parts(text[:_LONGEST])}{cut}\n"
     )
 
 
@@ -91,10 +93,11 @@ def _clean(request: Request, text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", request.redact(text))
 
 
-def _shown_outcome(room: str, outcome: Reply | Failure) -> str:
+def _shown_outcome(request: Request, room: str, outcome: Reply | Failure) -> str:
     said = outcome.rooms[room] if isinstance(outcome, Reply) else outcome
     if not isinstance(said, Reading):
-        raise ProbeError(f"no reading: {said}")
+        failure = replace(said, code=request.redact_parts(said.code))
+        raise ProbeError(f"no reading: {failure}")
     known = {
         "users": said.users,
         "admin_users": said.admin_users,

@@ -19,9 +19,16 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import asyncio
 
+from exporter.limits import MOST_DESCRIPTORS
+
 _GARBAGE: Final = 25_000
 """Objects that come to be, and stay, before the collector looks for cycles among them. Those of calls under way soon go
 by themselves; with Python's default of 700, looking through them took an eighth of the time at 2,000 calls a second."""
+
+_ENDS_WITHIN: Final = 4.8
+"""Seconds from a signal to the end of the process, whatever happens."""
+
+_ends_within: float | None = None
 
 _SWITCH: Final = 0.0005
 """Seconds after which a thread that renders a scrape gives the interpreter back to the event loop."""
@@ -29,26 +36,25 @@ _SWITCH: Final = 0.0005
 
 def prepare() -> None:
     """For a process that polls and serves scrapes; call it once, before anything runs."""
+    global _ends_within  # noqa: PLW0603 of this process, as the switches below are
     gc.set_threshold(_GARBAGE)
     sys.setswitchinterval(_SWITCH)
     raise_open_files()
+    _ends_within = _ENDS_WITHIN
 
 
 def raise_open_files() -> None:
     """
-    Raise the limit of open files as far as the system lets this process.
+    Raise the limit of open files as far as the system lets this process, to 65,536 at the most.
 
     The usual soft limit of 1,024 is low for the sake of programs that call ``select``. Each connection to a vendor and
     each client of the port is an open file, and nothing here calls ``select``.
     """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # a sandbox forbids it, or the system knows no such number
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def open_files() -> int:
-    """How many files this process may have open at a time."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):  # a sandbox forbids it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def keep_what_lives() -> None:
@@ -72,6 +78,16 @@ def hold_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
 
 
+def _end_within(seconds: float) -> None:
+    """
+    Let the kernel end this process if it has not ended by itself by then.
+
+    Neither a thread nor the event loop has a say in it, whatever holds them up.
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
 def ignore_signals() -> None:
     """The process ends, and need not be told to a second time."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -80,12 +96,22 @@ def ignore_signals() -> None:
 
 @contextmanager
 def until_signal(reload: Callable[[], None] | None = None) -> Iterator[asyncio.Event]:
-    """An event that SIGTERM and SIGINT set; SIGHUP reloads if that is wanted. Signals are as before afterwards."""
+    """
+    An event that SIGTERM and SIGINT set; SIGHUP reloads if that is wanted. Signals are as before afterwards.
+
+    From one that ends it, a process that was prepared has 4.8 seconds to live.
+    """
     import asyncio
 
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
-    handlers = {signal.SIGTERM: stopping.set, signal.SIGINT: stopping.set}
+
+    def stop() -> None:
+        if _ends_within is not None:
+            _end_within(_ends_within)
+        stopping.set()
+
+    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop}
     if reload is not None:
         handlers[signal.SIGHUP] = reload
     for number, handler in handlers.items():

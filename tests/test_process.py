@@ -11,10 +11,11 @@ import signal
 import subprocess
 import sys
 import weakref
+from typing import Any
 
 import pytest
 
-from exporter import process
+from exporter import limits, process
 
 
 class Knot:
@@ -51,14 +52,14 @@ def in_a_process(code: str) -> str:
 
 def test_as_many_files_may_be_open_as_the_system_allows() -> None:
     """
-    The soft limit is raised to the hard one, which stays.
+    The soft limit is raised to the hard one, or to 65,536; the hard one stays.
     """
     code = """
 import resource
-from exporter import process
+from exporter import limits, process
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200))
 process.prepare()
-print(resource.getrlimit(resource.RLIMIT_NOFILE), process.open_files())
+print(resource.getrlimit(resource.RLIMIT_NOFILE), limits.descriptors())
 """
 
     assert "(200, 200) 200" == in_a_process(code)
@@ -78,7 +79,7 @@ def test_a_limit_that_may_not_be_raised_stays(monkeypatch: pytest.MonkeyPatch, e
 
     process.raise_open_files()
 
-    assert before == process.open_files()
+    assert before == limits.descriptors()
 
 
 def test_nothing_is_switched_by_an_import_or_a_constructor() -> None:
@@ -126,3 +127,42 @@ async def test_signals_are_as_before_afterwards() -> None:
 
     assert [1] == reloads
     assert before == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
+
+
+def run(code: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """
+    Python code in a process of its own.
+    """
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, **options)
+
+
+def test_process_ends_whatever_holds_it_up() -> None:
+    """
+    A loop that stands still after SIGTERM, in a process that was prepared for it, is ended by the kernel.
+    """
+    code = """
+import asyncio, os, signal, time
+from exporter import limits, process
+process.prepare()
+assert process._ends_within <= 5
+process._ends_within = 0.3
+async def main():
+    with process.until_signal() as stopping:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stopping.wait()
+        time.sleep(60)
+asyncio.run(main())
+"""
+    assert -signal.SIGALRM == run(code, timeout=30).returncode
+
+
+def test_limit_of_descriptors_is_raised() -> None:
+    """
+    To what the process may have, and not beyond what it will ever need.
+    """
+    code = "from exporter import limits, process; process.prepare(); print(limits.descriptors())"
+    low = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 900)); {code}"
+    high = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(7)[1])); {code}"
+    may_have = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+    assert ["900", str(min(may_have, 65_536))] == [run(text).stdout.strip() for text in (low, high)]

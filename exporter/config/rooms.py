@@ -189,9 +189,7 @@ def sparing(read: Callable[[Any, Info], T], shape: Any) -> PlainValidator:
 class Keys(BaseModel):
     """A mapping with these keys and no others."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True
-    )
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 def _users(value: object) -> int:

@@ -148,7 +148,7 @@ class NamelessEntry(Entry):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore")
 
-    api: Any = None
+    api: Annotated[str, PlainValidator(lambda _: "")] = ""
 
 
 def _secret(given: Given, info: Info) -> Secret:
@@ -189,7 +189,7 @@ else:
 class Document(Keys):
     """The config of rtc-room-exporter."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_extra={"required": ["sources"]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_extra={"required": ["sources"]}, defer_build=True)
 
     sources: Annotated[list[_Source], BeforeValidator(_sources)] = Field(
         default_factory=list,

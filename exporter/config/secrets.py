@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic_core import PydanticCustomError
 
+from exporter import bounded
 from exporter.config.validation import fault, words
 from exporter.config.values import describe
 from exporter.vendors.source import Certificates, Secret, Source, has_control_character
@@ -74,8 +75,7 @@ def read_certificates(path: Path) -> Certificates:
         PydanticCustomError: It does not hold what it should.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_CA_FILE + 1)
+        content = bounded.read_file(path, LARGEST_CA_FILE + 1)
     except (OSError, ValueError):
         raise fault("a readable file of certificates in PEM form") from None
     if len(content) > LARGEST_CA_FILE:
@@ -115,8 +115,7 @@ def _read_file(path: Path, written: str) -> str:
     shown = repr(written) if _FILE_NAME.fullmatch(written) and _PATH_MARK.match(written) else "a path"
     accepted = "a readable file that holds the secret alone"
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_SECRET + 1)
+        content = bounded.read_file(path, LARGEST_SECRET + 1)
         if len(content) <= LARGEST_SECRET:
             return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -122,6 +122,8 @@ def schema(model: Any) -> dict[str, Any]:
 class _FileSchema(GenerateJsonSchema):
     """Editors read ``007`` as a number, where we read the text that somebody wrote. No key has null as its value."""
 
+    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 as the base class has it
+
     def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
         return super().str_schema(schema) | {"type": ["string", "number", "boolean"]}
 

@@ -39,7 +39,7 @@ def compose(text: str, problems: Problems, loader: Any = LOADER) -> Value | None
     """
     composer = _Composer(problems)
     try:
-        problems.root = composer.read(iter(loader(text).get_event, None))
+        problems.root = composer.read(iter(loader(_Pieces(text)).get_event, None))
         return problems.root
     except yaml.MarkedYAMLError as error:
         problems.add_line(*_syntax_problem(error, text))
@@ -64,6 +64,25 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> Explanation:
         mark = error.problem_mark or error.context_mark
         return mark.line + 1 if mark else 1, *_TOO_DEEP
     return explain(error, text)
+
+
+class _Pieces:
+    """
+    A text as a stream. The parser asks for a few kilobytes at a time, and between two pieces other threads can run,
+    which they could not while it looks through a comment or a value of megabytes.
+    """
+
+    name = "<text>"
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    def read(self, size: int) -> str:
+        """The next piece."""
+        piece = self._text[self._at : self._at + size]
+        self._at += size
+        return piece
 
 
 class _HopelessError(Exception):

@@ -208,6 +208,11 @@ MISSED_RUNS = Metric(
 UNEXPECTED_ERRORS = Metric(
     "rtc_exporter_unexpected_errors_total", "counter", "Exceptions that only a bug can explain; each is in the log."
 )
+DROPPED_LOG_LINES = Metric(
+    "rtc_exporter_dropped_log_lines_total",
+    "counter",
+    "Lines of the log that nobody took: standard error is blocked, full or closed.",
+)
 SCRAPE_DURATION = Metric(
     "rtc_exporter_scrape_duration_seconds", "histogram", "Time to render one scrape, the sending not included."
 )
@@ -224,6 +229,7 @@ EXPORTER_METRICS: Final = (
     WEB_CONFIG_RELOAD,
     MISSED_RUNS,
     UNEXPECTED_ERRORS,
+    DROPPED_LOG_LINES,
     SCRAPE_DURATION,
     SCRAPE_SIZE,
 )

@@ -25,6 +25,7 @@ from exporter.metrics.pages import ABSENT, ROWS, Page, Pages
 from exporter.metrics.room import Above, Arrival, Batch, RoomView, Row
 from exporter.model import Reading, Room, Severity
 from exporter.states import RoomState
+from exporter.text import encodable
 
 _column = catalogue.ROOM_METRICS.index
 _USERS: Final = _column(catalogue.ROOM_USERS)
@@ -373,7 +374,7 @@ class Table:
 
 def escape_label(value: str) -> str:
     """A label value as both exposition formats write it between double quotes."""
-    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    return encodable(value).replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 def _count(value: int | None) -> bytes | None:

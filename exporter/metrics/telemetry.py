@@ -9,7 +9,7 @@ the very ``rtc_room_users`` beside it, whatever the pollers do while the scrape 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol, TypeAlias
 
 from prometheus_client import (
@@ -27,6 +27,7 @@ from exporter.metrics.catalogue import Metric
 from exporter.metrics.durations import DurationFigures, Durations
 from exporter.metrics.source_stats import SourceFigures, SourceStats
 from exporter.states import SourceState
+from exporter.text import encodable
 
 
 class BudgetFigures(Protocol):
@@ -54,6 +55,7 @@ class Telemetry:
         missed_runs: Runs of recurring jobs that the scheduler missed or skipped.
         unexpected_errors: Exceptions that only a bug can explain.
         web_config_ok: Whether the last reading of the web config succeeded; ``None`` if there is none.
+        dropped_log_lines: Gives how many lines of the log were lost.
         scrape_size: Bytes of the last whole scrape before compression; ``None`` before there was one.
     """
 
@@ -65,6 +67,7 @@ class Telemetry:
         self.missed_runs = 0
         self.unexpected_errors = 0
         self.web_config_ok: bool | None = None
+        self.dropped_log_lines: Callable[[], int] = lambda: 0
         self.scrape_size: int | None = None
         self.scrape_durations = Durations(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
         self._config_loaded: bool | None = None
@@ -103,6 +106,7 @@ class Telemetry:
             catalogue.WEB_CONFIG_RELOAD: self.web_config_ok,
             catalogue.MISSED_RUNS: self.missed_runs,
             catalogue.UNEXPECTED_ERRORS: self.unexpected_errors,
+            catalogue.DROPPED_LOG_LINES: self.dropped_log_lines(),
             catalogue.SCRAPE_SIZE: self.scrape_size,
         }
 
@@ -183,10 +187,15 @@ class _Families:
     def add(self, metric: Metric, labels: tuple[str, ...], value: float | None) -> None:
         """Add a number, unless it is unknown."""
         if value is not None:
-            self._values[metric].add_metric(labels, value)
+            self._values[metric].add_metric(_encodable(labels), value)
 
     def add_durations(self, metric: Metric, labels: tuple[str, ...], durations: DurationFigures) -> None:
-        self._durations[metric].add_metric(labels, durations.buckets, durations.seconds)
+        self._durations[metric].add_metric(_encodable(labels), durations.buckets, durations.seconds)
 
     def all(self) -> list[Family]:
         return [*self._values.values(), *self._durations.values()]
+
+
+def _encodable(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Labels that cannot spoil a scrape, whatever stands in a file's name."""
+    return tuple([encodable(label) for label in labels])

@@ -198,8 +198,8 @@ class Budget:
         tick = period / max(1, round(period / self._timer.tick))
         at_tick = math.ceil(max(now, due, self.paced.slot_at(now)) / tick) * tick
         open_at = self.paced.open_at()
-        if self._under_way:
-            open_at = min(open_at, self._under_way[0][0])  # may be open sooner than is known now
+        if self.paced.holds and self._under_way:
+            open_at = min(open_at, self._under_way[0][0])
         return max(at_tick, math.ceil(open_at * 1000) / 1000)
 
     def _use_slots(self) -> None:

@@ -44,6 +44,7 @@ from yarl import URL
 from exporter import __version__
 from exporter.clock import Clock
 from exporter.config import SourceConfig
+from exporter.limits import highest_for_vendors
 from exporter.metrics.room import Arrival
 from exporter.model import Failure, FailureKind, Request
 from exporter.polling.pace import LATEST
@@ -52,6 +53,7 @@ from exporter.polling.resolver import Resolver
 MAX_REPLY: Final = 8 * 1024 * 1024
 _LONGEST_HEADER: Final = 32 * 1024
 _INTERIM_REPLIES: Final = 8
+_PIECE: Final = 16 * 1024
 _USER_AGENT: Final = f"rtc-room-exporter/{__version__}"
 _NO_OTHER_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 _READY_FOR: Final = 0.25
@@ -112,6 +114,8 @@ class Client:
             use_dns_cache=False,
             socket_factory=_socket,
         )
+        incoming = partial(_Incoming, asyncio.get_running_loop())
+        vars(self._connector)["_factory"] = incoming  # no other way leads there
         # Its headers are those of every request, a proxy's password included.
         self._target = aiohttp.ClientRequest(
             "GET",
@@ -326,6 +330,28 @@ class Exchange:
         return Response(message.code, message.headers, bytes(body), head_at, arrival)
 
 
+class _Incoming(ResponseHandler):
+    """
+    What comes from a vendor or a proxy, parsed a piece at a time.
+
+    A read may bring 256 KiB, which can be nine thousand messages. After more of them than interim replies and one
+    final one, nobody listens any more.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        if len(data) <= _PIECE:
+            super().data_received(data)
+            return
+        for start in range(0, len(data), _PIECE):
+            super().data_received(data[start : start + _PIECE])
+            if len(self._buffer) > _INTERIM_REPLIES + 1:
+                transport = self.transport
+                self.set_exception(HttpProcessingError(message="messages without end"))
+                if transport is not None:
+                    transport.abort()
+                return
+
+
 def _usable(connection: Connection) -> bool:
     """Whether a request can be written to it, and the next bytes that come are the reply."""
     protocol = connection.protocol  # false in a boolean context
@@ -356,6 +382,9 @@ def _close(connection: Connection) -> None:
 def _socket(address: AddrInfoType) -> socket.socket:
     """A socket whose kernel sends bytes for about two seconds: until they are acknowledged a call holds its place."""
     made = socket.socket(*address[:3])
+    if made.fileno() >= highest_for_vendors():
+        made.close()
+        raise OSError(errno.EMFILE, "the rest is for scrapes")
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: unacknowledged bytes are not sent again after that
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(LATEST * 1000))
     made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD_AT_CLOSE)

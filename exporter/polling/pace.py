@@ -187,6 +187,11 @@ class Pace:
             return open_at
         return max(open_at, self._log[-self._burst].at + self._window)
 
+    @property
+    def holds(self) -> bool:
+        """Whether a call may arrive at any moment, so that ``open_at`` may be sooner than is known now."""
+        return bool(self._log) and self._log[-1].at == math.inf
+
     def sent(self, now: float, due: float) -> Sent:
         """
         Count a call that was written now.

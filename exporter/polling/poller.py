@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -24,7 +25,7 @@ from exporter.config import SourceConfig
 from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import SourceTable
 from exporter.metrics.telemetry import Telemetry
-from exporter.model import Failure, FailureKind, Reading, Reply, Room
+from exporter.model import Failure, FailureKind, Reading, Reply, Request, Room
 from exporter.polling.budget import Budget
 from exporter.polling.client import Client, Exchange, MakeClient, Response
 from exporter.polling.health import App, Health
@@ -56,6 +57,7 @@ class Call(msgspec.Struct):
         phase: Monotonic seconds that the due times of its rooms are counted from.
         trial: Whether it is to find out if a source in trouble is well again.
         written: The pace it was written under, and how it is counted there; ``None`` if it was not written.
+        request: What was written.
     """
 
     rooms: tuple[str, ...]
@@ -63,6 +65,12 @@ class Call(msgspec.Struct):
     phase: float
     trial: bool
     written: tuple[Pace, Sent] | None = None
+    request: Request | None = None
+
+    def redacted(self, failure: Failure) -> Failure:
+        """Whatever comes from a vendor may hold what it was sent, and passes here before anybody hears of it."""
+        code = self.request.redact_parts(failure.code) if self.request else failure.code
+        return failure if code == failure.code else replace(failure, code=code)
 
 
 class Poller:
@@ -204,11 +212,13 @@ class Poller:
         if call is None:
             return False
         try:
-            exchange = self._client.send(self._signing.request(self.config, call.rooms))
+            request = self._signing.request(self.config, call.rooms)
+            exchange = self._client.send(request)
         except Exception as error:  # noqa: BLE001 whatever it is, the source goes on
             self._raised(call, error)
             return False
         call.written = self.budget.paced, self.budget.sent(due, exchange)
+        call.request = request
         self.health.calling()
         self._do(self._finish(call, exchange))
         return True
@@ -298,14 +308,14 @@ class Poller:
         self._signing.measure(response)
         outcome = self._outcome(call, response)
         if isinstance(outcome, Failure):
-            self._failed(call, outcome)
+            self._failed(call, call.redacted(outcome))
             return
         self.stats.unrequested += outcome.unrequested
         read: dict[str, Reading] = {}
         failures: dict[str, Failure] = {}
         for room, said in outcome.rooms.items():
             if isinstance(said, Failure):
-                failures[room] = said
+                failures[room] = call.redacted(said)
             else:
                 read[room] = said
         if not read:

@@ -46,6 +46,16 @@ class Signing:
 
     def request(self, config: SourceConfig, rooms: Sequence[str]) -> Request:
         """The request that asks for these rooms, stamped and signed now."""
+        try:
+            return self._signed(config, rooms)
+        except Exception:
+            if not self.skew.shift:
+                raise
+            self._log.warning("nothing can be signed with the vendor's time", skew_seconds=self.skew.shift)
+            self.skew.drop()
+            return self._signed(config, rooms)
+
+    def _signed(self, config: SourceConfig, rooms: Sequence[str]) -> Request:
         stamp = Stamp(self._clock.unix() - self.skew.shift, self._clock.nonce())
         if self._auth is None or not self._auth.covers(stamp.time):
             self._auth = self._derived(config, stamp.time)

@@ -63,6 +63,12 @@ class ClockSkew:
         self.shift = self.skew or 0.0
         return True
 
+    def drop(self) -> None:
+        """Nothing can be signed with this shift: stamp calls with our own time."""
+        self._following = False
+        self.skew = None
+        self.shift = 0.0
+
     @property
     def notable(self) -> bool:
         """Whether the clocks differ by over a minute."""

@@ -8,6 +8,7 @@ Sources: RFC 9110 for HTTP statuses and Retry-After; everything else is ours.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Mapping
 from typing import Final, TypeVar
@@ -19,6 +20,11 @@ from exporter.vendors.http_date import http_date
 
 MAX_USERS: Final = 2**53
 """A count above it is no count: JSON numbers are exact up to here."""
+
+MOST_OBJECTS: Final = 20_000
+"""JSON objects in a reply. To make so many takes some ten milliseconds, and no reply to one call needs them."""
+
+_LARGE: Final = 256 * 1024
 
 LOWER_RATE_LIMIT: Final = "lower rate_limit if something else calls this API with the same account"
 
@@ -50,6 +56,8 @@ def read(
 
     A vendor's failure often comes without the data that a success has, and its code must be heard all the same.
     """
+    if len(body) > _LARGE and body.count(b"{") > MOST_OBJECTS:
+        return None
     try:
         return whole.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -58,6 +66,37 @@ def read(
         return envelope.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def repeats(body: bytes, keys: tuple[bytes, ...], times: int) -> bool:
+    """
+    Whether an object of a reply has a key twice, of which a decoder hears only the last.
+
+    Args:
+        keys: What is read of the reply, in quotes as it stands there.
+        times: How often each was decoded.
+    """
+    # This is all that an ordinary reply costs; a key that is written with escapes is not found by its letters.
+    if all(body.count(key) <= times for key in keys) and b"\\u00" not in body:
+        return False
+    if len(body) > _LARGE:
+        return True
+    try:
+        json.loads(body, object_pairs_hook=_once)
+    except _TwiceError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False
+
+
+class _TwiceError(Exception):
+    """A key stands twice in an object."""
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise _TwiceError
 
 
 def count(value: object) -> int | None:

@@ -17,7 +17,16 @@ from pydantic import BeforeValidator, Field
 from exporter.model import Auth, Failure, Reading, Reply, Request, Stamp
 from exporter.vendors import tencent
 from exporter.vendors.codec import RoomIdRule
-from exporter.vendors.replies import NO_COUNT, UNDOCUMENTED, count, failed_call, read, vendor_code
+from exporter.vendors.replies import (
+    CONTRADICTION,
+    NO_COUNT,
+    UNDOCUMENTED,
+    count,
+    failed_call,
+    read,
+    repeats,
+    vendor_code,
+)
 from exporter.vendors.source import Source
 
 
@@ -88,6 +97,8 @@ class TencentIm:
             return failure
         if answer is None or answer.ActionStatus != "OK":
             return UNDOCUMENTED
+        if repeats(body, _READ, 1):
+            return CONTRADICTION
         users = count(answer.OnlineMemberNum)
         return NO_COUNT if users is None else Reply({rooms[0]: Reading(users, exists=True)})
 
@@ -98,4 +109,5 @@ class _OnlineMemberNum(msgspec.Struct):
     OnlineMemberNum: Any = None
 
 
+_READ: Final = (b'"OnlineMemberNum"',)
 _DECODER: Final = msgspec.json.Decoder(_OnlineMemberNum)

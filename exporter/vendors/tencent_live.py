@@ -18,6 +18,7 @@ from exporter.model import Auth, Failure, FailureKind, Reading, Reply, Request, 
 from exporter.vendors import tencent
 from exporter.vendors.codec import RoomIdRule
 from exporter.vendors.replies import (
+    CONTRADICTION,
     LOWER_RATE_LIMIT,
     NO_COUNT,
     UNDOCUMENTED,
@@ -25,6 +26,7 @@ from exporter.vendors.replies import (
     count,
     failed_call,
     read,
+    repeats,
     vendor_code,
 )
 from exporter.vendors.source import Source
@@ -90,6 +92,8 @@ class TencentLive:
             return failure
         if not isinstance(answer, _MemberList) or answer.ActionStatus != "OK":
             return UNDOCUMENTED
+        if repeats(body, _READ, 1):
+            return CONTRADICTION
         users = count(answer.Response.MemberCount)
         return NO_COUNT if users is None else Reply({rooms[0]: Reading(users, exists=True)})
 
@@ -108,6 +112,7 @@ class _MemberList(msgspec.Struct):
     ErrorCode: Any = None
 
 
+_READ: Final = (b'"Response"', b'"MemberCount"')
 _WHOLE: Final = msgspec.json.Decoder(_MemberList)
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 

@@ -28,6 +28,7 @@ from exporter.vendors.replies import (
     count,
     printable_code,
     read,
+    repeats,
     vendor_code,
 )
 from exporter.vendors.source import Documented, Secret, SecretForm, Source, matching
@@ -152,7 +153,7 @@ class VolcengineRtc:
             return failure
         if not isinstance(answer, _RoomOnlineUsers):
             return UNDOCUMENTED
-        outcome = _outcome(answer.Result)
+        outcome = CONTRADICTION if repeats(body, _READ, 1) else _outcome(answer.Result)
         return outcome if isinstance(outcome, Failure) else Reply({rooms[0]: outcome})
 
 
@@ -180,6 +181,7 @@ class _RoomOnlineUsers(msgspec.Struct):
     Result: _Result
 
 
+_READ: Final = (b'"Result"', b'"RoomExists"', b'"TotalUser"', b'"TotalInvisibleUser"')
 _WHOLE: Final = msgspec.json.Decoder(_RoomOnlineUsers)
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 

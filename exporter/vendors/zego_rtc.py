@@ -27,6 +27,7 @@ from exporter.vendors.replies import (
     count,
     failed_call,
     read,
+    repeats,
     vendor_code,
 )
 from exporter.vendors.source import Flag, Source
@@ -102,7 +103,8 @@ class ZegoRtc:
             return failure
         if not isinstance(answer, _UserNum):
             return UNDOCUMENTED
-        return _outcomes(rooms, answer.Data if isinstance(answer.Data, list) else answer.Data.UserCountList)
+        entries = answer.Data if isinstance(answer.Data, list) else answer.Data.UserCountList
+        return CONTRADICTION if repeats(body, _READ, len(entries)) else _outcomes(rooms, entries)
 
 
 class _Room(msgspec.Struct):
@@ -125,6 +127,7 @@ class _UserNum(msgspec.Struct):
     Code: Any = None
 
 
+_READ: Final = (b'"RoomId"', b'"UserCount"', b'"AdminUserCount"')
 _WHOLE: Final = msgspec.json.Decoder(_UserNum)
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 

@@ -16,12 +16,14 @@ from exporter.model import Auth, Failure, FailureKind, Reading, Reply, Request, 
 from exporter.vendors import zego
 from exporter.vendors.codec import RoomIdRule
 from exporter.vendors.replies import (
+    CONTRADICTION,
     LOWER_RATE_LIMIT,
     NO_COUNT,
     code_table,
     count,
     failed_call,
     read,
+    repeats,
     vendor_code,
 )
 from exporter.vendors.source import Source
@@ -85,6 +87,8 @@ class ZegoZim:
             return Reply({rooms[0]: _NOT_A_FAILURE[code]})
         if failure := failed_call(code, _CODES, status, headers):
             return failure
+        if repeats(body, _READ, 1):
+            return CONTRADICTION
         users = count(answer.Count) if answer else None
         return NO_COUNT if users is None else Reply({rooms[0]: Reading(users, exists=True)})
 
@@ -94,6 +98,7 @@ class _RoomUserList(msgspec.Struct):
     Count: Any = None
 
 
+_READ: Final = (b'"Count"',)
 _DECODER: Final = msgspec.json.Decoder(_RoomUserList)
 
 _NOT_A_FAILURE: Final[Mapping[int | str | None, Reading]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -160,5 +161,8 @@ def _refusal(message: str) -> web.Response:
 
 
 def _json(answer: Json, headers: Mapping[str, str] | None = None, status: int = 200) -> web.Response:
-    body = msgspec.json.encode(answer)
+    try:
+        body = msgspec.json.encode(answer)
+    except UnicodeEncodeError:  # halves of characters; the library at hand writes them as escape sequences
+        body = json.dumps(answer).encode()
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)

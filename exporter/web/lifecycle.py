@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from aiohttp import web
 
 from exporter.web.process import Process
@@ -25,10 +27,19 @@ class Lifecycle:
     async def ready(self, _request: web.Request) -> web.Response:
         return _verdict(self._process.ready(), 503)
 
-    async def reload(self, _request: web.Request) -> web.Response:
+    async def reload(self, request: web.Request) -> web.Response:
         if not self._enabled:
             return _verdict("Reload over HTTP is off; start with --web.enable-lifecycle, or send SIGHUP.", 403)
+        if _is_of_another_site(request):
+            return _verdict("A page of another site asks for this reload, and none of them may.", 403)
         return _verdict(await self._process.reload(), 500)
+
+
+def _is_of_another_site(request: web.Request) -> bool:
+    """Whether a browser sent this for another site's page, which can ask without being able to read the answer."""
+    if sites := request.headers.getall("Sec-Fetch-Site", []):
+        return any(site not in ("same-origin", "none") for site in sites)
+    return any(urlsplit(origin).netloc != request.host for origin in request.headers.getall("Origin", []))
 
 
 def _verdict(reason: str | None, status: int) -> web.Response:

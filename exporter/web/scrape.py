@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from time import perf_counter
 from typing import Final
 
 from aiohttp import web
 
 from exporter.metrics.exposition import Body, Exposition, Wanted
+from exporter.web.connections import RESERVED, RETURNING
 from exporter.web.negotiation import accepts_gzip, content_type
 
 MAX_SCRAPES: Final = 40
@@ -17,26 +19,67 @@ MAX_SCRAPES: Final = 40
 _VIEW: Final = 256 * 1024
 _LONGEST_HOLD: Final = 0.001
 _RETRY_AFTER: Final = "5"
+_LONGEST_HEADER: Final = 1_024
+_STANDS_STILL: Final = 1.0
+_WAITS_FOR_A_PLACE: Final = 1.5
+_LOOK: Final = 0.1
+
+
+class _Answer:
+    """
+    One that is being sent.
+
+    Args:
+        transport: To the scraper.
+
+    Attributes:
+        moved: Seconds of ``perf_counter`` when the scraper last took a part of it; infinity before the first one.
+    """
+
+    def __init__(self, transport: asyncio.Transport | None) -> None:
+        self.transport = transport
+        self.moved = math.inf
 
 
 class Scrape:
-    """Answers scrapes of one exposition."""
+    """
+    Answers scrapes of one exposition.
+
+    Forty at once; when there are so many, those that have not taken a byte for a second make place for another one.
+    """
 
     def __init__(self, exposition: Exposition) -> None:
         self._exposition = exposition
-        self._running = 0
+        self._answers: set[_Answer] = set()
 
     async def get(self, request: web.Request) -> web.StreamResponse:
-        if self._running >= MAX_SCRAPES:
+        if not await self._place(MAX_SCRAPES + RESERVED * request[RETURNING]):
             text = f"{MAX_SCRAPES} scrapes are being answered already; come back in {_RETRY_AFTER} seconds.\n"
             return web.Response(status=503, text=text, headers={"Retry-After": _RETRY_AFTER})
-        self._running += 1
+        answer = _Answer(request.transport)
+        self._answers.add(answer)
         try:
-            return await self._answer(request)
+            return await self._answer(request, answer)
         finally:
-            self._running -= 1
+            self._answers.discard(answer)
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def _place(self, most: int) -> bool:
+        """Whether there is a place, if need be that of a scraper that does not read."""
+        until = perf_counter() + _WAITS_FOR_A_PLACE
+        while len(self._answers) >= most:
+            slowest = min(self._answers, key=lambda answer: answer.moved)
+            now = perf_counter()
+            if now - slowest.moved >= _STANDS_STILL:
+                self._answers.discard(slowest)
+                if slowest.transport is not None:
+                    slowest.transport.abort()
+            elif now >= until:
+                return False
+            else:
+                await asyncio.sleep(_LOOK)
+        return True
+
+    async def _answer(self, request: web.Request, answer: _Answer) -> web.StreamResponse:
         media_type = content_type(_header(request, "Accept"))
         wanted = Wanted(
             openmetrics=media_type.startswith("application/"),
@@ -52,22 +95,24 @@ class Scrape:
         response.content_length = body.length
         await response.prepare(request)
         if request.method != "HEAD":
-            await _send(body, response)
+            await _send(body, response, answer)
         return response
 
 
-async def _send(body: Body, response: web.StreamResponse) -> None:
+async def _send(body: Body, response: web.StreamResponse, answer: _Answer) -> None:
     """Write the shared bytes in views, waiting for the client after each: what it has not read is not copied."""
-    resumed = perf_counter()
+    resumed = answer.moved = perf_counter()
     for part in body.parts:
         view = memoryview(part)
         for start in range(0, len(view), _VIEW):
             await response.write(view[start : start + _VIEW])
+            answer.moved = perf_counter()
             # A client that keeps up never makes write wait, and the loop has other work too.
-            if perf_counter() - resumed > _LONGEST_HOLD:
+            if answer.moved - resumed > _LONGEST_HOLD:
                 await asyncio.sleep(0)
                 resumed = perf_counter()
 
 
 def _header(request: web.Request, name: str) -> str:
-    return ",".join(request.headers.getall(name, []))
+    """The first kilobyte of a header, which no scraper needs, and which takes no time to look through."""
+    return ",".join(request.headers.getall(name, []))[:_LONGEST_HEADER]

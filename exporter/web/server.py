@@ -9,6 +9,7 @@ from typing import Final, cast
 
 from aiohttp import web
 
+from exporter.blocking import in_thread
 from exporter.errors import UserError
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.table import Table
@@ -17,7 +18,7 @@ from exporter.web.address import Address
 from exporter.web.answers import add_security_headers, plain_errors
 from exporter.web.api import Api
 from exporter.web.assets import asset_routes
-from exporter.web.connections import Connections
+from exporter.web.connections import Connections, end_with_the_answer
 from exporter.web.handbook import Handbook
 from exporter.web.lifecycle import Lifecycle
 from exporter.web.links import Grafana
@@ -37,9 +38,8 @@ _ANY: Final = ":.+"
 """A room id may hold a slash, which some proxies decode on the way."""
 
 _LONGEST_LINE: Final = 8_190
-_LARGEST_BODY: Final = 16 * 1024
 _IDLE: Final = 75.0
-_LINGERING: Final = 2.0
+_LINGERING: Final = 1.0
 _SHUTDOWN_GRACE: Final = 0.25
 
 
@@ -78,7 +78,7 @@ class WebServer:
         self._server: asyncio.Server | None = None
         self._acceptor: Acceptor | None = None
         self._monotonic = process.monotonic
-        self._connections = Connections(process.monotonic)
+        self._connections = Connections(process.monotonic, telemetry_path)
         self._guard = Guard(config_file, telemetry, log, process.monotonic)
         rooms = Rooms(table)
         self._memory = Memory(table, telemetry, rooms)
@@ -108,9 +108,8 @@ class WebServer:
                 plain_errors(tuple(route.path.replace(_ANY, "") for route in routes), telemetry, log),
                 self._guard.watch,
             ],
-            client_max_size=_LARGEST_BODY,
         )
-        self._app.on_response_prepare.extend([add_security_headers, self._guard.add_headers])
+        self._app.on_response_prepare.extend([add_security_headers, self._guard.add_headers, end_with_the_answer])
         self._app.add_routes([*routes, *asset_routes()])
 
     @property
@@ -127,10 +126,12 @@ class WebServer:
         """
         address = Address.parse(listen_address)
         await self._guard.start()
-        listening = address.listen()
+        listening = await in_thread(address.listen)  # it may have to look up a name
         self._runner = web.AppRunner(
             self._app,
             access_log=None,
+            auto_decompress=False,
+            handler_cancellation=True,
             keepalive_timeout=_IDLE,
             lingering_time=_LINGERING,
             max_line_size=_LONGEST_LINE,

@@ -11,6 +11,7 @@ from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
 from exporter.metrics.catalogue import (
     CONFIG_RELOAD,
     CONFIG_RELOAD_TIMESTAMP,
+    DROPPED_LOG_LINES,
     MISSED_RUNS,
     ROOMS_FILE_RELOAD,
     SCRAPE_DURATION,
@@ -49,6 +50,7 @@ def panels() -> tuple[Panel, ...]:
         _reload(),
         _unexpected_errors(),
         _missed_runs(),
+        _lost_lines(),
         _files(),
         _scrape_durations(),
         _scrape_size().span(24),
@@ -88,7 +90,7 @@ def _unexpected_errors() -> stat.Panel:
         NONE_WANTED,
     )
     errors = f"increase({select(UNEXPECTED_ERRORS, OF_JOB)}[$__range])"
-    return number(subject, Query(f"sum({errors})", "errors")).span(6).decimals(0)
+    return number(subject, Query(f"sum({errors})", "errors")).span(4).decimals(0)
 
 
 def _missed_runs() -> stat.Panel:
@@ -100,7 +102,19 @@ def _missed_runs() -> stat.Panel:
         NONE_WANTED,
     )
     missed = f"increase({select(MISSED_RUNS, OF_JOB)}[$__range])"
-    return number(subject, Query(f"sum({missed})", "runs")).span(6).decimals(0)
+    return number(subject, Query(f"sum({missed})", "runs")).span(4).decimals(0)
+
+
+def _lost_lines() -> stat.Panel:
+    subject = Subject(
+        "Lost log lines",
+        "Lines of the log that nobody took within the shown time: standard error is blocked, full or closed.",
+        (DROPPED_LOG_LINES,),
+        COUNT,
+        NONE_WANTED,
+    )
+    lost = f"increase({select(DROPPED_LOG_LINES, OF_JOB)}[$__range])"
+    return number(subject, Query(f"sum({lost})", "lines")).span(4).decimals(0)
 
 
 def _files() -> statetimeline.Panel:

@@ -18,6 +18,8 @@ from exporter.rooms import read_rooms_file
 from tests.config.configs import ENV, source, text
 
 ROOMS = 100_000
+LONGEST = 0.1
+"""Seconds; some 20 ms when nothing else keeps the cores busy."""
 FORMS = {
     "ids": "- room_{}",
     "mappings": "- {{id: room_{}, labels: {{event: launch}}, thresholds: {{critical: 5000}}}}",
@@ -65,11 +67,17 @@ async def test_config_with_many_rooms(form):
     assert ROOMS == len(config.sources[0].rooms)
     # Each mapping is fourteen YAML events, and a core that is shared with a busy neighbour runs at half its speed.
     assert seconds < (5 if form is FORMS["ids"] else 10)
-    assert longest < 0.25
+    assert longest < LONGEST
 
 
 @pytest.mark.parametrize(
-    ("name", "line"), [("rooms.txt", "room_{}\n"), ("rooms.yml", "  - room_{}\n"), ("rooms.json", '"room_{}",\n')]
+    ("name", "line"),
+    [
+        ("rooms.txt", "room_{}\n"),
+        ("rooms.yml", "  - room_{}\n"),
+        ("rooms.json", '"room_{}",\n'),
+        ("groups.yml", "- {{targets: [room_{}], labels: {{event: launch}}}}\n"),
+    ],
 )
 async def test_file_with_many_rooms(tmp_path, name, line):
     """
@@ -83,7 +91,7 @@ async def test_file_with_many_rooms(tmp_path, name, line):
 
     assert ROOMS == len(rooms) - (name == "rooms.json")
     assert seconds < 5
-    assert longest < 0.25
+    assert longest < LONGEST
 
 
 def test_collection_goes_on_afterwards():

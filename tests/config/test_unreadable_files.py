@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter import bounded
 from exporter.config import ConfigError, load
 from exporter.config import files as config_files
 from tests.config.configs import ENV, KEYS
@@ -42,10 +43,10 @@ def test_file_without_permission(tmp_path, monkeypatch):
     """
     path = tmp_path / "exporter.yml"
 
-    def denied(self, mode):
+    def denied(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr(bounded, "_read", denied)
 
     assert f"{path}: found permission denied; accepted: a readable file" == refusal(path)
 

@@ -59,6 +59,7 @@ class ExporterProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = config_file.with_suffix(".log")
         self._env = {**os.environ, **(env or {})}
+        self.program = [sys.executable, "-m", "exporter"]
         self._foreign = False
         self._process: asyncio.subprocess.Process | None = None
         self._client: aiohttp.ClientSession | None = None
@@ -99,9 +100,7 @@ class ExporterProcess:
         """Start it and wait until it answers."""
         with self.log_file.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "exporter",
+                *self.program,
                 "run",
                 f"--config.file={self.config_file}",
                 f"--web.listen-address=127.0.0.1:{self.port}",

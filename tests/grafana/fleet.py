@@ -138,6 +138,7 @@ class Exporter:
         yield metrics.WEB_CONFIG_RELOAD, {}, 1
         yield metrics.MISSED_RUNS, {}, 0
         yield metrics.UNEXPECTED_ERRORS, {}, 0
+        yield metrics.DROPPED_LOG_LINES, {}, 0
         yield metrics.SCRAPE_SIZE, {}, 65_536
         yield from _histogram(metrics.SCRAPE_DURATION, {}, 0.1 * (time - self.since))
 

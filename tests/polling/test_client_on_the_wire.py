@@ -620,3 +620,39 @@ async def test_proxy_that_is_away_is_told(base_url: str) -> None:
 
     assert isinstance(outcome, Failure)
     assert "proxy_connect" == outcome.code
+
+
+@on_each_loop
+async def test_last_descriptors_are_not_for_vendors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    What is left of them is for scrapes and files; the failure says what has run out, and blames no vendor.
+    """
+    async with serving(ok) as (_, base_url), calling(config_for(base_url)) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr("exporter.polling.client.highest_for_vendors", lambda: 3)
+            outcome = await client.call(get(base_url))
+        again = await client.call(get(base_url))
+
+    assert isinstance(outcome, Failure)
+    assert (FailureKind.TRANSIENT, "exhausted") == (outcome.kind, outcome.code)
+    assert isinstance(again, Response)
+
+
+@on_each_loop
+async def test_proxy_that_never_comes_to_the_point() -> None:
+    """
+    Interim answers to CONNECT end after a few as well, long before the time is up.
+    """
+
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        while not writer.is_closing():
+            await write(writer, b"HTTP/1.1 103 Early Hints\r\n\r\n" * 4_000)
+
+    async with serving(answer) as (_, proxy):
+        config = config_for("https://127.0.0.1:1", proxy=proxy, timeout="20s")
+        began = time.monotonic()
+        async with calling(config) as client:
+            outcome = await client.call(get("https://127.0.0.1:1"))
+
+    assert isinstance(outcome, Failure)
+    assert time.monotonic() - began < 10

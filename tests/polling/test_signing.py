@@ -19,7 +19,7 @@ import trustme
 from exporter.clock import Clock
 from exporter.config import SourceConfig
 from exporter.metrics.room import Arrival
-from exporter.model import Request
+from exporter.model import Request, Stamp
 from exporter.polling import signing
 from exporter.polling.client import Response
 from exporter.polling.signing import Signing
@@ -268,7 +268,7 @@ async def test_file_that_hangs_is_waited_for_once(world: World, fifo: Path) -> N
         assert config is await world.signing.mended(config)
     assert loop.time() - began < 0.2
 
-    assert 1 == len(reading())
+    assert 2 == len(reading())  # one reads, and one waits for it
     assert ["secrets cannot be read again"] == world.events()
     assert "a file cannot be read within 0.3 s" == world.log.lines[0].values["error"]
 
@@ -361,3 +361,27 @@ def replace(fifo: Path, text: str) -> None:
 def put_back(fifo: Path) -> None:
     """Put the pipe where it was."""
     fifo.with_name("aside").rename(fifo)
+
+
+def test_time_that_nothing_can_be_signed_with_is_dropped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A vendor's time is no reason to stand still: calls are stamped with our own time again, and one line tells of it.
+    """
+    config = config_of()
+    world.replied(ahead=3_600)
+    world.signing.request(config, ["a"])
+    assert world.signing.refused()
+    request = type(config.codec).request
+
+    def choosy(codec: object, source: object, auth: object, rooms: object, stamp: Stamp) -> Request:
+        if stamp.time > NOW + 60:
+            raise OverflowError("date value out of range")
+        return request(codec, source, auth, rooms, stamp)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(config.codec), "request", choosy)
+
+    assert int(NOW) == stamp(world.signing.request(config, ["a"]))
+    assert 0.0 == world.signing.skew.shift
+    assert "nothing can be signed with the vendor's time" == world.events()[-1]
+    assert int(NOW) == stamp(world.signing.request(config, ["a"]))
+    assert 1 == world.events().count("nothing can be signed with the vendor's time")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter import bounded
 from exporter.config import SourceConfig
 from exporter.model import Room, Thresholds
 from exporter.rooms import FileState, RoomsFiles, folders
@@ -582,7 +583,7 @@ def test_file_that_cannot_be_opened_for_a_moment(folder, config, monkeypatch):
     write(folder / "a.txt", "stage\n")
     rooms = RoomsFiles(config)
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", lambda *_: (_ for _ in ()).throw(OSError(24, "Too many open files")))
+        patched.setattr(bounded, "_read", lambda *_: (_ for _ in ()).throw(OSError(24, "Too many open files")))
         rooms.scan()
     assert [False] == [state.ok for state in rooms.files.values()]
 

@@ -84,3 +84,28 @@ async def test_reload_takes_post_alone(site: Site, method: str) -> None:
     response, _ = await site.get("/-/reload", method=method)
 
     assert (405, "POST", 0) == (response.status, response.headers["Allow"], site.reloads)
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({}, True),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://proxied"}, True),
+        ({"Sec-Fetch-Site": "none"}, True),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "same-site"}, False),
+        ({"Origin": "http://evil.example"}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": "http://{host}"}, True),
+        ({"Origin": "http://{host}.evil.example"}, False),
+    ],
+)
+async def test_other_sites_cannot_reload(site: Site, headers: dict[str, str], allowed: bool) -> None:
+    """
+    A page of another site can make a browser ask, and the exporter reloads nothing; no other client sends such headers.
+    """
+    host = site.server.url.removeprefix("http://")
+    sent = {name: value.format(host=host) for name, value in headers.items()}
+    response, _ = await site.get("/-/reload", headers=sent, method="POST")
+
+    assert (200 if allowed else 403, int(allowed)) == (response.status, site.reloads)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from exporter import bounded
 from exporter.config.errors import ConfigError, Problems
 from exporter.config.files import decode
 from exporter.config.values import List, ManyLines, Map, Value
@@ -44,8 +45,7 @@ def read_bytes(path: Path) -> bytes:
         ValueError: Why it cannot be read, in words.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
+        content = bounded.read_file(path, LARGEST_FILE + 1)
     except OSError as error:
         raise ValueError((error.strerror or "it cannot be read").lower()) from None
     except ValueError:

@@ -1,0 +1,42 @@
+r"""
+The door for text that comes from outside: paths, room ids, names, whatever a vendor or a client sent.
+
+Such text may hold anything that Python's ``str`` can: half a character (a file name that is no UTF-8 arrives as a lone
+surrogate), an escape sequence that clears a terminal, a line break that begins a forged line. Behind the door it can be
+encoded, and what is shown to people is one line that shows what it holds.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+LONGEST: Final = 16_000
+"""Characters of a value that are shown; the rest is only counted."""
+
+# Control characters but for line break and tab, what reorders the characters around it, and halves of characters.
+_UNSHOWABLE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def encodable(text: str) -> str:
+    r"""The text with its halves of characters as ``\udcff``: bytes and labels can be made of it."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", errors="backslashreplace").decode()
+
+
+def showable(text: str, most: int = LONGEST) -> str:
+    r"""
+    The text as people may see it in a terminal or a log, at most so many characters of it.
+
+    What is not to be printed stands there as ``\x1b`` or ``\u202e``; line breaks and tabs stay.
+    """
+    if text.isprintable() and len(text) <= most:
+        return text
+    cut = f"… ({len(text)} characters)" if len(text) > most else ""
+    return _UNSHOWABLE.sub(_escaped, text[:most]) + cut
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

@@ -1,0 +1,65 @@
+"""
+Strangers with 2 MB/s each: vendor calls and scrapes go on, and nothing holds the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.counting_vendor import CountingVendor
+from tests.hostile.flood import KINDS
+from tests.hostile.stage import Scrapes, WatchedExporter, config_of, flood, scrape
+
+pytestmark = pytest.mark.timed
+QUICK = {"mixed", "bomb"}
+STALL = 0.05
+"""Seconds that no single input may hold the loop."""
+
+
+@dataclass
+class Span:
+    """What happened in some seconds."""
+
+    calls: float
+    scrapes: Scrapes
+    stall: float
+
+
+async def watched(exporter: WatchedExporter, vendor: CountingVendor, seconds: float, *, keep: bool = True) -> Span:
+    """Look at an exporter for a while."""
+    await vendor.report()
+    await exporter.worst_stall()
+    scrapes = await scrape(exporter.url, seconds, keep=keep)
+    return Span(len(await vendor.report()) / seconds, scrapes, await exporter.worst_stall())
+
+
+@pytest.mark.parametrize(
+    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.soak) for kind in KINDS]
+)
+@pytest.mark.parametrize("rooms", [2_000, pytest.param(100_000, marks=pytest.mark.soak)])
+async def test_flood(tmp_path: Path, kind: str, rooms: int) -> None:
+    """
+    Not a tenth fewer calls or scrapes than without, and no stall.
+    """
+    seconds = 6
+    (tmp_path / "rooms.txt").write_text("\n".join(f"room-{number}" for number in range(rooms)))
+    async with CountingVendor("127.0.0.1") as vendor:
+        keys = {"rooms_files": ["rooms.txt"], "rate_limit": 50, "interval": "1s", "max_staleness": "1h"}
+        config = config_of(tmp_path, vendor.port, **keys)
+        async with WatchedExporter(config, "--log.level=error") as exporter:
+            await asyncio.sleep(3)
+            calm = await watched(exporter, vendor, seconds)
+            flooding = asyncio.create_task(flood(exporter.port, kind, 2, seconds + 3))
+            await asyncio.sleep(1.5)
+            flooded = await watched(exporter, vendor, seconds)
+            sent = await flooding
+
+    assert sent > 0
+    assert 0 == flooded.scrapes.failed
+    assert len(flooded.scrapes.took) >= 0.9 * len(calm.scrapes.took)
+    assert flooded.calls >= 0.9 * calm.calls
+    assert flooded.stall < STALL
