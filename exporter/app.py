@@ -58,7 +58,7 @@ class Exporter:
 
     Args:
         load: Reads the config; called in a thread, at start and at every reload.
-        config_path: Where the config comes from, for people.
+        config_path: Where the config comes from, for people; printable.
         make_client: Makes a source's connections to its vendor.
         make_scheduler: Makes what runs recurring jobs.
         born: Monotonic seconds at which this process began; another may have called until then. Now, if left out.
@@ -129,6 +129,7 @@ class Exporter:
             self._warn(config, plan)
             self._scheduler.start()
             await self.sources.change_over(self.sources.build(plan))
+            self.sources.files_hang(self._scans.hanging)
             self._changed()
             self._scheduler.every(_SCAN, "rooms files", self._scan)
             self._scheduler.every(_SWEEP, "sweep", self._sweep)
@@ -164,6 +165,7 @@ class Exporter:
             return "an error of the exporter itself, the old config is kept; its traceback is in the log"
         before = self.sources.running
         turnover = await self.sources.change_over(change)
+        self.sources.files_hang(self._scans.hanging)
         await asyncio.sleep(0)
         if {id(running) for running in before.values()} != {id(running) for running in self.sources.running.values()}:
             self._changed()
@@ -175,10 +177,14 @@ class Exporter:
     async def _read(self) -> tuple[Config, Plan]:
         try:
             async with asyncio.timeout(_PLANNED_WITHIN):
-                return await in_thread(self._read_everything)
+                config, plan = await in_thread(self._read_config)
         except TimeoutError:
             reason = f"the config, or a file that it names, cannot be read within {_PLANNED_WITHIN:g} s"
             raise ConfigError([reason]) from None
+        for _, error in await self._scans.look(files for source, files in plan if source.rooms_files):
+            if not isinstance(error, TimeoutError):
+                raise error
+        return config, plan
 
     def _tell_who_reaches_it(self) -> None:
         found = self.web.reach()
@@ -195,19 +201,18 @@ class Exporter:
             for pattern in files.unmatched():
                 self._log.warning("config", warning=f"source {source.name}: no file matches {pattern}")
 
-    def _read_everything(self) -> tuple[Config, Plan]:
+    def _read_config(self) -> tuple[Config, Plan]:
         config = self._load()
-        return config, self.sources.plan(config.sources)
+        return config, self.sources.plan(config.sources, self._scans)
 
     async def _scan(self) -> None:
         """Look at all rooms files, and go over to what is new in them."""
         of_file = {running.files: running for running in self.sources.running.values() if running.config.rooms_files}
         for files, error in await self._scans.scan(of_file):
-            if isinstance(error, TimeoutError):
-                self._log.warning("rooms files hang", source=of_file[files].config.name, error=str(error))
-            else:
+            if not isinstance(error, TimeoutError):
                 error.add_note(f"source: {of_file[files].config.name}")
                 self._scheduler.raised("rooms files", error)
+        self.sources.files_hang(self._scans.hanging)
         await self.sources.follow_files()
 
     async def _sweep(self) -> None:

@@ -11,11 +11,9 @@ and ``--version``, ``check`` and a container's health check need none of them.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import platform
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -25,7 +23,7 @@ from typer.core import TyperGroup
 
 from exporter import STARTED, __version__, limits, logs, process
 from exporter.errors import UserError
-from exporter.text import showable
+from exporter.text import printable, showable
 
 if TYPE_CHECKING:
     from exporter.app import Exporter
@@ -62,9 +60,9 @@ app = typer.Typer(
 )
 
 
-def _flag(name: str, text: str) -> Any:
+def _flag(name: str, text: str, **options: Any) -> Any:
     twin = "RTC_EXPORTER_" + name.strip("-").replace(".", "_").replace("-", "_").upper()
-    return typer.Option(name, envvar=twin, help=text)
+    return typer.Option(name, envvar=twin, help=text, **options)
 
 
 _CONFIG_FILE: Final = _flag("--config.file", "The YAML file that says what to poll.")
@@ -80,7 +78,7 @@ WebConfigFile = Annotated[
 HttpConfigFile = Annotated[
     Path | None, _flag("--http.config.file", "The YAML file with basic_auth and tls_config, as Prometheus writes them.")
 ]
-LogLevel = Annotated[logs.Level, _flag("--log.level", "Lowest level that is logged.")]
+LogLevel = Annotated[logs.Level, _flag("--log.level", "Lowest level that is logged.", case_sensitive=False)]
 LogFormat = Annotated[logs.Format, _flag("--log.format", "Form of a log line.")]
 
 
@@ -112,7 +110,7 @@ def run_command(
     async def main() -> None:
         exporter = Exporter(
             lambda: load(config_file, os.environ),
-            str(config_file),
+            printable(str(config_file)),
             options,
             log,
             born=STARTED,
@@ -167,7 +165,7 @@ def _check_web_config(web_config_file: Path) -> None:
     for words in config.warnings:
         _tell(f"warning: {words}", err=True)
     guards = f"the port is guarded by {', '.join(config.guards)}" if config.guards else "nothing guards the port"
-    _tell(f"{web_config_file}: valid, and {guards}")
+    _tell(f"{printable(str(web_config_file))}: valid, and {guards}")
 
 
 def _check_config(config_file: Path) -> int:
@@ -190,7 +188,7 @@ def _check_config(config_file: Path) -> int:
         _tell(f"rooms do not fit: {', '.join(tight)}", err=True)
         return _DO_NOT_FIT
     but = f", with {_counted(len(warnings), 'warning')}" if warnings else ""
-    _tell(f"{config_file}: valid{but}, and its rooms fit their budgets")
+    _tell(f"{printable(str(config_file))}: valid{but}, and its rooms fit their budgets")
     return 0
 
 
@@ -325,9 +323,6 @@ def main_options(
 def main() -> None:
     """The program, its modules loaded."""
     process.hold_standard_streams()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file's name may hold halves of characters
     app()
 
 

@@ -37,6 +37,7 @@ _FLUSHED_WITHIN: Final = 0.5
 class Level(StrEnum):
     DEBUG = "debug"
     INFO = "info"
+    WARN = "warn"  # as every Prometheus exporter in Go calls it
     WARNING = "warning"
     ERROR = "error"
 

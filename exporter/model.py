@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -208,21 +208,27 @@ class Request:
     def url(self) -> str:
         return self.base_url + self.target
 
-    def redact(self, text: str) -> str:
-        """The text without any secret of this request, plain, percent-encoded or in JSON, in any case."""
-        spellings = {spelling for secret in self.secrets if secret for spelling in _spellings(secret)}
+    def redact(self, text: str, others: Iterable[str] = ()) -> str:
+        """
+        The text without any secret of this request, plain, percent-encoded or in JSON, in any case.
+
+        Args:
+            others: Secrets that are not the request's own, such as a proxy's password.
+        """
+        spellings = self._secret_spellings(others)
         if not spellings:
             return text
         longest_first = sorted(spellings, key=len, reverse=True)
         return re.sub("|".join(map(re.escape, longest_first)), REDACTED, text, flags=re.IGNORECASE)
 
-    def redact_parts(self, text: str) -> str:
-        """The same for a short text, in which a secret may also stand in part, ten characters of it or more."""
-        text = self.redact(text)
-        lowered = text.lower()
-        parts = {
-            part for secret in self.secrets for spelling in _spellings(secret) for part in _parts(spelling.lower())
-        }
+    def redact_parts(self, text: str, others: Iterable[str] = ()) -> str:
+        """The same, but a secret may also stand there in part, ten characters of it or more."""
+        others = (*others,)
+        text = self.redact(text, others)
+        lowered = _lower(text)
+        # What has a space in it is a header of many words, and its secret stands among the others by itself.
+        whole = [spelling for spelling in self._secret_spellings(others) if " " not in spelling]
+        parts = {part for spelling in whole for part in _parts(_lower(spelling))}
         if parts.isdisjoint(_parts(lowered)):
             return text
         kept, hidden_until = [], -1
@@ -235,9 +241,18 @@ class Request:
                 kept.append(character)
         return "".join(kept)
 
+    def _secret_spellings(self, others: Iterable[str]) -> set[str]:
+        return {spelling for secret in (*self.secrets, *others) if secret for spelling in _spellings(secret)}
+
 
 _TELLING: Final = 10
 """So many characters of a secret tell something of it."""
+
+
+def _lower(text: str) -> str:
+    """In lower case, character by character: a few of them are two there."""
+    lowered = text.lower()
+    return lowered if len(lowered) == len(text) else "".join([character.lower()[0] for character in text])
 
 
 def _parts(text: str) -> set[str]:

@@ -45,7 +45,8 @@ async def probe(config: SourceConfig, room: str, show: Callable[[str], None]) ->
     auth = config.codec.authorize(config.source, stamp.time)
     request = config.codec.request(config.source, auth, (room,), stamp)
     show(f"This call spends one slot of the budget {config.budget}, beside those of a running exporter.")
-    show(_shown_request(request))
+    shown = _Shown(request, config.source.proxy_secrets)
+    show(shown.request())
     client = Client(config, None, clock)
     try:
         response = await client.call(request)
@@ -53,9 +54,9 @@ async def probe(config: SourceConfig, room: str, show: Callable[[str], None]) ->
         await client.aclose()
     if isinstance(response, Failure):
         raise ProbeError(f"no reply: {response}")
-    show(_shown_reply(request, response))
+    show(shown.reply(response))
     outcome = config.codec.reply((room,), response.status, response.headers, response.body)
-    show(_shown_outcome(request, room, outcome))
+    show(_shown_outcome(shown, room, outcome))
     if isinstance(outcome, Reply) and not config.codec.tells_existence and _is_empty(outcome.rooms[room]):
         show(_EMPTY_OR_NOT_THERE.format(api=config.api))
 
@@ -70,33 +71,43 @@ def _check(config: SourceConfig, room: str) -> None:
         raise ProbeError(f"ROOM: found {room!r}; accepted: 1 to {longest} bytes without control characters")
 
 
-def _shown_request(request: Request) -> str:
-    body = f"\n\n{request.body.decode(errors='replace')}" if request.body else ""
-    return _clean(request, f"\n> {request.method} {request.url}{_lines('> ', request.headers)}{body}")
+class _Shown:
+    """
+    A call as a person may see it.
 
+    Args:
+        others: Secrets that are not the request's own.
+    """
 
-def _shown_reply(request: Request, response: Response) -> str:
-    # Cut after redaction, so that no half of a secret stays behind.
-    text = _clean(request, response.body.decode(errors="replace"))
-    cut = f"\n({len(response.body)} bytes, cut here)" if len(text) > _LONGEST else ""
-    return (
-        _clean(request, f"\n< HTTP {response.status}{_lines('< ', response.headers)}")
-        + f"\n\n{request.redact_parts(text[:_LONGEST])}{cut}\n"
-    )
+    def __init__(self, request: Request, others: tuple[str, ...]) -> None:
+        self._request = request
+        self._others = others
+
+    def request(self) -> str:
+        asked = self._request
+        body = f"\n\n{asked.body.decode(errors='replace')}" if asked.body else ""
+        return self.clean(f"\n> {asked.method} {asked.url}{_lines('> ', asked.headers)}{body}")
+
+    def reply(self, response: Response) -> str:
+        # Cut once more after redaction, so that no half of a secret stays behind.
+        text = self.clean(response.body.decode(errors="replace")[: 4 * _LONGEST])
+        cut = f"\n({len(response.body)} bytes, cut here)" if len(text) > _LONGEST else ""
+        head = self.clean(f"\n< HTTP {response.status}{_lines('< ', response.headers)}")
+        return f"{head}\n\n{text[:_LONGEST]}{cut}\n"
+
+    def clean(self, text: str) -> str:
+        text = self._request.redact_parts(text, self._others)
+        return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _lines(mark: str, headers: Mapping[str, str]) -> str:
     return "".join(f"\n{mark}{name}: {value}" for name, value in headers.items())
 
 
-def _clean(request: Request, text: str) -> str:
-    return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", request.redact(text))
-
-
-def _shown_outcome(request: Request, room: str, outcome: Reply | Failure) -> str:
+def _shown_outcome(shown: _Shown, room: str, outcome: Reply | Failure) -> str:
     said = outcome.rooms[room] if isinstance(outcome, Reply) else outcome
     if not isinstance(said, Reading):
-        failure = replace(said, code=request.redact_parts(said.code))
+        failure = replace(said, code=shown.clean(said.code))
         raise ProbeError(f"no reading: {failure}")
     known = {
         "users": said.users,

@@ -8,6 +8,7 @@ Nothing else in the program changes such switches; commands call this module, an
 from __future__ import annotations
 
 import gc
+import io
 import os
 import resource
 import signal
@@ -70,12 +71,19 @@ def keep_what_lives() -> None:
 
 
 def hold_standard_streams() -> None:
-    """Keep 0, 1 and 2 from becoming sockets where they were closed: libuv ends a process that closes one of these."""
+    """
+    Keep 0, 1 and 2 from becoming sockets where they were closed: libuv ends a process that closes one of these.
+
+    A character that the terminal's encoding lacks is written as an escape sequence: no command fails because of it.
+    """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _end_within(seconds: float) -> None:

@@ -3,7 +3,7 @@ What is polled, and how that changes: plan → build → swap, or nothing.
 
 ::
 
-    plan    reads the config and every file that it names, in a thread
+    plan    reads the config and every file that it names, in threads
     build   makes every new object: budgets, tables, pollers, clients
     swap    puts them in place, in one step without a wait
     settle  lets rooms come and go, a few at a time, then lets new sources poll
@@ -36,7 +36,7 @@ from exporter.polling.journal import Log
 from exporter.polling.load import budget_loads
 from exporter.polling.poller import Poller
 from exporter.polling.scheduler import Scheduler
-from exporter.rooms import FileState, RoomsFiles, Roster, Turnover
+from exporter.rooms import FileState, RoomsFiles, Roster, Scans, Turnover
 
 _TEND: Final = 2.0
 _MOMENTS: Final = 20
@@ -113,7 +113,7 @@ class Running:
 
 
 Plan = Sequence[tuple[SourceConfig, RoomsFiles]]
-"""The sources of a new config, and what their rooms files list."""
+"""The sources of a new config, each with its rooms files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,19 +172,21 @@ class Sources:
         self._since = since
         self._ending: set[asyncio.Task[None]] = set()
         self._tight: frozenset[str] = frozenset()
+        self._hanging: frozenset[str] = frozenset()
 
     @property
     def rooms(self) -> int:
         """How many are watched."""
         return sum(len(running.roster.rooms) for running in self.running.values())
 
-    def plan(self, configs: Iterable[SourceConfig]) -> Plan:
-        """Read the rooms files of these sources. Blocks, and changes nothing."""
+    def plan(self, configs: Iterable[SourceConfig], scans: Scans) -> Plan:
+        """What is known of the rooms files of these sources, which are still to be looked at. Changes nothing."""
         plan = []
         for config in configs:
             running = self.running.get(config.name)
             files = RoomsFiles(config, running.files if running else None)
-            files.scan()
+            if running and running.config.rooms_files == config.rooms_files:
+                scans.replace(running.files, files)
             plan.append((config, files))
         return plan
 
@@ -228,6 +230,20 @@ class Sources:
     async def follow_files(self) -> None:
         """Go over to what the rooms files list now, where that is news, and tell the log of it."""
         await self._follow_files(self._log_rooms)
+
+    def files_hang(self, hanging: frozenset[RoomsFiles]) -> None:
+        """
+        Tell which sources' files do not answer at present, where that is news: their lists may be old, whatever the
+        last look said.
+        """
+        names = frozenset(name for name, running in self.running.items() if running.files in hanging)
+        for name in sorted(names - self._hanging):
+            self._log.warning("rooms files hang", source=name)
+        for name in sorted(self._hanging & self.running.keys() - names):
+            self._log.info("rooms files answer again", source=name)
+        if names != self._hanging:
+            self._hanging = names
+            self._publish_files()
 
     async def _follow_files(self, changed: Callable[[Running, Turnover], None] = lambda *_: None) -> Turnover:
         total = Turnover()
@@ -324,11 +340,16 @@ class Sources:
                 needed, allowed = f"{budget.needed:.2f}", f"{budget.allowed:g}"
                 self._log.warning("rooms do not fit", budget=budget.name, needed=needed, allowed=allowed)
         self._tight = frozenset(budget.name for budget in loads if not budget.fits)
-        read: dict[str, bool] = defaultdict(lambda: True)
         for running in self.running.values():
             self._log_files(running)
+        self._publish_files()
+
+    def _publish_files(self) -> None:
+        read: dict[str, bool] = defaultdict(lambda: True)
+        for name, running in self.running.items():
+            answers = name not in self._hanging
             for path, state in running.files.files.items():
-                read[path] &= state.ok
+                read[path] &= state.ok and answers
         self._telemetry.rooms_files = dict(read)
 
     def _log_files(self, running: Running) -> None:

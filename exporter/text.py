@@ -25,6 +25,17 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", errors="backslashreplace").decode()
 
 
+def printable(text: str) -> str:
+    r"""
+    A name, such as that of a file, as one line of text that can be seen and encoded.
+
+    What cannot be stands there as ``\n`` or ``\u202e``; a byte of a file name that is no UTF-8 as ``\xe9``.
+    """
+    if text.isprintable():
+        return text
+    return "".join([char if char.isprintable() else _stand_in(char) for char in text])
+
+
 def showable(text: str, most: int = LONGEST) -> str:
     r"""
     The text as people may see it in a terminal or a log, at most so many characters of it.
@@ -35,6 +46,12 @@ def showable(text: str, most: int = LONGEST) -> str:
         return text
     cut = f"… ({len(text)} characters)" if len(text) > most else ""
     return _UNSHOWABLE.sub(_escaped, text[:most]) + cut
+
+
+def _stand_in(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # a byte that is no UTF-8
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -19,7 +19,7 @@ import typer
 import yaml
 from typer.testing import CliRunner
 
-from exporter import __version__
+from exporter import __version__, bounded
 from exporter.cli import app, metrics_table
 from exporter.metrics.catalogue import CATALOGUE
 from exporter.simulator import DEFAULT_APPS
@@ -89,7 +89,7 @@ def taken_port():
         (["probe", "live", "lobby"], "'--config.file' (env var: 'RTC_EXPORTER_CONFIG_FILE')"),
         (["probe", "--config.file=x.yml", "live"], "ROOM"),
         (["run", "--config.file=x.yml", "--fast"], "--fast"),
-        (["run", "--config.file=x.yml", "--log.level=loud"], "'debug', 'info', 'warning', 'error'"),
+        (["run", "--config.file=x.yml", "--log.level=loud"], "'debug', 'info', 'warn', 'warning', 'error'"),
         (["demo", "--log.format=xml"], "'logfmt', 'json', 'console'"),
         (["simulate", "--seed=luck"], "'--seed'"),
         (["metrics", "rtc_room_users"], "rtc_room_users"),
@@ -103,6 +103,17 @@ def test_wrong_usage_exits_with_2_and_says_what_is_accepted(arguments, said):
 
     assert 2 == result.exit_code
     assert said in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("level", ["warn", "WARN", "Warning", "INFO"])
+def test_levels_are_called_as_elsewhere(tmp_path, level):
+    """
+    Other exporters call a warning ``warn``, and case does not matter to anybody.
+    """
+    result = invoke("run", f"--log.level={level}", f"--config.file={tmp_path / 'none.yml'}")
+
+    assert 1 == result.exit_code
+    assert "a readable file" in result.stderr
 
 
 def test_help_says_what_each_command_does_in_a_whole_line():
@@ -241,6 +252,22 @@ def test_check_says_when_there_is_no_config(tmp_path):
 
     assert (1, "") == (result.exit_code, result.stdout)
     assert f"{tmp_path}/exporter.yml: found no such file or directory" in result.stderr
+
+
+@pytest.mark.parametrize("command", [["check"], ["probe", "live", "lobby"]])
+def test_files_that_hang_end_a_command(config_file, tmp_path, monkeypatch, command):
+    """
+    A secret in a pipe that nobody writes to, as on a dead mount: the command says so, and ends.
+    """
+    monkeypatch.setattr(bounded, "WITHIN", 0.3)
+    os.mkfifo(tmp_path / "pipe")
+    described = {name: value for name, value in source(1).items() if name != "server_secret"}
+    path = config_file({**described, "server_secret_file": "pipe"})
+
+    result = invoke(*command, f"--config.file={path}")
+
+    assert (1, "") == (result.exit_code, result.stdout)
+    assert result.stderr.endswith("accepted: a readable file that holds the secret alone\n")
 
 
 def test_check_counts_the_rooms_of_rooms_files(config_file, tmp_path):

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import resource
 import signal
 import subprocess
 import sys
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,6 +129,48 @@ async def test_signals_are_as_before_afterwards() -> None:
 
     assert [1] == reloads
     assert before == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "gbk"])
+def test_every_encoding_of_a_terminal_will_do(tmp_path: Path, encoding: str) -> None:
+    """
+    What the terminal cannot show is escaped: no command fails because of a character.
+    """
+    config = tmp_path / "exporter.yml"
+    keys = f"api: zego_rtc, app_id: 1, server_secret: {'0123456789abcdef' * 2}, rooms: [a]"
+    config.write_text(f"sources:\n- {{name: 直播é😀, {keys}}}\n", encoding="utf-8")
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+
+    checked = subprocess.run(
+        [sys.executable, "-m", "exporter", "check", f"--config.file={config}"],
+        capture_output=True,
+        env=env,
+        check=False,
+    )
+    printed = subprocess.run([sys.executable, "-m", "exporter", "metrics"], capture_output=True, env=env, check=False)
+
+    assert (0, b"") == (checked.returncode, checked.stderr)
+    # ASCII is taken for a machine that was not set up, whose terminal is UTF-8 all the same.
+    assert ("😀".encode() if encoding == "ascii" else rb"\U0001f600") in checked.stdout
+    assert (0, b"") == (printed.returncode, printed.stderr)
+
+
+@pytest.mark.parametrize("path", ["/nonexistent/keys", "/"])
+def test_key_log_that_cannot_be_written_is_one_line(path: str) -> None:
+    """
+    Python's TLS would end every command with a traceback.
+    """
+    ended = subprocess.run(
+        [sys.executable, "-m", "exporter", "--version"],
+        capture_output=True,
+        env={**os.environ, "SSLKEYLOGFILE": path},
+        check=False,
+        text=True,
+    )
+
+    reason = {"/": "is a directory"}.get(path, "no such file or directory")
+    said = f"SSLKEYLOGFILE: found '{path}' ({reason}); accepted: a file that can be written, or nothing\n"
+    assert (1, "", said) == (ended.returncode, ended.stdout, ended.stderr)
 
 
 def run(code: str, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -5,6 +5,7 @@ Reloads: all or nothing, one at a time, and no number of one app is ever publish
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from pathlib import Path
 from types import MappingProxyType
@@ -12,12 +13,13 @@ from typing import Any, cast
 
 import pytest
 import trustme
+from prometheus_client import generate_latest
 
 from exporter.app import Exporter, WebOptions
 from exporter.config import Config, ConfigError
 from exporter.polling.poller import Poller
 from exporter.reload import Reloads, Running
-from exporter.rooms import FileState
+from exporter.rooms import FileState, RoomsFiles, scans
 from exporter.states import SourceState
 from exporter.vendors import APIS
 from tests.polling.answers import BAD_GATEWAY, UNAUTHORIZED, Answer, always, fails
@@ -539,6 +541,56 @@ async def test_end_waits_for_no_file(tmp_path: Path, at_start: bool) -> None:
             await asyncio.sleep(0.05)
         await exporter.stop()
     hanging.set()
+
+
+async def test_files_that_hang_hold_up_no_reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    One source's rooms file is on a dead mount: a reload brings another source, and the first keeps its list, which is
+    told to be old until the file answers.
+    """
+    answer = threading.Event()
+    scan = RoomsFiles.scan
+
+    def hang(files: RoomsFiles) -> bool:
+        if files._config.name == "zego_rtc" and len(house_sources) > 1:
+            answer.wait(20)
+        return scan(files)
+
+    monkeypatch.setattr(RoomsFiles, "scan", hang)
+    monkeypatch.setattr(scans, "_HANGS_AFTER", 0.2)
+    monkeypatch.setattr(scans, "_LOOK", 0.01)
+    path = tmp_path / "rooms.txt"
+    path.write_text("stage\n")
+    house_sources = [source("zego_rtc", 1, rooms_files=["rooms.txt"])]
+    async with House(*house_sources, folder=tmp_path) as house, asyncio.timeout(15):
+        house_sources.append(source("zego_zim", 2))
+        for _ in range(2):
+            await house.load(*house_sources)
+            assert ["room-00000", "stage"] == list(house.tables["zego_rtc"])
+            assert ["room-00000", "room-00001"] == list(house.tables["zego_zim"])
+            assert {str(path): False} == house.telemetry.rooms_files
+        answer.set()
+        while house.telemetry.rooms_files != {str(path): True}:
+            await house.exporter._scan()
+            await asyncio.sleep(0.01)
+
+        told = [line.event for line in house.log.lines if line.event.startswith("rooms files")]
+        assert ["rooms files hang", "rooms files answer again"] == told
+
+
+@in_virtual_time
+async def test_file_whose_name_is_no_text_spoils_no_scrape(tmp_path: Path) -> None:
+    """
+    A name of other bytes than UTF-8 is a label with stand-ins.
+    """
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/chambre-\xe9.txt"))
+    path.write_text("stage\n")  # noqa: ASYNC240  # a file of this test
+    async with House(source("zego_rtc", 1, rooms_files=["*.txt"]), folder=tmp_path) as house:
+        await house.passes(1)
+        house.telemetry.freeze(house.loop.time())
+        text = generate_latest(house.telemetry.registry).decode()
+
+    assert rf'rtc_rooms_file_last_reload_successful{{file="{tmp_path}/chambre-\\xe9.txt"}} 1.0' in text
 
 
 async def test_bad_config_is_told_and_the_old_one_kept(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ The door for text from outside: behind it everything can be encoded, and nothing
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.text import LONGEST, encodable, showable
+from exporter.text import LONGEST, encodable, printable, showable
 
 ANY_TEXT = st.text(alphabet=st.characters(codec=None, exclude_categories=()))
 
@@ -47,3 +49,34 @@ def test_whatever_it_is_it_can_be_encoded(text):
         assert r"\ud" in encodable(text)
     else:
         assert text == encodable(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rooms/live.yml", "rooms/live.yml"),
+        ("直播 é.txt", "直播 é.txt"),
+        (os.fsdecode(b"caf\xe9.yml"), r"caf\xe9.yml"),
+        ("a\nb\x1b[31m\0", r"a\nb\x1b[31m\x00"),
+        ("\u202egpj.exe", r"\u202egpj.exe"),
+        ("\ud83d", r"\ud83d"),
+        ("\U000e0001", r"\U000e0001"),
+    ],
+)
+def test_names_are_one_line(text, shown):
+    """
+    What can be seen stays as it is; bytes that are not UTF-8 are told as bytes.
+    """
+    assert shown == printable(text)
+
+
+@given(st.binary().map(os.fsdecode) | st.text(st.characters(codec=None)))
+def test_every_name_can_be_shown(text):
+    """
+    Whatever a file is called, the result is one printable line that UTF-8 can encode, and itself printable as it is.
+    """
+    shown = printable(text)
+
+    assert shown.isprintable()
+    assert shown == shown.encode().decode()
+    assert shown == printable(shown)

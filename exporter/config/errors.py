@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 from exporter.config.values import List, ManyLines, Map, Value, describe
 from exporter.errors import UserError
 from exporter.model import REDACTED
+from exporter.text import printable
 
 REPORTED_PROBLEMS: Final = 20
 COLLECTED_PROBLEMS: Final = 1000
@@ -72,7 +73,7 @@ class Problems:
         self, file: Path | str, text: str = "", secret_names: Iterable[str] = (), keys: re.Pattern[str] = _KEYS
     ) -> None:
         self.root: Value | None = None
-        self._file = str(file)
+        self._file = printable(str(file))
         self._text = text
         self._secret_names = frozenset(secret_names)
         self._keys = keys

@@ -214,7 +214,11 @@ def _labels(value: object) -> Labels:
     named = [name for name in value if not re.fullmatch(_LABEL_NAME, name, re.ASCII)]
     errors: list[tuple[tuple[str, ...], PydanticCustomError]]
     errors = [((name, "[key]"), fault(_LABEL_ACCEPTED, "the label name {}")) for name in named]
-    errors += [((name,), fault("text")) for name, text in value.items() if not isinstance(text, str)]
+    for name, text in value.items():
+        if not isinstance(text, str):
+            errors.append(((name,), fault("text")))
+        elif has_control_character(text):
+            errors.append(((name,), fault("text without control characters")))
     if errors:
         raise faults(errors)
     return tuple(sorted((name, str(text)) for name, text in value.items()))

@@ -4,14 +4,49 @@ What a YAML file holds: text, mappings and lists of it, which know the lines tha
 
 from __future__ import annotations
 
+import re
 from array import array
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+_NULLS: Final = frozenset({"", "~", "null"})
+_BOOLEANS: Final = frozenset({"true", "false"})
+_NOT_TEXT: Final = re.compile(
+    r"~?|null|Null|NULL|true|True|TRUE|false|False|FALSE"
+    r"|[-+]?(?:[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)"
+    r"|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+    re.ASCII,
+)
 
 
 class ManyLines(str):
     """Text that spans lines of its file. One stray quote swallows the next key and its secret, so it is never shown."""
 
     __slots__ = ()
+
+
+class NotText(str):
+    """
+    Text without quotes that JSON and YAML 1.2 read as null, a boolean or a number.
+
+    To the config it is text all the same. In a rooms file, which a program wrote, it is a program's mistake: a room
+    without an id is ``null`` there, and some vendor would answer 0 users for a room of that name.
+    """
+
+    __slots__ = ()
+
+    @property
+    def kind(self) -> str:
+        """What it is, in words."""
+        text = self.lower()
+        if text in _NULLS:
+            return "null"
+        return f"the boolean {text}" if text in _BOOLEANS else "a number"
+
+
+def plain(text: str) -> str:
+    """Text that stands without quotes."""
+    return NotText(text) if _NOT_TEXT.fullmatch(text) else text
 
 
 class Map(dict[str, "Value"]):

@@ -1,5 +1,6 @@
 """
-YAML text read into a tree. Every scalar is text: ``0123``, ``12:30`` and ``yes`` too.
+YAML text read into a tree. Every scalar is text: ``0123``, ``12:30`` and ``yes`` too. What YAML 1.2 reads as something
+else is marked as ``NotText``, for those few who want to know.
 
 Built from the parser's events, one at a time: aliases share what they name instead of copying it, and other threads can
 run between any two events, which they cannot while a whole file is parsed in C.
@@ -13,7 +14,7 @@ from typing import Any, Final, NoReturn
 import yaml
 
 from exporter.config.errors import Problems
-from exporter.config.values import List, ManyLines, Map, Value, describe
+from exporter.config.values import List, ManyLines, Map, NotText, Value, describe, plain
 from exporter.config.yaml_errors import Explanation, explain
 
 DEEPEST: Final = 50
@@ -122,8 +123,7 @@ class _Composer:
             around: The step that leads to the value.
         """
         if type(event) is yaml.ScalarEvent and _is_plain(event):
-            text: str = event.value
-            return text
+            return _text(event)
         self._path += around
         self.line = event.start_mark.line + 1
         value = self._named(event) if isinstance(event, yaml.AliasEvent) else self._whole(event)
@@ -138,7 +138,7 @@ class _Composer:
         before = self._count
         many_lines = event.end_mark.line > event.start_mark.line
         if isinstance(event, yaml.ScalarEvent):
-            value: Value = ManyLines(event.value) if event.value and many_lines else event.value
+            value: Value = ManyLines(event.value) if event.value and many_lines else _text(event)
         else:
             if len(self._path) >= DEEPEST:
                 self._give_up(*_TOO_DEEP)
@@ -179,7 +179,7 @@ class _Composer:
                 self._problems.add_line(at, f"{name} again, first in line {first}", "each key once", self._path)
             else:
                 # Mappings have the same few keys over and over.
-                node.put(self._keys.setdefault(key, key), value, at)
+                node.put(self._keys.setdefault(key, str(key) if isinstance(key, NotText) else key), value, at)
         for source in merged:
             # A mapping's own keys win, and so do those of the mapping that is merged first.
             for key in [key for key in source if key not in node]:
@@ -218,3 +218,8 @@ class _Composer:
 def _is_plain(event: Any) -> bool:
     """Whether there is nothing more to a scalar than its text."""
     return event.tag is None and event.anchor is None and event.start_mark.line == event.end_mark.line
+
+
+def _text(event: Any) -> str:
+    text: str = event.value
+    return plain(text) if event.implicit[0] else text

@@ -116,17 +116,23 @@ class Client:
         )
         incoming = partial(_Incoming, asyncio.get_running_loop())
         vars(self._connector)["_factory"] = incoming  # no other way leads there
-        # Its headers are those of every request, a proxy's password included.
+        proxy = URL(source.proxy) if source.proxy else None
+        base_url = URL(config.base_url)
+        # A proxy that is not tunnelled through is told the whole URL, and with every request who asks.
+        self._absolute = proxy is not None and base_url.scheme == "http"
+        headers = {hdrs.USER_AGENT: _USER_AGENT, hdrs.ACCEPT_ENCODING: "gzip, deflate"}
+        proxy_headers = {hdrs.USER_AGENT: _USER_AGENT}
+        if credentials := source.proxy_credentials:
+            (headers if self._absolute else proxy_headers)[hdrs.PROXY_AUTHORIZATION] = f"Basic {credentials}"
+        # Its headers are those of every request.
         self._target = aiohttp.ClientRequest(
             "GET",
-            URL(config.base_url),
-            headers={hdrs.USER_AGENT: _USER_AGENT, hdrs.ACCEPT_ENCODING: "gzip, deflate"},
+            base_url,
+            headers=headers,
             loop=asyncio.get_running_loop(),
-            proxy=URL(source.proxy) if source.proxy else None,
-            proxy_headers={hdrs.USER_AGENT: _USER_AGENT},
+            proxy=proxy.with_user(None) if proxy else None,
+            proxy_headers=proxy_headers,
         )
-        # A proxy that is not tunnelled through is told the whole URL.
-        self._absolute = bool(source.proxy) and not self._target.is_ssl()
         self._idle: deque[_Idle] = deque()  # a new one is used after the others
         self._in_use: set[Connection] = set()
         self._opening: set[asyncio.Task[Failure | None]] = set()
@@ -321,13 +327,39 @@ class Exchange:
         head_at = clock.monotonic()
         if int(message.headers.get(hdrs.CONTENT_LENGTH, 0)) > MAX_REPLY:
             return _TOO_LARGE
-        body = bytearray()
-        while not payload.at_eof():
-            body += await payload.readany()
-            if len(body) > MAX_REPLY:
-                return _TOO_LARGE
+        body = await self._body(payload)
+        if body is None:
+            return _TOO_LARGE
         arrival = Arrival(clock.monotonic(), round(clock.unix(), 3))
-        return Response(message.code, message.headers, bytes(body), head_at, arrival)
+        return Response(message.code, message.headers, body, head_at, arrival)
+
+    async def _body(self, payload: aiohttp.StreamReader) -> bytes | None:
+        """The reply's body; ``None`` if it is too large."""
+        body = bytearray()
+        rest = None if payload.is_eof() else asyncio.ensure_future(self._protocol.read())
+        if rest is not None:
+            rest.add_done_callback(partial(self._interrupted, payload))
+        try:
+            while not payload.at_eof():
+                body += await payload.readany()
+                if len(body) > MAX_REPLY:
+                    return None
+        finally:
+            if rest is not None:
+                rest.cancel()
+        return bytes(body)
+
+    def _interrupted(self, payload: aiohttp.StreamReader, rest: asyncio.Future[object]) -> None:
+        """
+        Something came before the body was read to its end. Where a chunk is malformed, aiohttp tells this who waits for
+        the next reply, and leaves who waits for the body waiting.
+        """
+        if rest.cancelled():
+            return
+        self._protocol.force_close()
+        error = rest.exception() or aiohttp.ClientPayloadError()
+        if not payload.is_eof() and payload.exception() is None:
+            payload.set_exception(error)
 
 
 class _Incoming(ResponseHandler):

@@ -36,6 +36,7 @@ from exporter.polling.reaction import Rooms, reaction
 from exporter.polling.refusals import Refusals
 from exporter.polling.signing import Signing
 from exporter.states import SourceState
+from exporter.vendors.source import Source
 
 _FIRST_BACKOFF: Final = 0.5
 _NEVER: Final = tuple(math.inf for _ in LANES)
@@ -58,18 +59,22 @@ class Call(msgspec.Struct):
         trial: Whether it is to find out if a source in trouble is well again.
         written: The pace it was written under, and how it is counted there; ``None`` if it was not written.
         request: What was written.
+        source: Whose call it is.
     """
 
     rooms: tuple[str, ...]
     began: float
     phase: float
     trial: bool
+    source: Source
     written: tuple[Pace, Sent] | None = None
     request: Request | None = None
 
     def redacted(self, failure: Failure) -> Failure:
         """Whatever comes from a vendor may hold what it was sent, and passes here before anybody hears of it."""
-        code = self.request.redact_parts(failure.code) if self.request else failure.code
+        if self.request is None:
+            return failure
+        code = self.request.redact_parts(failure.code, self.source.proxy_secrets)
         return failure if code == failure.code else replace(failure, code=code)
 
 
@@ -246,7 +251,7 @@ class Poller:
         if not rooms:
             return None
         self.stats.calls += 1
-        return Call(rooms, now, self.planner.phase(lane, now), trial)
+        return Call(rooms, now, self.planner.phase(lane, now), trial, self.config.source)
 
     def _trial_lane(self) -> Lane:
         """A refused room would be refused again, so that the trial told nothing: it is asked if there is no other."""

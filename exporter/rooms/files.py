@@ -19,6 +19,7 @@ from exporter.config.rooms import Defaults
 from exporter.model import Room
 from exporter.rooms.folders import Signature, look, matcher, matches, signature
 from exporter.rooms.formats import NOTHING, Listing, RoomsFileError, read_listing
+from exporter.text import printable
 
 _MISSING: Final = "gone; its rooms go as well if the next look does not find it"
 _TOLD_FOR: Final = 300.0
@@ -82,7 +83,8 @@ class RoomsFiles:
 
     Attributes:
         rooms: Those of the config first, then by file, in the files' order.
-        files: By path, those that are gone last. A folder that cannot be listed stands here under its pattern.
+        files: By path as it can be printed, those that are gone last. A folder that cannot be listed stands here under
+            its pattern.
 
     Both are replaced, never changed, and only when there is something new: other threads may read them meanwhile.
     """
@@ -123,9 +125,9 @@ class RoomsFiles:
 
     def unmatched(self) -> list[str]:
         """The patterns that no file matches."""
-        there = {path for path, state in self.files.items() if state.gone_with is None}
+        there = {*self._known, *self._failed}
         return [
-            pattern
+            printable(pattern)
             for pattern in self._config.rooms_files
             if pattern not in there and not any(matches(path, pattern) for path in there)
         ]
@@ -144,7 +146,7 @@ class RoomsFiles:
         for path, file in self._known.items():
             for room, line in zip(file.watched.rooms, file.watched.lines, strict=True):
                 if room.id == room_id:
-                    return path, line if file.watched is file.listing else None
+                    return printable(path), line if file.watched is file.listing else None
         return None
 
     def _update(self, known: dict[str, _File], path: str, seen: Signature) -> bool:
@@ -179,7 +181,8 @@ class RoomsFiles:
         origins = dict.fromkeys(rooms, "the config")
         files = {}
         for path, file in sorted(known.items()):
-            error = file.error or (f"{path}: {_MISSING}" if file.missing else None) or failed.get(path)
+            shown = printable(path)
+            error = file.error or (f"{shown}: {_MISSING}" if file.missing else None) or failed.get(path)
             watched = file.watched
             if error is None and file.listing:
                 error = _repetition(path, file.listing, origins)
@@ -189,15 +192,15 @@ class RoomsFiles:
             for room in watched.rooms:
                 if origins.setdefault(room.id, path) == path:
                     rooms[room.id] = room
-            files[path] = self._state(path, error, len(watched.rooms), file.listing.warning if file.listing else None)
+            files[shown] = self._state(shown, error, len(watched.rooms), file.listing.warning if file.listing else None)
         for name, error in failed.items():
-            files.setdefault(name, self._state(name, error, 0, None))
+            files.setdefault(printable(name), self._state(printable(name), error, 0, None))
         for path, listing in departed.items():
             # Not those that another file lists by now: files are renamed, too.
             if count := sum(room.id not in rooms for room in listing.rooms):
-                error = f"{path}: gone; {count} room{'s' if count > 1 else ''} of it no longer watched"
+                error = f"{printable(path)}: gone; {count} room{'s' if count > 1 else ''} of it no longer watched"
                 gone[path] = FileState(ok=False, error=error, rooms=0, since=self._now(), gone_with=count)
-        files.update(gone)
+        files.update((printable(path), state) for path, state in gone.items())
         self._known, self._failed, self._gone = known, failed, gone
         after = tuple(rooms.values()), MappingProxyType(files)
         if after != before:
@@ -252,6 +255,7 @@ def _repetition(path: str, listing: Listing, origins: Mapping[str, str]) -> str 
     """Which room of the file is listed elsewhere already, if any is."""
     for index, room in enumerate(listing.rooms):
         if origin := origins.get(room.id):
-            where = f"{path}:{listing.lines[index]}"
-            return f"{where}: found {room.id!r}, which {origin} lists already; accepted: each room once in a source"
+            where = f"{printable(path)}:{listing.lines[index]}"
+            found = f"{room.id!r}, which {printable(origin)} lists already"
+            return f"{where}: found {found}; accepted: each room once in a source"
     return None

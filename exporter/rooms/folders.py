@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from exporter.config.schema import WILDCARD
+from exporter.text import printable
 
 Signature: TypeAlias = tuple[int, ...]
 """Differs when a file was written anew, in place or not."""
@@ -45,7 +46,7 @@ def look(patterns: Iterable[str]) -> Look:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            result.failed[pattern] = f"{pattern}: {_reason(error)}"
+            result.failed[pattern] = f"{printable(pattern)}: {_reason(error)}"
             continue
         for path in paths:
             try:
@@ -53,7 +54,7 @@ def look(patterns: Iterable[str]) -> Look:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
-                result.failed[path] = f"{path}: {_reason(error)}"
+                result.failed[path] = f"{printable(path)}: {_reason(error)}"
     return Look(dict(sorted(result.files.items())), result.failed)
 
 

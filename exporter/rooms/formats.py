@@ -41,8 +41,8 @@ from exporter.config.rooms import (
     sparing,
     taken,
 )
-from exporter.config.validation import fault, kind, validate, words
-from exporter.config.values import List, Map, describe, dismantle
+from exporter.config.validation import fault, faults, kind, validate, words
+from exporter.config.values import List, Map, NotText, describe, dismantle
 from exporter.config.yaml_text import compose
 from exporter.model import NO_THRESHOLDS, Room
 
@@ -78,11 +78,22 @@ def _target(value: object, info: Info) -> str:
     info.context.step()
     if not isinstance(value, str):
         raise fault("a room id; labels and thresholds stand beside targets", describe(value))
+    if isinstance(value, NotText):
+        raise fault("a room id as text, in quotes if need be", value.kind)
     return info.context.check(value)
 
 
 def _targets(value: object, info: Info) -> List:
     return taken(value, info, "a list of room ids, such as [lobby, stage]")
+
+
+def _without_nulls(labels: object) -> object:
+    """Refuses labels that have no value in the program that wrote the file: they would be called ``null`` in ours."""
+    if isinstance(labels, Map):
+        nulls = [name for name, text in labels.items() if text and isinstance(text, NotText) and text.kind == "null"]
+        if nulls:
+            raise faults([((name,), fault("text, or no such label", "null")) for name in nulls])
+    return labels
 
 
 class GroupKeys(Keys):
@@ -91,7 +102,7 @@ class GroupKeys(Keys):
     targets: Annotated[tuple[Annotated[str, sparing(_target, RoomId)], ...], BeforeValidator(_targets)] = Field(
         (), validate_default=True
     )
-    labels: LabelsField = ()
+    labels: Annotated[LabelsField, BeforeValidator(_without_nulls)] = ()
     thresholds: ThresholdsField = NO_THRESHOLDS
 
 

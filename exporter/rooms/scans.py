@@ -2,7 +2,8 @@
 Looks at the rooms files of many sources, one after the other in one thread.
 
 A file on a dead mount blocks its thread, maybe for ever. After ten seconds with one source's files the others go on in
-another thread, and that source's files are not looked at again until the first thread has come back.
+another thread, and that source's files are not looked at again until the first thread has come back. That holds across
+a reload, whose new ``RoomsFiles`` of the source goes on with the lists that are known.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Final
 
 from exporter.blocking import in_thread
@@ -30,8 +30,13 @@ class Scans:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._hanging: set[RoomsFiles] = set()
+        self._hanging: dict[RoomsFiles, asyncio.Future[None]] = {}
         self._looking = False
+
+    @property
+    def hanging(self) -> frozenset[RoomsFiles]:
+        """Sources whose files do not answer at present: what is known of them may be old."""
+        return frozenset(self._hanging)
 
     async def scan(self, sources: Iterable[RoomsFiles]) -> list[tuple[RoomsFiles, Exception]]:
         """
@@ -46,12 +51,13 @@ class Scans:
             return errors
         self._looking = True
         try:
-            await self._scan(sources, errors)
+            return await self.look(sources)
         finally:
             self._looking = False
-        return errors
 
-    async def _scan(self, sources: Iterable[RoomsFiles], errors: list[tuple[RoomsFiles, Exception]]) -> None:
+    async def look(self, sources: Iterable[RoomsFiles]) -> list[tuple[RoomsFiles, Exception]]:
+        """The same beside another look: for sources that nobody else looks at, such as those of a reload."""
+        errors: list[tuple[RoomsFiles, Exception]] = []
         waiting = deque(files for files in sources if files not in self._hanging)
         while waiting:
             worker = _Worker(waiting, errors, self._monotonic)
@@ -61,12 +67,18 @@ class Scans:
             if working.done():
                 working.result()
             elif files := worker.abandon():
-                self._hanging.add(files)
-                working.add_done_callback(partial(self._answered, files))
+                self._hang(files, working)
                 errors.append((files, TimeoutError(f"a file does not answer for {_HANGS_AFTER:g} s")))
+        return errors
 
-    def _answered(self, files: RoomsFiles, _: object) -> None:
-        self._hanging.discard(files)
+    def replace(self, before: RoomsFiles, files: RoomsFiles) -> None:
+        """These files stand for others, which may hang: then these do as well, until those answer."""
+        if working := self._hanging.get(before):
+            self._hang(files, working)
+
+    def _hang(self, files: RoomsFiles, working: asyncio.Future[None]) -> None:
+        self._hanging[files] = working
+        working.add_done_callback(lambda _: self._hanging.pop(files, None))
 
 
 class _Worker:

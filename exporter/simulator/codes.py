@@ -56,13 +56,17 @@ _DESCRIBE_USER_NUM = {
     "5024": "the room does not exist",
     "50001": "the room does not exist",
     "154": "failed to get the list",
+    "5018": "the room's state does not match, try again later",
     "206": "the app's rate limit is exceeded",
     "207": "the room's rate limit is exceeded",
 }
 
 _QUERY_ROOM_USER_LIST = {
     "1": "server busy",
-    "7": "overload",
+    "2": "incorrect input parameter",
+    "3": "authentication failed",
+    "7": "the requests per second exceed the limit",
+    "105001": "the database failed",
     "660000001": "server error",
     "660000002": "invalid parameter",
     "660000003": "server error",
@@ -112,6 +116,13 @@ _TENCENT = {
     "70402": "a parameter is invalid",
     "70403": "an app admin account is required",
     "70500": "internal error",
+    "91000": "internal error, try again",
+    "10008": "the signature may be wrong",
+    "10011": "the JSON body cannot be parsed",
+    "10012": "the operator's UserID is invalid",
+    "10019": "the account does not exist",
+    "10026": "the command is disabled for this SDKAppID",
+    "10059": "the package does not include this feature",
 }
 
 _ONLINE_MEMBER_NUM = {
@@ -163,9 +174,20 @@ _VOLCENGINE = {
     "AccessDenied.ServiceNotEnabled": "the service is not enabled",
     "FlowLimitExceeded.QPSOverLimit": "the QPS limit is exceeded",
     "InternalError.GenerateTokenFailed": "failed to make a token",
+    "UndefinedError": "undefined error",
+    "InvalidAuthorization": "the Authorization header is malformed",
+    "InvalidCredential": "the credential in Authorization is malformed",
+    "InvalidSecretToken": "the session token is wrong or has expired",
+    "InvalidClientTokenId": "no such access key",
+    "LackProjectPolicy": "the account lacks a policy for the project",
+    "ServiceShouldCallSelfApi": "a service's key may call its own API alone",
+    "InnerApiNeedAccountInfo": "a service's key came without an account",
+    "MethodNotAllowed": "the method is not allowed",
+    "InternalServiceError": "the service failed",
 }
 
 VOLCENGINE_NUMBERS: Mapping[str, tuple[int, int]] = {
+    "UndefinedError": (100001, 500),
     "MissingParameter": (100002, 400),
     "MissingAuthenticationToken": (100003, 401),
     "MissingRequestInfo": (100004, 400),
@@ -175,6 +197,7 @@ VOLCENGINE_NUMBERS: Mapping[str, tuple[int, int]] = {
     "InvalidActionOrVersion": (100008, 404),
     "InvalidAccessKey": (100009, 401),
     "SignatureDoesNotMatch": (100010, 401),
+    "ServiceShouldCallSelfApi": (100011, 403),
     "LackPolicy": (100012, 403),
     "AccessDenied": (100013, 403),
     "InternalError": (100014, 500),
@@ -182,7 +205,15 @@ VOLCENGINE_NUMBERS: Mapping[str, tuple[int, int]] = {
     "InternalServiceTimeout": (100016, 200),
     "FlowLimitExceeded": (100018, 200),
     "ServiceUnavailableTemp": (100019, 200),
+    "MethodNotAllowed": (100020, 405),
+    "InvalidSecretToken": (100026, 401),
     "AccountFlowLimitExceeded": (100027, 200),
+    "InvalidAuthorization": (0, 400),
+    "InvalidCredential": (0, 400),
+    "InvalidClientTokenId": (100009, 401),
+    "LackProjectPolicy": (0, 403),
+    "InnerApiNeedAccountInfo": (0, 400),
+    "InternalServiceError": (0, 502),
 }
 """
 Code → (CodeN, HTTP status). Where the vendor documents no status, 200: its errors do come with it.

@@ -100,7 +100,13 @@ def _once(pairs: list[tuple[str, object]]) -> None:
 
 
 def count(value: object) -> int | None:
-    """The number of users that a JSON integer or a string of decimal digits stands for; ``None`` if it is neither."""
+    """
+    The number of users that a JSON number or a string of decimal digits stands for; ``None`` if it is neither.
+
+    To JSON, ``7``, ``7.0`` and ``7e0`` are the same number.
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     # An exact type, since a boolean is an int as well.
     if type(value) is not int:
         if not (isinstance(value, str) and _DECIMAL.fullmatch(value)):

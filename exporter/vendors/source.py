@@ -7,10 +7,12 @@ arrive as text; pydantic types them.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Final
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -235,6 +237,21 @@ class Source(BaseModel):
         """Every secret of this source, for redaction."""
         values = (getattr(self, name) for name in self.secret_fields())
         return tuple(value.reveal() for value in values if value is not None)
+
+    @property
+    def proxy_credentials(self) -> str | None:
+        """User and password of the proxy as it is told them: byte for byte as the URL has them, in base64."""
+        parts = urlsplit(self.proxy or "")
+        if parts.username is None:
+            return None
+        pair = unquote_to_bytes(parts.username) + b":" + unquote_to_bytes(parts.password or "")
+        return base64.b64encode(pair).decode()
+
+    @property
+    def proxy_secrets(self) -> tuple[str, ...]:
+        """What must not be seen of the proxy's password, which stands in no ``Request``."""
+        password = urlsplit(self.proxy or "").password
+        return (password, unquote(password), self.proxy_credentials or "") if password else ()
 
 
 def _is_secret(annotation: Any) -> bool:

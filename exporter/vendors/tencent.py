@@ -138,17 +138,20 @@ COMMON_CODES: Final[Mapping[int | str, Failure]] = {
         FailureKind.TRANSIENT,
         {
             10002: "an internal error of Tencent's",
+            10018: "the reply would be larger than Tencent sends",
             60008: "Tencent ran out of time",
             60013: "Tencent could not read an answer of its own",
             60014: "Tencent ran out of time looking up the administrator",
             70169: "Tencent ran out of time",
             70202: "Tencent ran out of time",
             70500: "an internal error of Tencent's",
+            91000: "an internal error of Tencent's",
         },
     ),
     **code_table(
         FailureKind.UNAUTHORIZED,
         {
+            10008: f"the signature was not accepted: {_ONE_APP}",
             60004: f"identifier or UserSig is wrong: {_ONE_APP}",
             60005: f"identifier or UserSig is wrong: {_ONE_APP}",
             70001: "the UserSig has expired; if a new one fares no better, set this machine's clock",
@@ -172,6 +175,11 @@ COMMON_CODES: Final[Mapping[int | str, Failure]] = {
         FailureKind.MISCONFIGURED,
         {
             10003: "Tencent has no such command here: check base_url and region",
+            10011: "the request's body did not arrive as it was sent: check proxy",
+            10012: "no such account: set identifier to one of the app's administrators",
+            10019: "no such account: set identifier to one of the app's administrators",
+            10026: "this API is switched off for the app: ask Tencent's support to switch it on",
+            10059: "the app's package does not have this API: buy a larger one in Tencent's console",
             60002: "the request did not arrive as it was sent: check base_url and proxy",
             60003: "the request's body did not arrive as it was sent: check proxy",
             60006: "Tencent knows no such SDKAppID here: check sdk_app_id and region",

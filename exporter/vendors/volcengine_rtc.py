@@ -224,10 +224,13 @@ _PROXY = "check base_url and proxy"
 _INCOMPLETE = f"the request arrived incomplete: {_PROXY}"
 _GRANT = "the account may not call this API for this app: grant it RTC in Volcengine's access control (IAM)"
 
+_SERVICE_KEYS = "the access key is that of one of Volcengine's own services: use one of the account that has the app"
+
 # Matched on the beginning of Code, the first that fits; the number is CodeN, for replies that hold nothing else.
 _CODES: Final[tuple[tuple[str, str, FailureKind, str], ...]] = (
     ("FlowLimitExceeded", "100018", FailureKind.RATE_LIMITED, _SLOW_DOWN),
     ("AccountFlowLimitExceeded", "100027", FailureKind.RATE_LIMITED, _SLOW_DOWN),
+    ("UndefinedError", "100001", FailureKind.TRANSIENT, "an internal error of Volcengine's"),
     ("InternalError", "100014", FailureKind.TRANSIENT, "an internal error of Volcengine's"),
     ("InternalServiceTimeout", "100016", FailureKind.TRANSIENT, "Volcengine ran out of time"),
     ("InternalServiceError", "", FailureKind.TRANSIENT, "an internal error of Volcengine's"),
@@ -240,6 +243,7 @@ _CODES: Final[tuple[tuple[str, str, FailureKind, str], ...]] = (
         "the signature's time is not accepted: set this machine's clock",
     ),
     ("InvalidAccessKey", "100009", FailureKind.UNAUTHORIZED, f"Volcengine knows no such access key: {_KEYS}"),
+    ("InvalidClientTokenId", "", FailureKind.UNAUTHORIZED, f"Volcengine knows no such access key: {_KEYS}"),
     ("SignatureDoesNotMatch", "100010", FailureKind.UNAUTHORIZED, f"the signature is wrong: {_KEYS}, and region"),
     ("MissingSignature", "100005", FailureKind.UNAUTHORIZED, f"no signature arrived: {_PROXY}"),
     ("MissingAuthenticationToken", "100003", FailureKind.UNAUTHORIZED, f"no signature arrived: {_PROXY}"),
@@ -254,8 +258,10 @@ _CODES: Final[tuple[tuple[str, str, FailureKind, str], ...]] = (
     ("LackPolicy", "100012", FailureKind.MISCONFIGURED, _GRANT),
     ("LackProjectPolicy", "", FailureKind.MISCONFIGURED, f"{_GRANT}, in the app's project"),
     ("AccessDenied", "100013", FailureKind.MISCONFIGURED, _GRANT),
+    ("ServiceShouldCallSelfApi", "100011", FailureKind.MISCONFIGURED, _SERVICE_KEYS),
+    ("InnerApiNeedAccountInfo", "", FailureKind.MISCONFIGURED, _SERVICE_KEYS),
     ("ServiceNotFound", "100007", FailureKind.MISCONFIGURED, "RTC is not served here: check base_url and region"),
-    ("MethodNotAllowed", "", FailureKind.MISCONFIGURED, f"GET is not allowed here: {_PROXY}"),
+    ("MethodNotAllowed", "100020", FailureKind.MISCONFIGURED, f"GET is not allowed here: {_PROXY}"),
     (
         "InvalidActionOrVersion",
         "100008",

@@ -170,6 +170,7 @@ _CODES: Final[Mapping[int | str, Failure]] = {
             1: "ZEGO failed without saying why",
             8: "ZEGO could not decode the request",
             154: "ZEGO could not get the list of users",
+            5018: "the state of a room was just changing",
         },
     ),
     **code_table(

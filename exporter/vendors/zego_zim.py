@@ -117,6 +117,7 @@ _CODES: Final[Mapping[int | str, Failure]] = {
         FailureKind.TRANSIENT,
         {
             1: "ZEGO is busy",
+            105001: "ZEGO's database failed",
             660000001: "ZEGO's chat server failed",
             660000003: "ZEGO's chat server failed",
             660300007: "ZEGO could not look the room up",
@@ -126,5 +127,5 @@ _CODES: Final[Mapping[int | str, Failure]] = {
         FailureKind.UNAUTHORIZED,
         {3: "ZEGO could not authenticate the call: check app_id, server_secret and this machine's clock"},
     ),
-    **code_table(FailureKind.REFUSED, {660000002: "ZEGO takes no such room id: check the room's id"}),
+    **code_table(FailureKind.REFUSED, dict.fromkeys((2, 660000002), "ZEGO takes no such room id: check the room's id")),
 }

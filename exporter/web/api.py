@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -17,22 +17,20 @@ from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Severity
+from exporter.web import answered
 from exporter.web.history import History
-from exporter.web.parameters import ParameterError, encode_cursor, rooms_query
+from exporter.web.openapi import ROOMS_PARAMETERS, description
+from exporter.web.parameters import DEFAULT_LIMIT, ParameterError, encode_cursor, rooms_query
 from exporter.web.process import Process
 from exporter.web.rooms import Order, Rooms
 
-_PARAMETERS: Final = ("source", "state", "above", "q", "order", "limit", "after")
-_LIMIT: Final = 100
 _ROOMS_NAMED: Final = 10
 _SOURCES_AT_ONCE: Final = 20
 _ROOMS_AT_ONCE: Final = 100
 
-Json = dict[str, Any]
-
 
 class Api:
-    """Answers the ``/api/v1/`` endpoints. Every key with a unit in its name is in that unit; ``null`` is unknown."""
+    """Answers the ``/api/v1/`` endpoints."""
 
     def __init__(self, table: Table, telemetry: Telemetry, process: Process, history: History, rooms: Rooms) -> None:
         self._table = table
@@ -43,20 +41,20 @@ class Api:
 
     async def sources(self, request: web.Request) -> web.Response:
         if request.query:
-            return _refusal(f"unknown parameter {next(iter(request.query))[:80]!r}; accepted: none")
+            return _refusal(_unknown(request))
         monotonic, unix = self._process.monotonic(), self._process.unix()
         self._table.expire(monotonic)
-        sources: list[Json] = []
+        sources: list[answered.Source] = []
         for index, source in enumerate(list(self._telemetry.sources.values()), start=1):
             sources.append(self._source(source, monotonic, unix))
             if index % _SOURCES_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        return _json({"timestamp_seconds": unix, "sources": sources})
+        return _json(answered.Sources(unix, sources))
 
     async def rooms(self, request: web.Request) -> web.Response:
         try:
             names = [name for name, _ in self._table]
-            query = rooms_query(request.query.items(), names, _PARAMETERS, Order.ROOM, _LIMIT)
+            query = rooms_query(request.query.items(), names, ROOMS_PARAMETERS, Order.ROOM, DEFAULT_LIMIT)
         except ParameterError as error:
             return _refusal(str(error))
         now = self._process.monotonic()
@@ -68,101 +66,109 @@ class Api:
                 rooms.append(_room(self._telemetry.sources[name], view, now))
             if index % _ROOMS_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        answer: Json = {"rooms": rooms, "matching": found.matching, "next": None}
+        cursor = None if found.next is None else encode_cursor(found.next)
         headers = {}
-        if found.next is not None:
-            answer["next"] = encode_cursor(found.next)
+        if cursor is not None:
             parameters = [(name, value) for name, value in request.query.items() if name != "after"]
-            headers["Link"] = f'<?{urlencode([*parameters, ("after", answer["next"])])}>; rel="next"'
-        return _json(answer, headers)
+            headers["Link"] = f'<?{urlencode([*parameters, ("after", cursor)])}>; rel="next"'
+        return _json(answered.Rooms(rooms, found.matching, cursor), headers)
 
-    def _source(self, source: SourceStats, monotonic: float, unix: float) -> Json:
+    async def openapi(self, request: web.Request) -> web.Response:
+        if request.query:
+            return _refusal(_unknown(request))
+        return web.Response(body=description(), content_type="application/json")
+
+    def _source(self, source: SourceStats, monotonic: float, unix: float) -> answered.Source:
         figures = source.figures(monotonic)
         budget = self._telemetry.budgets.get(source.budget)
         last_success, exceeding = source.last_success, source.table.exceeding()
-        return {
-            "source": source.source,
-            "vendor": source.vendor,
-            "api": source.api,
-            "state": figures.state,
-            "up": figures.up,
-            "users": figures.published_users,
-            "rooms": figures.rooms,
-            "known_rooms": source.table.known,
-            "rooms_above": {"warning": sum(exceeding.values()), "critical": exceeding[Severity.CRITICAL]},
-            "interval_seconds": figures.interval,
-            "achieved_interval_seconds": figures.achieved_interval,
-            "oldest_reading_timestamp_seconds": figures.oldest_reading,
-            "last_success_timestamp_seconds": figures.last_success,
-            "last_success_age_seconds": None if last_success is None else monotonic - last_success,
-            "clock_skew_seconds": figures.clock_skew,
-            "clock_shift_seconds": figures.clock_shift,
-            "calls": figures.calls,
-            "failed_calls": figures.failed_calls,
-            "unrequested_rooms": figures.unrequested,
-            "budget": {
-                "name": source.budget,
-                "limit_calls_per_second": budget.limit if budget else None,
-                "pace_calls_per_second": budget.pace if budget else None,
-                "calls": budget.calls if budget else None,
-                "lately_calls_per_second": self._lately(source.budget, monotonic),
-            },
-            "failures": [_failure(note, unix) for note in reversed(source.failures)],
-        }
+        return answered.Source(
+            source=source.source,
+            vendor=source.vendor,
+            api=source.api,
+            state=figures.state,
+            up=figures.up,
+            users=figures.published_users,
+            rooms=dict(figures.rooms),
+            known_rooms=source.table.known,
+            rooms_above=answered.RoomsAbove(sum(exceeding.values()), exceeding[Severity.CRITICAL]),
+            interval_seconds=figures.interval,
+            achieved_interval_seconds=figures.achieved_interval,
+            oldest_reading_timestamp_seconds=figures.oldest_reading,
+            last_success_timestamp_seconds=figures.last_success,
+            last_success_age_seconds=None if last_success is None else monotonic - last_success,
+            clock_skew_seconds=figures.clock_skew,
+            clock_shift_seconds=figures.clock_shift,
+            calls=figures.calls,
+            failed_calls=dict(figures.failed_calls),
+            unrequested_rooms=figures.unrequested,
+            budget=answered.Budget(
+                name=source.budget,
+                limit_calls_per_second=budget.limit if budget else None,
+                pace_calls_per_second=budget.pace if budget else None,
+                calls=budget.calls if budget else None,
+                lately_calls_per_second=self._lately(source.budget, monotonic),
+            ),
+            failures=tuple(_failure(note, unix) for note in reversed(source.failures)),
+        )
 
     def _lately(self, name: str, now: float) -> float | None:
         budget = self._telemetry.budgets.get(name)
         return self._history.calls_per_second(name, budget.calls, now) if budget else None
 
 
-def _room(source: SourceStats, view: RoomView, now: float) -> Json:
+def _room(source: SourceStats, view: RoomView, now: float) -> answered.Room:
     thresholds = view.room.thresholds
     values = source.table.values(view.room.id)
     exists = values.get(catalogue.ROOM_EXISTS)
-    return {
-        "source": source.source,
-        "vendor": source.vendor,
-        "api": source.api,
-        "room": view.room.id,
-        "labels": dict(view.room.labels),
-        "thresholds": {"warning": thresholds.warning, "critical": thresholds.critical},
-        "state": view.state,
-        "users": view.users,
-        "admin_users": _whole(values.get(catalogue.ROOM_ADMIN_USERS)),
-        "invisible_users": _whole(values.get(catalogue.ROOM_INVISIBLE_USERS)),
-        "exists": None if exists is None else bool(exists),
-        "reading_timestamp_seconds": values.get(catalogue.ROOM_READING_TIMESTAMP),
-        "age_seconds": view.age,
-        "above": view.above.severity if view.above else None,
-        "above_seconds": now - view.above.since if view.above else None,
-        "last_known_users": view.last_known,
-        "share_of_threshold": view.share,
-    }
+    return answered.Room(
+        source=source.source,
+        vendor=source.vendor,
+        api=source.api,
+        room=view.room.id,
+        labels=dict(view.room.labels),
+        thresholds=answered.Thresholds(thresholds.warning, thresholds.critical),
+        state=view.state,
+        users=view.users,
+        admin_users=_whole(values.get(catalogue.ROOM_ADMIN_USERS)),
+        invisible_users=_whole(values.get(catalogue.ROOM_INVISIBLE_USERS)),
+        exists=None if exists is None else bool(exists),
+        reading_timestamp_seconds=values.get(catalogue.ROOM_READING_TIMESTAMP),
+        age_seconds=view.age,
+        above=view.above.severity if view.above else None,
+        above_seconds=now - view.above.since if view.above else None,
+        last_known_users=view.last_known,
+        share_of_threshold=view.share,
+    )
 
 
 def _whole(count: float | None) -> int | None:
     return None if count is None else int(count)
 
 
-def _failure(note: FailureNote, unix: float) -> Json:
-    return {
-        "timestamp_seconds": note.unix,
-        "age_seconds": max(0.0, unix - note.unix),
-        "reason": note.failure.kind,
-        "code": note.failure.code,
-        "meaning": note.failure.words,
-        "rooms": note.rooms[:_ROOMS_NAMED],
-        "more_rooms": max(0, len(note.rooms) - _ROOMS_NAMED),
-    }
+def _failure(note: FailureNote, unix: float) -> answered.FailedCall:
+    return answered.FailedCall(
+        timestamp_seconds=note.unix,
+        age_seconds=max(0.0, unix - note.unix),
+        reason=note.failure.kind,
+        code=note.failure.code,
+        meaning=note.failure.words,
+        rooms=note.rooms[:_ROOMS_NAMED],
+        more_rooms=max(0, len(note.rooms) - _ROOMS_NAMED),
+    )
+
+
+def _unknown(request: web.Request) -> str:
+    return f"unknown parameter {next(iter(request.query))[:80]!r}; accepted: none"
 
 
 def _refusal(message: str) -> web.Response:
-    return _json({"error": message}, status=400)
+    return _json(answered.Refusal(message), status=400)
 
 
-def _json(answer: Json, headers: Mapping[str, str] | None = None, status: int = 200) -> web.Response:
+def _json(answer: msgspec.Struct, headers: Mapping[str, str] | None = None, status: int = 200) -> web.Response:
     try:
         body = msgspec.json.encode(answer)
     except UnicodeEncodeError:  # halves of characters; the library at hand writes them as escape sequences
-        body = json.dumps(answer).encode()
+        body = json.dumps(msgspec.to_builtins(answer)).encode()
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)

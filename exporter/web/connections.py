@@ -8,9 +8,9 @@ send 60,000 requests in a second, so the guard decides what aiohttp gets to see,
   answered, and the client with it: reading is paused.
 * No body. Nothing here takes one, so it is neither decompressed nor parsed, and the connection ends with the answer.
 * Heads wait in four queues, called lanes: whole scrapes, probes, reloads, and all the rest. In each turn of the event
-  loop two heads of a lane may pass: those from an address with few connections first, and among them the connection
-  that has rested longest since its last answer. So polling has its part of every turn, and strangers who ask for pages
-  delay neither a scrape nor a probe.
+  loop two heads of a lane may pass. First come those from an address with few connections; among them the one that has
+  rested longest since its last answer, then who has had none yet, then who asks without a pause. So polling has its
+  part of every turn, and strangers who ask for pages delay neither a scrape nor a probe.
 * A lane has a share of the loop's time, a leaky bucket: each answer's time on the loop, measured step by step, goes in;
   the share runs out. While there is over a second in it, no head passes. An answer is charged beforehand with what
   answers of its lane have taken lately, so that a hundred cannot begin before the first one is paid for. With a share
@@ -18,9 +18,8 @@ send 60,000 requests in a second, so the guard decides what aiohttp gets to see,
   for one or two others.
 
 Once a second the guard cuts what took too long: a head that does not end, a request whose answer the client does not
-fetch, bytes that it leaves unread. A full house cuts a connection of the address that has most of them: one that has
-never asked for anything, else the one that has been idle longest, and last one that returns after a while, as scrapers
-do. What a client wanted that has gone meanwhile is dropped.
+fetch, bytes that it leaves unread. A full house cuts a connection of the address that has most of them, and spares one
+that returns after a while, as scrapers do. What a client wanted that has gone meanwhile is dropped.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from collections.abc import Callable, Coroutine, Generator
 from enum import Enum, auto
 from time import perf_counter
 from types import coroutine
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -41,6 +40,7 @@ from aiohttp.typedefs import Handler
 from exporter.limits import for_clients
 
 T = TypeVar("T")
+Order: TypeAlias = tuple[int, float, bool, float]
 
 HEAD_TIMEOUT: Final = 10.0
 """Seconds from the connection, or from the first byte of a later request, to the end of the request's head."""
@@ -48,19 +48,19 @@ ANSWER_TIMEOUT: Final = 30.0
 """Seconds for an answer, its wait in a lane included, and as many again for the client to fetch what is left of it."""
 MAX_CONNECTIONS: Final = 512
 LONGEST_HEAD: Final = 32 * 1024
-RESERVED: Final = 8
-"""Answers beyond what a lane may otherwise have at the same time, for clients that return after a while."""
-RETURNING: Final = web.RequestKey("returning", bool)
-"""Whether a request is that of such a client."""
+EXTRA: Final = web.RequestKey("extra", int)
+"""Places for a request beyond those that there are for everybody; see ``Connection.extra``."""
+
 
 _EVERY: Final = 1.0
 _HEADS_IN_A_TURN: Final = 2
 _BURST: Final = 1.0
 """Seconds of the loop's time that a lane may take at once, such as for a page of 100,000 rooms and its reloads."""
-_FOR_EACH: Final = 0.0003
+_FOR_EACH: Final = 0.0005
 """What aiohttp takes of it for each request, besides what is measured."""
 _LATELY: Final = 0.1
 _WHILE: Final = 0.3
+_MOST_EXTRA: Final = 48
 _IGNORED: Final = 1024 * 1024
 """Bytes of a body that are thrown away before they are left to the kernel."""
 _END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
@@ -93,7 +93,7 @@ class Lane:
         answering: How many are being answered.
     """
 
-    def __init__(self, order: Callable[[Connection], tuple[int, float]], most: int, share: float) -> None:
+    def __init__(self, order: Callable[[Connection], Order], most: int, share: float) -> None:
         self.waiting: set[Connection] = set()
         self.answering = 0
         self._order = order
@@ -106,7 +106,7 @@ class Lane:
     @property
     def free_at(self) -> float:
         """Seconds until a head may pass; infinity if that depends on something else than time."""
-        if not self.waiting or self.answering >= self._most + RESERVED * self._next().returning:
+        if not self.waiting or self.answering >= self._most + self._next().extra:
             return math.inf
         now = perf_counter()
         self._taken = max(0.0, self._taken - self._share * (now - self._at))
@@ -153,7 +153,9 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         lane: Where its last request waited.
-        rank: Connections with a lower one come first: minus the seconds that it rested before it asked again.
+        rank: Connections with a lower one come first: minus the seconds that it rested before it asked again, or 0 if
+            it has hardly rested or is new.
+        served: Whether it has had an answer.
         address: Of the client.
     """
 
@@ -161,6 +163,7 @@ class Connection(asyncio.Protocol):
         self.lane: Lane | None = None
         self.rank = 0.0
         self.address = ""
+        self.served = False
         self._asked = False
         self._make_handler = make_handler
         self._handler: web.RequestHandler | None = None
@@ -180,22 +183,27 @@ class Connection(asyncio.Protocol):
         return self._phase in (Phase.WAITING, Phase.ANSWER)
 
     @property
-    def worth(self) -> tuple[int, float]:
-        """Those of the least worth make place for others: who never asked first, who returns after a while last."""
-        if not self._asked:
-            worth = 0
-        else:
-            worth = {Phase.IDLE: 1, Phase.HEAD: 1, Phase.WAITING: 2, Phase.ANSWER: 5}[self._phase] + 2 * self.returning
-        return worth, self._since
-
-    @property
     def returning(self) -> bool:
         """Whether its client has come back after a while, as Prometheus does, who keeps its connection."""
         return self.rank <= -_WHILE
 
+    @property
+    def extra(self) -> int:
+        """
+        Places beyond those for everybody: 8 after a rest of 0.3 s, 40 after one of 15 s. So whoever comes seldom finds
+        one, unless many others come as seldom.
+        """
+        return min(8 * int(math.log2(1 - self.rank / _WHILE)), _MOST_EXTRA)
+
+    @property
+    def since(self) -> float:
+        """Monotonic time at which its phase began."""
+        return self._since
+
     def answered(self) -> None:
         """The answer is ready: the next head may come, or has come already."""
         self._enter(Phase.IDLE)
+        self.served = True
         if self._ignored is None:
             self._pause(paused=False)
             if self._held:
@@ -269,6 +277,7 @@ class Connection(asyncio.Protocol):
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
         self._since = self._connections.monotonic()
+        self._connections.rests(self, resting=not self.busy and not (self._asked and self.returning))
 
     def _pause(self, *, paused: bool) -> None:
         if self._transport is None or paused == self._paused or self._transport.is_closing():
@@ -283,7 +292,9 @@ class Connection(asyncio.Protocol):
         """Another head begins."""
         rested_since = self._since
         self._enter(Phase.HEAD)
-        self.rank = rested_since - self._since
+        self.rank = min(rested_since - self._since, 0.0)
+        if not self.returning:
+            self.rank = 0.0
         self._look()
 
     def _look(self) -> None:
@@ -330,8 +341,9 @@ class Connections:
         self._telemetry_path = telemetry_path.encode()
         self.from_address: Counter[str] = Counter()
         self._open: set[Connection] = set()
+        self._resting: dict[Connection, None] = {}  # the one that does so longest is the first
         self._handled: dict[web.RequestHandler, Connection] = {}
-        self._lanes = tuple(Lane(self.order, *each) for each in ((48, 0.4), (8, 0.1), (16, 0.1), (4, 0.4)))
+        self._lanes = tuple(Lane(self.order, *each) for each in ((48, 0.3), (8, 0.1), (16, 0.1), (4, 0.3)))
         self._letting_pass: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -343,22 +355,38 @@ class Connections:
         return lambda: Connection(server, self)
 
     def opened(self, connection: Connection) -> None:
-        if len(self._open) >= min(MAX_CONNECTIONS, for_clients()):
-            most = max(self.from_address.values())
-            crowd = [other for other in self._open if self.from_address[other.address] == most]
-            min(crowd, key=lambda other: other.worth).cut()
         self._open.add(connection)
+        self._resting[connection] = None
         self.from_address[connection.address] += 1
+        if len(self._open) > min(MAX_CONNECTIONS, for_clients()):
+            self._worst(connection).cut()
 
-    def order(self, connection: Connection) -> tuple[int, float]:
-        """Who comes first in a lane: an address with few connections before one with many."""
-        return self.from_address[connection.address], connection.rank
+    def _worst(self, newcomer: Connection) -> Connection:
+        """Who makes place; the one that has just come if all others wait for answers, or return now and then."""
+        most = max(self.from_address.values())
+        crowd = (other for other in self._resting if self.from_address[other.address] == most)
+        if worst := next(crowd, None):
+            return worst
+        if self.from_address[newcomer.address] == most:
+            return newcomer
+        return next(other for other in self._open if self.from_address[other.address] == most)
+
+    def rests(self, connection: Connection, *, resting: bool) -> None:
+        """A connection has nothing to do from now on, or has something to do."""
+        self._resting.pop(connection, None)
+        if resting and connection in self._open:
+            self._resting[connection] = None
+
+    def order(self, connection: Connection) -> Order:
+        """Who comes first in a lane."""
+        return self.from_address[connection.address], connection.rank, connection.served, connection.since
 
     def handles(self, handler: web.RequestHandler, connection: Connection) -> None:
         """This protocol of aiohttp's answers the requests of a connection."""
         self._handled[handler] = connection
 
     def closed(self, connection: Connection, handler: web.RequestHandler | None) -> None:
+        self._resting.pop(connection, None)
         if connection in self._open:
             self._open.remove(connection)
             self.from_address[connection.address] -= 1
@@ -381,7 +409,7 @@ class Connections:
         lane = connection.lane if connection else None
         if connection is not None and _has_body(request):
             connection.ignore_body()
-        request[RETURNING] = connection is not None and connection.returning
+        request[EXTRA] = connection.extra if connection else 0
         try:
             answering = cast(Coroutine[Any, Any, web.StreamResponse], handler(request))
             return await (lane.answer(answering) if lane else answering)

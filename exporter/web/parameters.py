@@ -17,7 +17,8 @@ from exporter.states import RoomState
 from exporter.web.rooms import Key, Order, Query
 
 MAX_LIMIT: Final = 1_000
-_LONGEST_TEXT: Final = 256
+DEFAULT_LIMIT: Final = 100
+LONGEST_TEXT: Final = 256
 
 
 class ParameterError(ValueError):
@@ -98,8 +99,8 @@ def _above(above: str) -> Severity | None:
 
 
 def _text(text: str) -> str:
-    if len(text) > _LONGEST_TEXT:
-        raise ParameterError(f"q has {len(text)} characters; accepted: up to {_LONGEST_TEXT}")
+    if len(text) > LONGEST_TEXT:
+        raise ParameterError(f"q has {len(text)} characters; accepted: up to {LONGEST_TEXT}")
     return text
 
 

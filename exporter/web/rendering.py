@@ -67,7 +67,7 @@ class Renderer:
             if time.perf_counter() - resumed > _LONGEST_HOLD:
                 await asyncio.sleep(0)
                 resumed = time.perf_counter()
-        # Paths of files need not be Unicode.
+        # Whatever one value holds, the page goes out.
         body = "".join(pieces).encode("utf-8", errors="backslashreplace")
         return web.Response(status=status, body=body, content_type="text/html", charset="utf-8")
 

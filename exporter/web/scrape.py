@@ -10,11 +10,11 @@ from typing import Final
 from aiohttp import web
 
 from exporter.metrics.exposition import Body, Exposition, Wanted
-from exporter.web.connections import RESERVED, RETURNING
+from exporter.web.connections import EXTRA
 from exporter.web.negotiation import accepts_gzip, content_type
 
 MAX_SCRAPES: Final = 40
-"""Scrapes answered at once; the next one is told to come back."""
+"""Scrapes answered at once; the next one is told to come back, unless it comes from a client that comes seldom."""
 
 _VIEW: Final = 256 * 1024
 _LONGEST_HOLD: Final = 0.001
@@ -53,7 +53,7 @@ class Scrape:
         self._answers: set[_Answer] = set()
 
     async def get(self, request: web.Request) -> web.StreamResponse:
-        if not await self._place(MAX_SCRAPES + RESERVED * request[RETURNING]):
+        if not await self._place(MAX_SCRAPES + request[EXTRA]):
             text = f"{MAX_SCRAPES} scrapes are being answered already; come back in {_RETRY_AFTER} seconds.\n"
             return web.Response(status=503, text=text, headers={"Retry-After": _RETRY_AFTER})
         answer = _Answer(request.transport)

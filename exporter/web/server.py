@@ -38,6 +38,8 @@ _ANY: Final = ":.+"
 """A room id may hold a slash, which some proxies decode on the way."""
 
 _LONGEST_LINE: Final = 8_190
+_LONGEST_HEADER: Final = 32 * 1024
+"""Bytes; a browser sends the cookies of every other application on the same host, too."""
 _IDLE: Final = 75.0
 _LINGERING: Final = 1.0
 _SHUTDOWN_GRACE: Final = 0.25
@@ -101,6 +103,7 @@ class WebServer:
             web.post("/-/reload", probes.reload),
             web.get("/api/v1/sources", api.sources),
             web.get("/api/v1/rooms", api.rooms),
+            web.get("/api/v1/openapi.json", api.openapi),
         ]
         self._app = web.Application(
             middlewares=[
@@ -135,7 +138,7 @@ class WebServer:
             keepalive_timeout=_IDLE,
             lingering_time=_LINGERING,
             max_line_size=_LONGEST_LINE,
-            max_field_size=_LONGEST_LINE,
+            max_field_size=_LONGEST_HEADER,
             shutdown_timeout=_SHUTDOWN_GRACE,
         )
         await self._runner.setup()

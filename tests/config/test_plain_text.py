@@ -43,6 +43,20 @@ def test_text_over_several_lines_becomes_plain_text() -> None:
         source.codec.request(source.source, auth, [room.id], Stamp(1_700_000_000, "0123456789abcdef"))
 
 
+def test_what_yaml_takes_for_something_else_becomes_plain_text() -> None:
+    """
+    Numbers, booleans and null without quotes are text in a config, the names of labels included.
+    """
+    rooms = "rooms: [0123, {id: ~, labels: {true: 1e3, n_: null}}, null, false]"
+    keys = f"api: tencent_im, sdk_app_id: 1, identifier: 12, secret_key: {'1234567890' * 7}"
+    (source,) = parse(f"sources: [{{name: 007, {keys}, {rooms}}}]", Path("exporter.yml"), {}).sources
+
+    labels = [text for pair in source.rooms[1].labels for text in pair]
+    texts = [source.name, *(room.id for room in source.rooms), *labels, *source.source.secrets()]
+    assert ["007", "0123", "~", "null", "false", "n_", "null", "true", "1e3", "1234567890" * 7] == texts
+    assert {str} == {type(text) for text in texts}
+
+
 def test_a_key_that_may_be_a_secret_is_not_shown() -> None:
     """
     Whoever pastes a secret where a key belongs does not find it in the error.

@@ -24,7 +24,7 @@ from exporter.polling.pace import pace_kept
 from exporter.states import RoomState, SourceState
 from exporter.vendors import APIS
 from exporter.vendors.source import INTERVAL, MAX_STALENESS, TIMEOUT, Source, parse_duration
-from exporter.web import api as web_api
+from exporter.web.openapi import ROOMS_PARAMETERS
 from tests.deploy.project import ROOT
 from tests.docs import expected
 from tests.docs.pages import CONFIGURATION, CONTRIBUTING, HTTP, METRICS, OPERATIONS, TROUBLESHOOTING, code
@@ -199,7 +199,7 @@ def test_the_parameters_of_the_rooms_are_those_of_the_server():
     """
     (answer,) = [answer for _, path, answer in HTTP.tables("Endpoints")[0] if code(path) == ["/api/v1/rooms"]]
 
-    assert [*web_api._PARAMETERS] == code(answer.partition("Parameters: ")[2].partition(". ")[0])
+    assert [*ROOMS_PARAMETERS] == code(answer.partition("Parameters: ")[2].partition(". ")[0])
 
 
 def test_states_and_reasons_are_those_of_the_labels():

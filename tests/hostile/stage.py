@@ -9,8 +9,8 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -55,30 +55,31 @@ class Scrapes:
     failed: int = 0
 
 
-async def scrape(url: str, seconds: float, every: float = 0.5, *, keep: bool = True) -> Scrapes:
-    """
-    Scrape for a while as Prometheus does: at regular times, each with a time-out.
+@asynccontextmanager
+async def scraper(*, keep: bool = True) -> AsyncIterator[aiohttp.ClientSession]:
+    """One that asks for gzip, and keeps its connection as Prometheus does, unless it is told not to."""
+    connector = aiohttp.TCPConnector(force_close=not keep)
+    headers = {"Accept-Encoding": "gzip"}
+    async with aiohttp.ClientSession(connector=connector, headers=headers, auto_decompress=False) as session:
+        yield session
 
-    Args:
-        keep: Whether the connection is kept.
-    """
+
+async def scrape(session: aiohttp.ClientSession, url: str, seconds: float, every: float = 0.5) -> Scrapes:
+    """Scrape for a while as Prometheus does: at regular times, each with a time-out."""
     told = Scrapes([])
     until = time.monotonic() + seconds
     due = time.monotonic()
-    headers = {"Accept-Encoding": "gzip"}
-    connector = aiohttp.TCPConnector(force_close=not keep)
-    async with aiohttp.ClientSession(connector=connector, headers=headers, auto_decompress=False) as session:
-        while due < until:
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            began = time.monotonic()
-            try:
-                async with session.get(f"{url}/metrics", timeout=aiohttp.ClientTimeout(total=5)) as response:
-                    await response.read()
-                    assert 200 == response.status
-                told.took.append(time.monotonic() - began)
-            except (aiohttp.ClientError, OSError, AssertionError):
-                told.failed += 1
-            due = max(due + every, time.monotonic())
+    while due < until:
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        began = time.monotonic()
+        try:
+            async with session.get(f"{url}/metrics", timeout=aiohttp.ClientTimeout(total=5)) as response:
+                await response.read()
+                assert 200 == response.status
+            told.took.append(time.monotonic() - began)
+        except (aiohttp.ClientError, OSError, AssertionError):
+            told.failed += 1
+        due = max(due + every, time.monotonic())
     return told
 
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tests.e2e.process import ExporterProcess, free_port, sample
-from tests.hostile.stage import config_of, scrape
+from tests.hostile.stage import config_of, scrape, scraper
 from tests.hostile.test_end import vendor_that_never_answers
 
 pytestmark = pytest.mark.timed
@@ -32,7 +32,8 @@ async def test_vendor_that_never_answers(tmp_path, limit):
         process = await asyncio.create_subprocess_shell(f"{command} --web.listen-address=127.0.0.1:{web} 2>{log}")
         async with ExporterProcess.at(config, web) as exporter:
             await asyncio.sleep(2)
-            scrapes = await scrape(exporter.url, 8, keep=False)
+            async with scraper(keep=False) as session:
+                scrapes = await scrape(session, exporter.url, 8)
             _, text = await exporter.text("/metrics")
         process.terminate()
         code = await asyncio.wait_for(process.wait(), 5)

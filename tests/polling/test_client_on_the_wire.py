@@ -5,6 +5,7 @@ One call is one request on the wire, seen from a server's side of a real socket.
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import ssl
 import time
@@ -293,6 +294,27 @@ async def test_reply_in_an_unusual_form_is_read(reply: bytes, status: int, body:
     assert 2 == len(server.requests)
 
 
+@pytest.mark.parametrize("chunk", [b"HTTP/1.1 200 OK\r\n", b"2\r\n{}g\r\n", b"-1\r\n"])
+@on_each_loop
+async def test_malformed_chunk_is_told_at_once(chunk: bytes) -> None:
+    """
+    A body that breaks the rules after its head was read is no reason to wait for the time-out.
+    """
+
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        await write(writer, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await asyncio.sleep(0.05)
+        await write(writer, chunk)
+        await asyncio.sleep(10)
+
+    async with serving(answer) as (_, address), calling(config_for(address, timeout="9s")) as client:
+        async with asyncio.timeout(5):
+            outcome = await client.call(get(address, "/"))
+
+    assert isinstance(outcome, Failure)
+    assert (FailureKind.MALFORMED, "not_http") == (outcome.kind, outcome.code)
+
+
 @on_each_loop
 async def test_interim_replies_without_end_are_given_up() -> None:
     """
@@ -462,6 +484,35 @@ async def test_proxy_is_asked() -> None:
     (asked,) = server.requests
     assert asked.startswith(b"GET http://vendor.invalid/?a=%7E HTTP/1.1\r\nHost: vendor.invalid\r\n")
     assert b"\r\nProxy-Authorization: Basic dXNlcjpwQHNz\r\n" in asked
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("用户:密码", "用户:密码".encode()),
+        ("us%E9r:p%ffss%3A", b"us\xe9r:p\xffss:"),
+        ("é:%e9", b"\xc3\xa9:\xe9"),
+        ("user", b"user:"),
+        (":secret", b":secret"),
+    ],
+)
+@pytest.mark.parametrize("vendor", ["http://vendor.invalid", "https://vendor.invalid"])
+@on_each_loop
+async def test_credentials_of_a_proxy_are_bytes(vendor: str, written: str, sent: bytes) -> None:
+    """
+    They need be neither ASCII nor UTF-8: each byte is sent as the URL has it.
+    """
+
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        await write(writer, b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    async with serving(answer) as (server, address):
+        proxy = address.replace("http://", f"http://{written}@")
+        async with calling(config_for(vendor, proxy=proxy)) as client:
+            await client.call(get(vendor, "/"))
+
+    header = b"\r\nProxy-Authorization: Basic " + base64.b64encode(sent) + b"\r\n"
+    assert header in server.requests[0]
 
 
 @pytest.mark.parametrize(

@@ -449,6 +449,29 @@ def test_symlink_swap(folder, config, tmp_path):
     assert ["lobby", "arena"] == ids(rooms)
 
 
+def test_names_that_cannot_be_printed(folder, config):
+    """
+    Names of files are bytes. One that is no text, or cannot be seen, has a stand-in wherever people and encoders read
+    it; its rooms are watched, and it can be mended, as any other's.
+    """
+    path = Path(os.fsdecode(os.fsencode(folder) + b"/chambre-\xe9\x1b\xe2\x80\xae.txt"))
+    shown = rf"{folder}/chambre-\xe9\x1b\u202e.txt"
+    write(path, "stage\n")
+    rooms = RoomsFiles(config)
+    rooms.scan()
+    good = rooms.files
+    write(path, "stage\nlobby\n")
+    rooms.scan()
+
+    assert ["lobby", "stage"] == ids(rooms)
+    assert [(shown, True, 1)] == [(name, state.ok, state.rooms) for name, state in good.items()]
+    assert f"{shown}:2: found 'lobby', which the config lists already; accepted: each room once in a source" == (
+        rooms.files[shown].error
+    )
+    assert (shown, None) == rooms.origin("stage")
+    assert [f"{folder}/*.yml"] == rooms.unmatched()
+
+
 def test_hidden_files_are_no_rooms_files(folder, config):
     """
     Editors keep their copies under such names.

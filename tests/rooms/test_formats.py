@@ -45,7 +45,7 @@ def test_groups_of_targets(file):
     """
     Prometheus' own form: the labels of a group are those of its rooms, the thresholds those of the source by default.
     """
-    name = file("a.yml", "- targets: [lobby, 0123]\n  labels: {zone: a, event: launch}\n- targets: [stage]\n")
+    name = file("a.yml", "- targets: [lobby, '0123']\n  labels: {zone: a, event: launch}\n- targets: [stage]\n")
     labels = (("event", "launch"), ("zone", "a"))
 
     assert (
@@ -140,6 +140,8 @@ LABELS = (
 )
 WHOLE_NUMBER = "a whole number of users, 0 or more"
 TARGETS = "a list of room ids, such as [lobby, stage]"
+AS_TEXT = "a room id as text, in quotes if need be"
+PRINTABLE = "text without control characters"
 UNCLOSED = "neither a comma nor a ] in the list that begins in line 1"
 
 
@@ -154,6 +156,24 @@ UNCLOSED = "neither a comma nor a ] in the list that begins in line 1"
         ("yml", "- {labels: {a: b}}", "1: [0].targets", "nothing", TARGETS),
         ("yml", "- targets: lobby", "1: [0].targets", "text", TARGETS),
         ("yml", "- targets:\n  - a\n  - b\n  - ''", "4: [0].targets[2]", "''", "a room id"),
+        ("json", '[{"targets": [null]}]', "1: [0].targets[0]", "null", AS_TEXT),
+        ("json", '[{"targets": ["a", true]}]', "1: [0].targets[1]", "the boolean true", AS_TEXT),
+        ("json", '[{"targets": [1e5]}]', "1: [0].targets[0]", "a number", AS_TEXT),
+        ("json", '[{"targets": [-0.5]}]', "1: [0].targets[0]", "a number", AS_TEXT),
+        (
+            "json",
+            '[{"targets": ["a"], "labels": {"team": null}}]',
+            "1: [0].labels.team",
+            "null",
+            "text, or no such label",
+        ),
+        ("json", '[{"targets": ["a"], "labels": {"team": "a\\u0000"}}]', "1: [0].labels.team", r"'a\x00'", PRINTABLE),
+        ("yml", "- targets: [~]", "1: [0].targets[0]", "null", AS_TEXT),
+        ("yml", "- targets:\n  - a\n  -", "3: [0].targets[1]", "null", AS_TEXT),
+        ("yml", "- targets: [False]", "1: [0].targets[0]", "the boolean false", AS_TEXT),
+        ("yml", "- targets: [0123]", "1: [0].targets[0]", "a number", AS_TEXT),
+        ("yml", "- targets: [0x1F]", "1: [0].targets[0]", "a number", AS_TEXT),
+        ("yml", "- targets: [&a .inf]", "1: [0].targets[0]", "a number", AS_TEXT),
         (
             "yml",
             "- targets: [{id: a}]",
@@ -205,9 +225,25 @@ def test_every_one_of_many_bad_rooms_is_counted(file, name, start, line):
     """
     Only a thousand problems are put into words, and still nobody takes the file for one without rooms.
     """
-    name = file(name, start + "".join(line.format(f"{number:033}") for number in range(2_500)))
+    name = file(name, start + "".join(line.format(f"r{number:032}") for number in range(2_500)))
 
     assert refusal(name).endswith("of 33 bytes; accepted: at most 32 bytes (and 2499 more)")
+
+
+@pytest.mark.parametrize("name", ["a.yml", "a.json"])
+def test_text_that_looks_like_something_else(file, name):
+    """
+    In quotes everything is text; what is text to YAML 1.2 without them is a room id as well, and so is what a list of
+    lines holds.
+    """
+    quoted = file(name, """[{"targets": ["null", "true", "1e5", "0123", """ + '"~"]}]')
+    bare = file("b.yml", "- targets: [yes, 12:30, 1_000, nullable, 0xyz, 1.2.3]\n  labels: {floor: 3, open: true}\n")
+    lines = file("c.txt", "null\n0123\n")
+
+    assert ["null", "true", "1e5", "0123", "~"] == [room.id for room in read_rooms_file(quoted, ZIM)]
+    assert ["yes", "12:30", "1_000", "nullable", "0xyz", "1.2.3"] == [room.id for room in read_rooms_file(bare, ZIM)]
+    assert {(("floor", "3"), ("open", "true"))} == {room.labels for room in read_rooms_file(bare, ZIM)}
+    assert ["null", "0123"] == [room.id for room in read_rooms_file(lines, ZIM)]
 
 
 def test_missing_file():

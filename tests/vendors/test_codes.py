@@ -9,6 +9,7 @@ import re
 import pytest
 
 from exporter.model import Failure, FailureKind, Reading
+from exporter.simulator.codes import CODES as CODES_OF_VENDORS
 from exporter.vendors import APIS
 from tests.vendors.examples import failure, outcome
 
@@ -35,25 +36,25 @@ GATEWAY = {
 }
 TENCENT = {
     RATE_LIMITED: [60007, 60011, 60018, 60019, 10006],
-    TRANSIENT: [60008, 60013, 60014, 70169, 70202, 70500, 10002],
-    UNAUTHORIZED: [70001, 70052, 60004, 60005, 70002, 70003, 70005, 70009, 70013, 70014, 70016, 70050],
+    TRANSIENT: [60008, 60013, 60014, 70169, 70202, 70500, 91000, 10002, 10018],
+    UNAUTHORIZED: [10008, 60004, 60005, 70001, 70002, 70003, 70005, 70009, 70013, 70014, 70016, 70050, 70052],
     MISCONFIGURED: [
         *(60006, 60010, 60012, 60016, 60017, 60020, 60021, 70020, 70051, 70107, 70402, 70403),
-        *(60002, 60003, 60009, 60015, 10003),
+        *(60002, 60003, 60009, 60015, 10003, 10011, 10012, 10019, 10026, 10059),
     ],
     REFUSED: [10004, 10007, 10015],
 }
 CODES: dict[str, list[dict[FailureKind, list[int]] | dict[FailureKind, list[str]]]] = {
     "zego_rtc": [
         GATEWAY,
-        {TRANSIENT: [1, 154, 8], RATE_LIMITED: [206, 7, 207], REFUSED: [2, 3], MISCONFIGURED: [9]},
+        {TRANSIENT: [1, 154, 8, 5018], RATE_LIMITED: [206, 7, 207], REFUSED: [2, 3], MISCONFIGURED: [9]},
     ],
     "zego_zim": [
         GATEWAY,
         {
-            TRANSIENT: [660000001, 660000003, 660300007, 1],
+            TRANSIENT: [660000001, 660000003, 660300007, 1, 105001],
             UNAUTHORIZED: [3],
-            REFUSED: [660000002],
+            REFUSED: [2, 660000002],
             RATE_LIMITED: [660300005, 660300006, 7],
         },
     ],
@@ -75,6 +76,7 @@ CODES: dict[str, list[dict[FailureKind, list[int]] | dict[FailureKind, list[str]
                 "AccountFlowLimitExceeded",
             ],
             TRANSIENT: [
+                "UndefinedError",
                 "InternalError",
                 "InternalError.Unknown",
                 "InternalServiceTimeout",
@@ -85,6 +87,7 @@ CODES: dict[str, list[dict[FailureKind, list[int]] | dict[FailureKind, list[str]
             UNAUTHORIZED: [
                 "InvalidTimestamp",
                 "InvalidAccessKey",
+                "InvalidClientTokenId",
                 "SignatureDoesNotMatch",
                 "MissingSignature",
                 "MissingAuthenticationToken",
@@ -96,6 +99,8 @@ CODES: dict[str, list[dict[FailureKind, list[int]] | dict[FailureKind, list[str]
                 "LackPolicy",
                 "LackProjectPolicy",
                 "MethodNotAllowed",
+                "ServiceShouldCallSelfApi",
+                "InnerApiNeedAccountInfo",
                 "AccessDenied",
                 "AccessDenied.App",
                 "ServiceNotFound",
@@ -104,6 +109,8 @@ CODES: dict[str, list[dict[FailureKind, list[int]] | dict[FailureKind, list[str]
                 "MissingRequestInfo",
                 "InvalidParameter",
                 "InvalidParameter.IllegalAppID",
+                "InvalidParameter.NotExistAppId",
+                "InvalidParameter.EmptyAccountId",
             ],
             REFUSED: ["InvalidParameter.IllegalRoomID"],
         }
@@ -136,9 +143,20 @@ def test_documented_code(api: str, code: int | str, kind: FailureKind, status: i
         assert remedy
 
 
+@pytest.mark.parametrize(("api", "code"), [(api, code) for api in APIS for code in CODES_OF_VENDORS[api].messages])
+def test_code_that_a_vendor_may_answer_with(api: str, code: str) -> None:
+    """
+    Every code of the vendors' own pages is known, be it a reading or a failure.
+    """
+    said = outcome(api, failure(api, int(code) if code.isdigit() else code), status=400)
+
+    assert isinstance(said, Reading) or "documentation does not list" not in said.words
+
+
 @pytest.mark.parametrize(
     ("number", "kind"),
     [
+        (100001, TRANSIENT),
         (100002, MISCONFIGURED),
         (100003, UNAUTHORIZED),
         (100004, MISCONFIGURED),
@@ -148,6 +166,7 @@ def test_documented_code(api: str, code: int | str, kind: FailureKind, status: i
         (100008, MISCONFIGURED),
         (100009, UNAUTHORIZED),
         (100010, UNAUTHORIZED),
+        (100011, MISCONFIGURED),
         (100012, MISCONFIGURED),
         (100013, MISCONFIGURED),
         (100014, TRANSIENT),
@@ -155,6 +174,7 @@ def test_documented_code(api: str, code: int | str, kind: FailureKind, status: i
         (100016, TRANSIENT),
         (100018, RATE_LIMITED),
         (100019, TRANSIENT),
+        (100020, MISCONFIGURED),
         (100026, UNAUTHORIZED),
         (100027, RATE_LIMITED),
     ],

@@ -4,6 +4,7 @@ What replies say of rooms.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -18,9 +19,10 @@ NO_COUNTS: tuple[object, ...] = (
     True,
     False,
     -1,
-    1.0,
+    -1.0,
     1.5,
-    1e3,
+    1e-3,
+    1e16,
     2**53 + 1,
     10**30,
     "-1",
@@ -51,6 +53,21 @@ def test_success(api: str, users: object, expected: Reading) -> None:
     A count is a whole number, in quotes or not; what the API does not tell stays unknown.
     """
     assert expected == outcome(api, success(api, users=users))
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("written", ["7.0", "7e0", "70E-1", "0.7e1", "7.000"])
+def test_whole_number_in_any_notation_of_json(api: str, written: str) -> None:
+    """
+    JSON has one kind of number: a vendor whose library writes counts with a point or an exponent has counted all the
+    same.
+    """
+    body = json.dumps(success(api, users=424242, part=None)).replace("424242", written).encode()
+
+    known = outcome(api, body)
+
+    assert isinstance(known, Reading)
+    assert (7, int) == (known.users, type(known.users))
 
 
 @pytest.mark.parametrize("api", APIS)

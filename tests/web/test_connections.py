@@ -307,7 +307,7 @@ async def test_answer_is_driven_as_if_it_were_alone() -> None:
     """
     Its exceptions come out, and what is thrown into it gets there, a cancellation as well.
     """
-    lane = Lane(lambda _: (0, 0.0), 10, 0.5)
+    lane = Lane(lambda _: (0, 0.0, False, 0.0), 10, 0.5)
 
     async def wait(*, fails: bool) -> None:
         try:
@@ -345,6 +345,20 @@ async def test_who_returns_after_a_while_comes_first() -> None:
     assert 0 == lane.free_at
     assert patient is lane.pick()
     assert math.inf == lane.free_at
+
+
+def test_new_client_is_not_forgotten() -> None:
+    """
+    Who has had no answer yet comes before those who ask without a pause, and these in the order that they ask in.
+    """
+    guard = Connections(lambda: 5.0, "/metrics")
+    first, second, new = (Connection(lambda: None, guard) for _ in range(3))  # type: ignore[arg-type, return-value]
+    first._since, second._since, new._since = 1.0, 2.0, 3.0
+    first.served = second.served = True
+    lane = Lane(guard.order, 10, 0.5)
+    lane.waiting.update((second, new, first))
+
+    assert [new, first, second] == [lane.pick(), lane.pick(), lane.pick()]
 
 
 def test_crowd_waits_for_the_few() -> None:

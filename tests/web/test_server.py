@@ -48,3 +48,13 @@ async def test_odd_telemetry_paths(path: str) -> None:
     """
     with pytest.raises(UserError, match=r"cannot be served; accepted: a path such as /metrics"):
         Site(path)
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/api/v1/rooms"])
+async def test_cookies_of_other_applications_are_no_obstacle(site: Site, path: str) -> None:
+    """
+    A browser sends the cookies of every application on the host: many kilobytes of them are let pass.
+    """
+    response, _ = await site.get(path, {"Cookie": "a=" + "x" * 32_000})
+
+    assert 200 == response.status
