@@ -14,7 +14,7 @@ send 60,000 requests in a second, so the guard decides what aiohttp gets to see,
 * A lane has a share of the loop's time, a leaky bucket: each answer's time on the loop, measured step by step, goes in;
   the share runs out. While there is over a second in it, no head passes. An answer is charged beforehand with what
   answers of its lane have taken lately, so that a hundred cannot begin before the first one is paid for. With a share
-  of 0.4, scrapes of 5 ms each and a flood of them, 80 a second are answered, and a scraper that comes every 15 s waits
+  of 0.3, scrapes of 5 ms each and a flood of them, 60 a second are answered, and a scraper that comes every 15 s waits
   for one or two others.
 
 Once a second the guard cuts what took too long: a head that does not end, a request whose answer the client does not

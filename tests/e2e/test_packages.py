@@ -174,16 +174,15 @@ def test_the_chart_is_packed_beside_them(tmp_path):
 
 def test_nothing_but_the_program_is_in_the_wheel(wheel):
     """
-    No tests, no deployment files; and all of the program's own files, such as templates and pictures.
+    No tests, no deployment files; and all of the program's own files, such as templates, pictures and its handbook.
     """
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
 
-    assert names == {
-        str(path.relative_to(ROOT))
-        for path in (ROOT / "exporter").rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
-    }
+    own = [path for path in (ROOT / "exporter").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+
+    assert names == {str(path.relative_to(ROOT)) for path in own} | {f"exporter/docs/{path.name}" for path in pages}
 
 
 def bill() -> dict[str, Any]:

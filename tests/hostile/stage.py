@@ -80,6 +80,7 @@ async def scrape(session: aiohttp.ClientSession, url: str, seconds: float, every
         except (aiohttp.ClientError, OSError, AssertionError):
             told.failed += 1
         due = max(due + every, time.monotonic())
+    await asyncio.sleep(max(0.0, until - time.monotonic()))
     return told
 
 

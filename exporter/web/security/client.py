@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from pydantic import Field
 
@@ -80,7 +80,7 @@ def load_client_config(path: Path) -> ClientConfig:
     document = Document(path, content, _SECRET_KEYS)
     written = document.validate(ClientFile, _SECRET_KEYS)
     document.raise_any()
-    assert written is not None  # noqa: S101  # or there would be problems
+    written = cast(ClientFile, written)  # or there would be problems
     login = _login(written.basic_auth, document) if written.basic_auth else None
     context = _context(written.tls_config, document) if written.tls_config else None
     document.raise_any()

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from exporter.config.errors import ConfigError
 from exporter.web.security.document import Document, read_bytes
@@ -89,7 +89,7 @@ def load_web_config(path: Path) -> WebConfig:
     document = Document(path, content, SECRET_KEYS)
     written = document.validate(WebFile, SECRET_KEYS)
     document.raise_any()
-    assert written is not None  # noqa: S101  # or there would be problems
+    written = cast(WebFile, written)  # or there would be problems
     files = {path: content}
     context = _read_tls(written, document, files)
     document.raise_any()

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from exporter.web.security.schema import CIPHERS, CURVES, TlsServer
 
@@ -116,8 +116,7 @@ class ServerContext(ssl.SSLContext):
 
     def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **kwargs: Any) -> Handshake:
         """As ``SSLContext.wrap_bio``."""
-        handshake = super().wrap_bio(incoming, outgoing, *args, **kwargs)
-        assert isinstance(handshake, Handshake)  # noqa: S101  # sslobject_class says so
+        handshake = cast(Handshake, super().wrap_bio(incoming, outgoing, *args, **kwargs))  # sslobject_class says so
         handshake.begin(self, outgoing)
         return handshake
 
