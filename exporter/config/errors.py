@@ -7,7 +7,7 @@ Every problem of a file is collected before any is reported, and no secret is ev
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -194,13 +194,32 @@ class Problems:
         return repr(text if len(text) <= SHOWN_LENGTH else text[:SHOWN_LENGTH] + "…")
 
     def _known_secrets(self) -> tuple[str, ...]:
-        # Searched in the text and not in what it was parsed into: a typo can make a secret part of another value.
-        if self._secrets is None:
-            names = "|".join(map(re.escape, self._secret_names))
-            found = re.findall(rf"(?:{names})[\s'\":=]+([^\s,'\"\]}}]+)", self._text) if names else []
-            long_enough = {secret for secret in found if len(secret) >= _SHORTEST_SECRET}
-            self._secrets = tuple(sorted(long_enough, key=len, reverse=True))
-        return self._secrets
+        if self._secrets is not None:
+            return self._secrets
+        # Searched in the text, since a typo can make a secret part of another value, and in what it was parsed into,
+        # since an alias can repeat a secret anywhere.
+        names = "|".join(map(re.escape, self._secret_names))
+        found = re.findall(rf"(?:{names})[\s'\":=]+([^\s,'\"\]}}]+)", self._text) if names else []
+        long_enough = {secret for secret in (*found, *self._secret_values()) if len(secret) >= _SHORTEST_SECRET}
+        secrets = tuple(sorted(long_enough, key=len, reverse=True))
+        if self.root is not None:
+            self._secrets = secrets
+        return secrets
+
+    def _secret_values(self) -> Iterator[str]:
+        waiting: list[tuple[Value | None, bool]] = [(self.root, False)]
+        seen: set[tuple[int, bool]] = set()
+        while waiting:
+            value, secret = waiting.pop()
+            if isinstance(value, str):
+                yield value
+            elif value is not None and (id(value), secret) not in seen:
+                seen.add((id(value), secret))
+                items = value.items() if isinstance(value, Map) else ((None, item) for item in value)
+                for key, item in items:
+                    below = secret or key in self._secret_names
+                    if below or not isinstance(item, str):
+                        waiting.append((item, below))
 
     def raise_any(self) -> None:
         """

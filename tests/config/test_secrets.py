@@ -109,3 +109,18 @@ def test_secret_under_a_wrong_key_is_not_shown(secret):
         config(text().replace(SECRET, "secret").replace("1234567890", secret).replace("secret\n", "1234567890\n"))
 
     assert "sources[0].app_id: found '<redacted>'; accepted: a whole number" in str(refused.value)
+
+
+def test_a_secret_that_an_alias_repeats():
+    """
+    It is one wherever it stands, such as among the room ids that an error names.
+    """
+    written = text().replace(INLINE, f"server_secret: &key {SECRET}")
+    aliases = written.replace("rooms: [", "rooms: [*key, *key, ")
+    assert aliases != written
+
+    with pytest.raises(ConfigError) as refused:
+        config(aliases)
+
+    assert "found '<redacted>' again" in str(refused.value)
+    assert SECRET not in str(refused.value)
