@@ -22,16 +22,17 @@ from exporter.blocking import in_thread
 from exporter.clock import Clock
 from exporter.config import Config, ConfigError
 from exporter.inquiry import Inquiry
+from exporter.logs import Log
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.table import Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.polling.budget import Timer
 from exporter.polling.client import Client, MakeClient
-from exporter.polling.journal import Log
 from exporter.polling.scheduler import Scheduler
 from exporter.reload import Plan, Reloads, Sources
 from exporter.rooms import Scans
-from exporter.web import Process, WebServer
+from exporter.web.process import Process
+from exporter.web.server import WebServer
 
 _SWEEP: Final = 1.0
 _SAMPLE: Final = 5.0

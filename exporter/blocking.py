@@ -1,5 +1,5 @@
 """
-Blocking work, such as reading a file or looking up a name, in threads that hold up nobody.
+Long work that holds up nobody: blocking work, such as reading a file, in threads; on the event loop, work in turns.
 
 A dead network mount or a FIFO without a writer blocks a thread for minutes or for ever. The threads of asyncio's own
 executor are joined when the process ends, so one such thread keeps it from ending. The threads here are daemons: who
@@ -13,6 +13,7 @@ import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from time import perf_counter
 from typing import Any, Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -43,6 +44,8 @@ class _DaemonThreads(Executor):
 THREADS: Final[Executor] = _DaemonThreads()
 """Whoever waits for what is submitted here may stop waiting."""
 
+_LONGEST_TURN: Final = 0.001
+
 
 async def in_thread(work: Callable[..., T], *args: Any) -> T:
     """
@@ -52,3 +55,20 @@ async def in_thread(work: Callable[..., T], *args: Any) -> T:
         OSError: No thread can be started (EAGAIN), besides what the work raises.
     """
     return await asyncio.get_running_loop().run_in_executor(THREADS, work, *args)
+
+
+class Turn:
+    """
+    A task's turn on the event loop, for work of many steps: between any two of them, ``await turn.let_others_run()``.
+
+    That returns at once while the turn is shorter than a millisecond. Otherwise everybody else runs first, and a new
+    turn begins.
+    """
+
+    def __init__(self) -> None:
+        self._began = perf_counter()
+
+    async def let_others_run(self) -> None:
+        if perf_counter() - self._began > _LONGEST_TURN:
+            await asyncio.sleep(0)
+            self._began = perf_counter()

@@ -14,12 +14,11 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import typer
-from typer.core import TyperGroup
+import click
 
 from exporter import STARTED, __version__, limits, logs, process
 from exporter.errors import UserError
@@ -31,67 +30,97 @@ if TYPE_CHECKING:
     from exporter.polling.load import BudgetLoad
     from exporter.rooms import RoomsFiles
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 _WRONG: Final = 1
 _DO_NOT_FIT: Final = 3
 _SCANNED_WITHIN: Final = 30.0
 _EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # only when the address leaves the host out
 
 
-class _Commands(TyperGroup):
-    """The group of all commands."""
+class _Commands(click.Group):
+    """The group of all commands, which help lists in the order in which they stand here."""
 
-    def invoke(self, ctx: Any) -> Any:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # as click calls it
+        return [*self.commands]
+
+    def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except UserError as error:
             logs.flush()
             _tell(str(error), err=True)
-            raise typer.Exit(_WRONG) from error
+            ctx.exit(_WRONG)
 
 
-app = typer.Typer(
-    name="rtc-room-exporter",
-    cls=_Commands,
-    help="How many people are in each live room right now, from ZEGO, Tencent Cloud and Volcengine to Prometheus.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+def _flag(name: str, text: str, **more: Any) -> Callable[[_Command], _Command]:
+    """A flag with its twin in the environment; the function gets it under the flag's name with ``_`` for ``.``."""
+    parameter = name.strip("-").replace(".", "_").replace("-", "_")
+    twin = f"RTC_EXPORTER_{parameter.upper()}"
+    return click.option(name, parameter, envvar=twin, help=text, show_envvar=True, show_default=True, **more)
+
+
+def _file_flag(name: str, text: str, *, required: bool = False) -> Callable[[_Command], _Command]:
+    return _flag(name, text, type=click.Path(path_type=Path), required=required)
+
+
+def _config_file(*, required: bool = True) -> Callable[[_Command], _Command]:
+    return _file_flag("--config.file", "The YAML file that says what to poll.", required=required)
+
+
+def _listen_address(default: str) -> Callable[[_Command], _Command]:
+    return _flag("--web.listen-address", "[host]:port to listen on.", default=default)
+
+
+def _log_format(default: logs.Format) -> Callable[[_Command], _Command]:
+    return _flag(
+        "--log.format",
+        "Form of a log line.",
+        type=click.Choice([form.value for form in logs.Format]),
+        default=default.value,
+    )
+
+
+_TELEMETRY_PATH: Final = _flag("--web.telemetry-path", "Path of the metrics.", default="/metrics")
+_WEB_CONFIG_FILE: Final = _file_flag(
+    "--web.config.file", "The YAML file with TLS and users, in the exporter-toolkit's format."
+)
+_LOG_LEVEL: Final = _flag(
+    "--log.level",
+    "Lowest level that is logged.",
+    type=click.Choice([level.value for level in logs.Level], case_sensitive=False),
+    default=logs.Level.INFO.value,
 )
 
 
-def _flag(name: str, text: str, **options: Any) -> Any:
-    twin = "RTC_EXPORTER_" + name.strip("-").replace(".", "_").replace("-", "_").upper()
-    return typer.Option(name, envvar=twin, help=text, **options)
-
-
-_CONFIG_FILE: Final = _flag("--config.file", "The YAML file that says what to poll.")
-ConfigFile = Annotated[Path, _CONFIG_FILE]
-OptionalConfigFile = Annotated[Path | None, _CONFIG_FILE]
-ListenAddress = Annotated[str, _flag("--web.listen-address", "[host]:port to listen on.")]
-TelemetryPath = Annotated[str, _flag("--web.telemetry-path", "Path of the metrics.")]
-EnableLifecycle = Annotated[bool, _flag("--web.enable-lifecycle", "Allow POST /-/reload.")]
-GrafanaUrl = Annotated[str, _flag("--web.grafana-url", "Grafana's URL, for links to the dashboards; empty: no links.")]
-WebConfigFile = Annotated[
-    Path | None, _flag("--web.config.file", "The YAML file with TLS and users, in the exporter-toolkit's format.")
-]
-HttpConfigFile = Annotated[
-    Path | None, _flag("--http.config.file", "The YAML file with basic_auth and tls_config, as Prometheus writes them.")
-]
-LogLevel = Annotated[logs.Level, _flag("--log.level", "Lowest level that is logged.", case_sensitive=False)]
-LogFormat = Annotated[logs.Format, _flag("--log.format", "Form of a log line.")]
+@click.group(cls=_Commands)
+@click.version_option(
+    __version__,
+    message=f"rtc-room-exporter %(version)s (Python {platform.python_version()})",
+    help="Print the version and leave.",
+)
+def app() -> None:
+    """How many people are in each live room right now, from ZEGO, Tencent Cloud and Volcengine to Prometheus."""
 
 
 @app.command("run")
+@_config_file()
+@_listen_address(":9877")
+@_TELEMETRY_PATH
+@_flag("--web.enable-lifecycle", "Allow POST /-/reload.", is_flag=True)
+@_flag("--web.grafana-url", "Grafana's URL, for links to the dashboards; empty: no links.", default="")
+@_WEB_CONFIG_FILE
+@_LOG_LEVEL
+@_log_format(logs.Format.LOGFMT)
 def run_command(
-    config_file: ConfigFile,
-    listen_address: ListenAddress = ":9877",
-    telemetry_path: TelemetryPath = "/metrics",
-    enable_lifecycle: EnableLifecycle = False,
-    grafana_url: GrafanaUrl = "",
-    web_config_file: WebConfigFile = None,
-    log_level: LogLevel = logs.Level.INFO,
-    log_format: LogFormat = logs.Format.LOGFMT,
+    config_file: Path,
+    web_listen_address: str,
+    web_telemetry_path: str,
+    web_enable_lifecycle: bool,
+    web_grafana_url: str,
+    web_config_file: Path | None,
+    log_level: str,
+    log_format: str,
 ) -> None:
     """
     Poll the vendors and serve /metrics.
@@ -104,8 +133,8 @@ def run_command(
     from exporter.config import load
 
     process.prepare()
-    log = logs.configure(log_level, log_format)
-    options = WebOptions(listen_address, telemetry_path, enable_lifecycle, grafana_url, web_config_file)
+    log = logs.configure(logs.Level(log_level), logs.Format(log_format))
+    options = WebOptions(web_listen_address, web_telemetry_path, web_enable_lifecycle, web_grafana_url, web_config_file)
 
     async def main() -> None:
         exporter = Exporter(
@@ -131,7 +160,10 @@ def run_command(
 
 
 @app.command()
-def check(config_file: OptionalConfigFile = None, web_config_file: WebConfigFile = None) -> None:
+@_config_file(required=False)
+@_WEB_CONFIG_FILE
+@click.pass_context
+def check(ctx: click.Context, config_file: Path | None, web_config_file: Path | None) -> None:
     """
     Validate a config, and tell whether its rooms fit.
 
@@ -141,7 +173,7 @@ def check(config_file: OptionalConfigFile = None, web_config_file: WebConfigFile
     """
     if config_file is None and web_config_file is None:
         flags = "'--config.file' (env var: 'RTC_EXPORTER_CONFIG_FILE') or '--web.config.file'"
-        raise typer.BadParameter(f"missing option {flags}")
+        raise click.UsageError(f"Missing option {flags}.")
     exit_code, errors = 0, []
     try:
         if web_config_file is not None:
@@ -155,11 +187,11 @@ def check(config_file: OptionalConfigFile = None, web_config_file: WebConfigFile
         errors.append(str(error))
     if errors:
         raise UserError("\n".join(errors))
-    raise typer.Exit(exit_code)
+    ctx.exit(exit_code)
 
 
 def _check_web_config(web_config_file: Path) -> None:
-    from exporter.web.security import load_web_config
+    from exporter.web.security.config import load_web_config
 
     config = load_web_config(web_config_file)
     for words in config.warnings:
@@ -172,6 +204,7 @@ def _check_config(config_file: Path) -> int:
     """Returns the exit code."""
     from exporter.config import load
     from exporter.polling.load import budget_loads
+    from exporter.web.wording import counted
 
     config = load(config_file, os.environ)
     watched = [(source, _scanned(source)) for source in config.sources]
@@ -187,21 +220,21 @@ def _check_config(config_file: Path) -> int:
     if tight:
         _tell(f"rooms do not fit: {', '.join(tight)}", err=True)
         return _DO_NOT_FIT
-    but = f", with {_counted(len(warnings), 'warning')}" if warnings else ""
+    but = f", with {counted(len(warnings), 'warning')}" if warnings else ""
     _tell(f"{printable(str(config_file))}: valid{but}, and its rooms fit their budgets")
     return 0
 
 
 @app.command()
-def probe(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Name of a source in the config.")],
-    room: Annotated[str, typer.Argument(metavar="ROOM", help="Id of a room, watched or not.")],
-    config_file: ConfigFile,
-) -> None:
+@click.argument("source", metavar="SOURCE")
+@click.argument("room", metavar="ROOM")
+@_config_file()
+def probe(source: str, room: str, config_file: Path) -> None:
     """
     Ask a vendor once for one room, and show all of it.
 
-    Prints request, reply and reading without any secret. The call spends a slot of a running exporter's budget.
+    SOURCE is the name of a source in the config, ROOM the id of a room, watched or not. Prints request, reply and
+    reading without any secret. The call spends a slot of a running exporter's budget.
     """
     import uvloop
 
@@ -217,12 +250,11 @@ def probe(
 
 
 @app.command()
-def demo(
-    listen_address: ListenAddress = "127.0.0.1:9877",
-    telemetry_path: TelemetryPath = "/metrics",
-    log_level: LogLevel = logs.Level.INFO,
-    log_format: LogFormat = logs.Format.CONSOLE,
-) -> None:
+@_listen_address("127.0.0.1:9877")
+@_TELEMETRY_PATH
+@_LOG_LEVEL
+@_log_format(logs.Format.CONSOLE)
+def demo(web_listen_address: str, web_telemetry_path: str, log_level: str, log_format: str) -> None:
     """
     Run simulator and exporter together, no credentials.
 
@@ -234,22 +266,21 @@ def demo(
     from exporter.demo import run_demo
 
     process.prepare()
-    log = logs.configure(log_level, log_format)
+    log = logs.configure(logs.Level(log_level), logs.Format(log_format))
 
     def started(exporter: Exporter, simulator_url: str) -> None:
         _tell(f"Live rooms of five simulated vendor APIs:  {exporter.web.url}/")
-        _tell(f"Metrics for Prometheus:                    {exporter.web.url}{telemetry_path}")
+        _tell(f"Metrics for Prometheus:                    {exporter.web.url}{web_telemetry_path}")
         _tell(f"The simulator's own truth:                 {simulator_url}/_sim")
         _tell("Counts appear within seconds, the first readings of every room within ten. Ctrl+C ends it.")
 
-    uvloop.run(run_demo(WebOptions(listen_address, telemetry_path, lifecycle=True), log, started))
+    uvloop.run(run_demo(WebOptions(web_listen_address, web_telemetry_path, lifecycle=True), log, started))
 
 
 @app.command()
-def simulate(
-    listen_address: ListenAddress = "127.0.0.1:9878",
-    seed: Annotated[int, _flag("--seed", "Same seed, same rooms and populations.")] = 1,
-) -> None:
+@_listen_address("127.0.0.1:9878")
+@_flag("--seed", "Same seed, same rooms and populations.", default=1)
+def simulate(web_listen_address: str, seed: int) -> None:
     """
     Run the simulator of all five vendors alone.
 
@@ -262,7 +293,7 @@ def simulate(
 
     async def main() -> None:
         simulator = Simulator(Settings(seed=seed))
-        address = Address.parse(listen_address)
+        address = Address.parse(web_listen_address)
         with address.raising_user_error():
             await simulator.start(address.host or _EVERY_ADDRESS, address.port)
         _tell(f"Five simulated vendor APIs: {simulator.url}, their truth and credentials: {simulator.url}/_sim")
@@ -274,11 +305,10 @@ def simulate(
 
 
 @app.command()
-def healthy(
-    url: Annotated[str, _flag("--url", "Where the exporter is: scheme, host and port.")] = "http://127.0.0.1:9877",
-    http_config_file: HttpConfigFile = None,
-    ready: Annotated[bool, _flag("--ready", "Ask whether it is ready.")] = False,
-) -> None:
+@_flag("--url", "Where the exporter is: scheme, host and port.", default="http://127.0.0.1:9877")
+@_file_flag("--http.config.file", "The YAML file with basic_auth and tls_config, as Prometheus writes them.")
+@_flag("--ready", "Ask whether it is ready.", is_flag=True)
+def healthy(url: str, http_config_file: Path | None, ready: bool) -> None:
     """
     Ask a running exporter whether it is healthy.
 
@@ -290,7 +320,7 @@ def healthy(
 
     client = None
     if http_config_file is not None:
-        from exporter.web.security import load_client_config
+        from exporter.web.security.client import load_client_config
 
         client = load_client_config(http_config_file)
     asyncio.run(ask_health(url, client, "/-/ready" if ready else "/-/healthy"))
@@ -311,19 +341,10 @@ def schema() -> None:
     _tell(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
-@app.callback(invoke_without_command=True)
-def main_options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
-) -> None:
-    if version:
-        _tell(f"rtc-room-exporter {__version__} (Python {platform.python_version()})")
-        raise typer.Exit
-
-
 def main() -> None:
     """The program, its modules loaded."""
     process.hold_standard_streams()
-    app()
+    app(prog_name="rtc-room-exporter")
 
 
 def metrics_table() -> str:
@@ -364,6 +385,7 @@ def _about_files(source: SourceConfig, files: RoomsFiles) -> Iterator[str]:
 
 def _print_budget(budget: BudgetLoad) -> None:
     from exporter.polling.load import TOLERANCE
+    from exporter.web.wording import counted
 
     verdict = "fits" if budget.fits else "DOES NOT FIT"
     _tell(
@@ -373,8 +395,8 @@ def _print_budget(budget: BudgetLoad) -> None:
     for source in budget.sources:
         late = source.kept_interval > TOLERANCE * source.config.interval
         _tell(
-            f"  source {source.config.name} ({source.config.api}): {_counted(source.rooms, 'room')},"
-            f" {_counted(source.calls, 'call')} per interval of {source.config.interval:g}s,"
+            f"  source {source.config.name} ({source.config.api}): {counted(source.rooms, 'room')},"
+            f" {counted(source.calls, 'call')} per interval of {source.config.interval:g}s,"
             f" can keep {source.kept_interval:.1f}s"
             f"{' (too slow: fewer rooms, a longer interval or a higher limit)' if late else ''}"
         )
@@ -382,8 +404,4 @@ def _print_budget(budget: BudgetLoad) -> None:
 
 def _tell(text: str, *, err: bool = False) -> None:
     """Print, through the door that all text from outside passes."""
-    typer.echo(showable(text, len(text)), err=err)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    click.echo(showable(text, len(text)), err=err)

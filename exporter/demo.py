@@ -21,7 +21,7 @@ import yaml
 from exporter.app import Exporter, WebOptions, run
 from exporter.config import Config, parse
 from exporter.errors import UserError
-from exporter.polling.journal import Log
+from exporter.logs import Log
 from exporter.process import keep_what_lives
 from exporter.simulator import APIS, Apps, Simulator
 

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import os
 import ssl
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
 from exporter.config.urls import read_base_url
 from exporter.errors import UserError
-from exporter.web.security import ClientConfig
+
+if TYPE_CHECKING:
+    from exporter.web.security.client import ClientConfig
 
 TIMEOUT: Final = 4.0
 """Seconds until there must be an answer."""

@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     import structlog
@@ -48,7 +48,18 @@ class Format(StrEnum):
     CONSOLE = "console"
 
 
-def configure(level: Level, form: Format, descriptor: int = _STANDARD_ERROR) -> structlog.typing.FilteringBoundLogger:
+class Log(Protocol):
+    """A structlog logger, as far as we use it."""
+
+    def bind(self, **values: object) -> Log: ...
+    def debug(self, event: str, **values: object) -> object: ...
+    def info(self, event: str, **values: object) -> object: ...
+    def warning(self, event: str, **values: object) -> object: ...
+    def error(self, event: str, **values: object) -> object: ...
+    def exception(self, event: str, **values: object) -> object: ...
+
+
+def configure(level: Level, form: Format, descriptor: int = _STANDARD_ERROR) -> Log:
     """
     Set up logging for the process.
 
@@ -85,7 +96,7 @@ def configure(level: Level, form: Format, descriptor: int = _STANDARD_ERROR) -> 
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     quieten_libraries()
     logging.raiseExceptions = False
-    log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    log: Log = structlog.get_logger()
     lines.on_loss = lambda lost: log.warning("lines of the log were lost", lines=lost)
     return log
 

@@ -27,12 +27,12 @@ from typing import Final
 
 from exporter.clock import Clock
 from exporter.config import SourceConfig
+from exporter.logs import Log
 from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.polling.budget import Budget, Timer
 from exporter.polling.client import Client, MakeClient
 from exporter.polling.health import App
-from exporter.polling.journal import Log
 from exporter.polling.load import budget_loads
 from exporter.polling.poller import Poller
 from exporter.polling.scheduler import Scheduler

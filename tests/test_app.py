@@ -15,8 +15,8 @@ import pytest
 from exporter.app import Exporter, WebOptions
 from exporter.config import load
 from exporter.rooms import RoomsFiles
-from exporter.web import WebServer
 from exporter.web.reach import reach
+from exporter.web.server import WebServer
 from tests.polling.house import LogLines
 from tests.polling.virtual_time import until
 

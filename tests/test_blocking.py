@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import pytest
 import uvloop
 
+from exporter import blocking
 from exporter.blocking import in_thread
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
@@ -183,6 +184,24 @@ def test_thread_that_cannot_be_started_is_told(runner, monkeypatch):
         assert errno.EAGAIN == raised.value.errno
 
     assert runner.run(in_thread(time.time))
+
+
+async def test_long_work_lets_others_run(monkeypatch):
+    """
+    Once in a millisecond, however many steps there are, so that short steps cost no turn of the loop each.
+    """
+    now = iter([0.0, 0.0004, 0.0008, 0.0012, 0.0012, 0.0016, 0.0025, 0.0025])
+    monkeypatch.setattr(blocking, "perf_counter", now.__next__)
+    done: list[str] = []
+    turn = blocking.Turn()
+
+    for step in range(5):
+        asyncio.get_running_loop().call_soon(done.append, f"another's {step}")
+        done.append(f"step {step}")
+        await turn.let_others_run()
+
+    first = ["step 0", "step 1", "step 2", "another's 0", "another's 1", "another's 2"]
+    assert [*first, "step 3", "step 4", "another's 3", "another's 4"] == done
 
 
 PROCESS = """

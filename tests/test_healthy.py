@@ -15,13 +15,13 @@ from unittest.mock import Mock
 import aiohttp
 import pytest
 from aioresponses import aioresponses
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from exporter import healthy as module
 from exporter.cli import app
 from exporter.errors import UserError
 from exporter.healthy import ask_health
-from exporter.web.security import load_client_config
+from exporter.web.security.client import load_client_config
 from tests.mocked import MockedResponse
 from tests.web.security.house import CLIENTS, PASSWORD, TLS, USERS, House
 from tests.web.site import Site

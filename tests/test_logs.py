@@ -14,25 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-import structlog
 
 from exporter import logs
 from exporter.logs import Format, Level, LineWriter, configure
 
 F_SETPIPE_SZ = 1031
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """
-    What a command sets for its process is set back.
-    """
-    root, quiet = logging.getLogger(), logging.getLogger("aiohttp.server")
-    before = root.level, list(root.handlers), list(quiet.filters), logging.raiseExceptions
-    yield
-    root.level, root.handlers[:], quiet.filters[:], logging.raiseExceptions = before
-    structlog.reset_defaults()
-    logs._writer = None
 
 
 @contextmanager

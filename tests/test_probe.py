@@ -9,7 +9,7 @@ import re
 
 import pytest
 import yaml
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from exporter.cli import app
 from exporter.demo import config_for

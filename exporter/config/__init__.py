@@ -11,14 +11,14 @@ from typing import Final
 
 from exporter.config import resolve, secrets
 from exporter.config.errors import ConfigError, Problems
-from exporter.config.files import decode, read_file
+from exporter.config.files import read_file
 from exporter.config.garbage import collection_paused
 from exporter.config.models import Config, SourceConfig
 from exporter.config.rooms import RESERVED_LABELS, Context
 from exporter.config.schema import Document, NamelessEntry
 from exporter.config.validation import schema, validate
 from exporter.config.values import List, Map, dismantle
-from exporter.config.yaml_text import compose
+from exporter.config.yaml_text import read_document
 from exporter.vendors import APIS
 
 __all__ = ["RESERVED_LABELS", "Config", "ConfigError", "SourceConfig", "json_schema", "load", "parse", "reread_files"]
@@ -53,16 +53,10 @@ def parse(text: str | bytes, path: Path, env: Mapping[str, str]) -> Config:
     Raises:
         ConfigError: Every problem of the text.
     """
-    if isinstance(text, bytes):
-        problems = Problems(path)
-        decoded = decode(text, problems)
-        problems.raise_any()
-        text = decoded or ""
-    problems = Problems(path, text, _SECRET_NAMES)
-    context = Context(problems, path.absolute().parent, env)
     with collection_paused():
+        problems = read_document(text, path, _SECRET_NAMES)
+        context = Context(problems, path.absolute().parent, env)
         try:
-            compose(text, problems)
             document: Document | None = validate(Document, problems, context)
             _read_nameless(problems, context)
             resolve.check_names(problems)

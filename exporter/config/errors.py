@@ -23,14 +23,16 @@ SHOWN_LENGTH: Final = 60
 Steps: TypeAlias = Sequence[str | int]
 """The keys and indexes that lead to a value."""
 
-_KEYS: Final = re.compile(r"[A-Za-z_][a-z_]{0,30}", re.ASCII)
+KEYS: Final = re.compile(r"[A-Za-z_][a-z_]{0,30}", re.ASCII)
+"""Names that may be shown. Others may be half of a secret that a comma has cut."""
 _UNREAD: Final = "…"
 """Stands for a text in a problem that is only counted. To look for secrets in it would take longest of all."""
 _SHORTEST_SECRET: Final = 4
 _SEARCHED: Final = 1000
-# Hex and base64 with letters and digits in it, and what bcrypt makes of passwords.
+# Hex and base64 with letters and digits in it, what bcrypt makes of passwords, and keys in PEM.
 _SECRET_LIKE: Final = re.compile(
-    r"(?=[a-z+/=]*[0-9])(?=[0-9+/=]*[a-z])[a-z0-9+/=]{16,}|\$2[a-z]?\$\S*", re.ASCII | re.IGNORECASE
+    r"(?=[a-z+/=]*[0-9])(?=[0-9+/=]*[a-z])[a-z0-9+/=]{16,}|\$2[a-z]?\$\S*|-----BEGIN(?s:.*)",
+    re.ASCII | re.IGNORECASE,
 )
 
 
@@ -70,7 +72,7 @@ class Problems:
     """
 
     def __init__(
-        self, file: Path | str, text: str = "", secret_names: Iterable[str] = (), keys: re.Pattern[str] = _KEYS
+        self, file: Path | str, text: str = "", secret_names: Iterable[str] = (), keys: re.Pattern[str] = KEYS
     ) -> None:
         self.root: Value | None = None
         self._file = printable(str(file))

@@ -15,18 +15,30 @@ LARGEST_FILE: Final = 16 * 2**20
 with four times as much that would be a quarter of a second."""
 
 
-def read_file(path: Path, problems: Problems) -> bytes | None:
-    """The file's bytes; ``None`` if it cannot be read, and then the problem is noted."""
+def read_bytes(path: Path, largest: int) -> bytes:
+    """
+    What a file holds.
+
+    Raises:
+        ValueError: Why it cannot be read, in words; over ``largest`` bytes is a reason, too.
+    """
     try:
-        data = bounded.read_file(path, LARGEST_FILE + 1)
+        data = bounded.read_file(path, largest + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
-        problems.add_file((reason or "no path").lower(), "a readable file")
-        return None
-    if len(data) > LARGEST_FILE:
-        problems.add_file(f"over {LARGEST_FILE:,} bytes", "a smaller file")
-        return None
+        raise ValueError((reason or "no path").lower()) from None
+    if len(data) > largest:
+        raise ValueError(f"more than {largest:,} bytes, too many to read")
     return data
+
+
+def read_file(path: Path, problems: Problems, largest: int = LARGEST_FILE) -> bytes | None:
+    """The file's bytes; ``None`` if it cannot be read, and then the problem is noted."""
+    try:
+        return read_bytes(path, largest)
+    except ValueError as error:
+        problems.add_file(str(error), "a readable file")
+        return None
 
 
 def decode(data: bytes, problems: Problems) -> str | None:

@@ -10,10 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -25,7 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, PydanticOmit
 
 from exporter.config.errors import Problems
-from exporter.config.validation import fault, faults
+from exporter.config.validation import Keys, fault, faults
 from exporter.config.values import List, ManyLines, Map, describe
 from exporter.model import NO_THRESHOLDS, Room, Thresholds
 from exporter.vendors.codec import RoomIdRule
@@ -184,12 +183,6 @@ def sparing(read: Callable[[Any, Info], T], shape: Any) -> PlainValidator:
             raise PydanticOmit from None
 
     return PlainValidator(validate, json_schema_input_type=shape)
-
-
-class Keys(BaseModel):
-    """A mapping with these keys and no others."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 def _users(value: object) -> int:

@@ -27,10 +27,10 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from exporter.config.rooms import NO_DEFAULTS, Defaults, Info, Keys, LabelsField, RoomsField, ThresholdsField
+from exporter.config.rooms import NO_DEFAULTS, Defaults, Info, LabelsField, RoomsField, ThresholdsField
 from exporter.config.secrets import Given, key_forms, read_certificates, read_secret
 from exporter.config.urls import read_base_url, read_proxy
-from exporter.config.validation import fault, kind
+from exporter.config.validation import Keys, fault, kind
 from exporter.config.values import List, Map, describe
 from exporter.model import NO_THRESHOLDS, Room
 from exporter.vendors import APIS

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic_core import PydanticCustomError
 
-from exporter import bounded
+from exporter.config.files import read_bytes
 from exporter.config.validation import fault, words
 from exporter.config.values import describe
 from exporter.vendors.source import Certificates, Secret, Source, has_control_character
@@ -75,11 +75,9 @@ def read_certificates(path: Path) -> Certificates:
         PydanticCustomError: It does not hold what it should.
     """
     try:
-        content = bounded.read_file(path, LARGEST_CA_FILE + 1)
-    except (OSError, ValueError):
-        raise fault("a readable file of certificates in PEM form") from None
-    if len(content) > LARGEST_CA_FILE:
-        raise fault(f"a file of certificates in PEM form, of at most {LARGEST_CA_FILE:,} bytes")
+        content = read_bytes(path, LARGEST_CA_FILE)
+    except ValueError as error:
+        raise fault("a readable file of certificates in PEM form", f"{{}} ({error})") from None
     # PEM is ASCII, but the comments around it, such as the names of authorities, need not be.
     pem = content.decode("ascii", errors="ignore")
     try:
@@ -115,15 +113,11 @@ def _read_file(path: Path, written: str) -> str:
     shown = repr(written) if _FILE_NAME.fullmatch(written) and _PATH_MARK.match(written) else "a path"
     accepted = "a readable file that holds the secret alone"
     try:
-        content = bounded.read_file(path, LARGEST_SECRET + 1)
-        if len(content) <= LARGEST_SECRET:
-            return content.decode("utf-8-sig")
+        return read_bytes(path, LARGEST_SECRET).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise fault(accepted, f"{shown}, which is not UTF-8 text") from None
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "no path"
-        raise fault(accepted, f"{shown} ({reason.lower()})") from None
-    raise fault(accepted, f"{shown} of over {LARGEST_SECRET:,} bytes")
+    except ValueError as error:
+        raise fault(accepted, f"{shown} ({error})") from None
 
 
 def _usable(secret: str) -> str:

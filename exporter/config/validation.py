@@ -1,10 +1,9 @@
 """
 From a file's values to a pydantic model, or to every problem with file, line, path, what was found, what is accepted.
 
-A file format is a model and these three steps, at whose end ``ConfigError`` tells all problems of the file at once::
+A file format is a model and these steps, at whose end ``ConfigError`` tells all problems of the file at once::
 
-    problems = Problems(path, text, secret_names)
-    compose(text, problems)
+    problems = read_document(data, path, secret_names)
     config = validate(Model, problems)
     problems.raise_any()
 
@@ -18,9 +17,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
@@ -52,6 +51,12 @@ _ACCEPTED: Final = {
     "string_too_long": "text of {max_length} or fewer characters",
     "string_pattern_mismatch": "text that matches {pattern}",
 }
+
+
+class Keys(BaseModel):
+    """A mapping with these keys and no others."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 def fault(accepted: str, found: str = "{}", *, key: str = "", name: bool = False) -> PydanticCustomError:

@@ -8,12 +8,15 @@ run between any two events, which they cannot while a whole file is parsed in C.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import yaml
 
-from exporter.config.errors import Problems
+from exporter.config.errors import KEYS, Problems
+from exporter.config.files import decode
 from exporter.config.values import List, ManyLines, Map, NotText, Value, describe, plain
 from exporter.config.yaml_errors import Explanation, explain
 
@@ -27,6 +30,29 @@ LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 _TOO_DEEP: Final = f"values nested more than {DEEPEST} deep", "fewer levels"
 _TAGS_OF_PLAIN_VALUES: Final = (None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
+
+
+def read_document(
+    data: str | bytes, path: Path, secret_names: Iterable[str] = (), keys: re.Pattern[str] = KEYS
+) -> Problems:
+    """
+    The problems of a file, which know its one document: ``root``, ``None`` if there is nothing in it.
+
+    Args:
+        secret_names: Keys whose values are secrets.
+        keys: Those that problems may name.
+
+    Raises:
+        ConfigError: The bytes are no YAML, or too deep or too large to look at.
+    """
+    if isinstance(data, bytes):
+        plain = Problems(path)
+        decoded = decode(data, plain)
+        plain.raise_any()
+        data = decoded or ""
+    problems = Problems(path, data, secret_names, keys)
+    compose(data, problems)
+    return problems
 
 
 def compose(text: str, problems: Problems, loader: Any = LOADER) -> Value | None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import traceback
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final
 
+from exporter.logs import Log
 from exporter.model import Failure, FailureKind
 
 _OF_THE_SOURCE: Final = frozenset(
@@ -18,17 +19,6 @@ _OF_THE_SOURCE: Final = frozenset(
 )
 _RELAPSE: Final = 10
 _MOST_PATIENCE: Final = 3600.0
-
-
-class Log(Protocol):
-    """The part of a structlog logger that we use."""
-
-    def bind(self, **values: object) -> Log: ...
-    def debug(self, event: str, **values: object) -> object: ...
-    def info(self, event: str, **values: object) -> object: ...
-    def warning(self, event: str, **values: object) -> object: ...
-    def error(self, event: str, **values: object) -> object: ...
-    def exception(self, event: str, **values: object) -> object: ...
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ import msgspec
 
 from exporter.clock import Clock
 from exporter.config import SourceConfig
+from exporter.logs import Log
 from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import SourceTable
 from exporter.metrics.telemetry import Telemetry
@@ -29,7 +30,7 @@ from exporter.model import Failure, FailureKind, Reading, Reply, Request, Room
 from exporter.polling.budget import Budget
 from exporter.polling.client import Client, Exchange, MakeClient, Response
 from exporter.polling.health import App, Health
-from exporter.polling.journal import Journal, Log
+from exporter.polling.journal import Journal
 from exporter.polling.pace import Pace, Sent
 from exporter.polling.planner import LANES, Lane, Planner
 from exporter.polling.reaction import Rooms, reaction

@@ -22,8 +22,8 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from exporter.clock import Clock
+from exporter.logs import Log
 from exporter.metrics.telemetry import Telemetry
-from exporter.polling.journal import Log
 
 _STEP: Final = 0.5
 _HEARTBEAT: Final = 1.0

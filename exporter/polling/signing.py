@@ -16,9 +16,9 @@ from typing import Final
 from exporter.blocking import in_thread
 from exporter.clock import Clock
 from exporter.config import ConfigError, SourceConfig, reread_files
+from exporter.logs import Log
 from exporter.model import Auth, Request, Stamp
 from exporter.polling.client import Response
-from exporter.polling.journal import Log
 from exporter.polling.skew import ClockSkew
 
 _READ_WITHIN: Final = 5.0

@@ -34,14 +34,13 @@ from exporter.config.rooms import (
     Context,
     Defaults,
     Info,
-    Keys,
     LabelsField,
     RoomId,
     ThresholdsField,
     sparing,
     taken,
 )
-from exporter.config.validation import fault, faults, kind, validate, words
+from exporter.config.validation import Keys, fault, faults, kind, validate, words
 from exporter.config.values import List, Map, NotText, describe, dismantle
 from exporter.config.yaml_text import compose
 from exporter.model import NO_THRESHOLDS, Room

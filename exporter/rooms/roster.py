@@ -16,6 +16,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
+from exporter.blocking import Turn
 from exporter.model import ROOMS_AT_A_TIME, Room
 
 T = TypeVar("T")
@@ -95,8 +96,9 @@ class Roster:
         self._wanted = rooms
         turnover = Turnover()
         async with self._changing:
+            turn = Turn()
             for _ in self.steps(self._wanted, turnover):
-                await asyncio.sleep(0)
+                await turn.let_others_run()
         return turnover
 
     def steps(self, rooms: Iterable[Room], turnover: Turnover) -> Iterator[None]:

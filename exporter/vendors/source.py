@@ -94,22 +94,17 @@ class Certificates:
 
 def parse_duration(value: object) -> float:
     """
-    Seconds of a duration such as ``500ms``, ``10s``, ``1m30s`` or ``1h``.
+    Seconds of a duration as Go writes it, such as ``500ms``, ``10s``, ``1m30s`` or ``1.5h``; ``0`` needs no unit.
 
     Raises:
-        PydanticCustomError: Not a duration, or not above zero.
+        PydanticCustomError: Not a duration.
     """
     if isinstance(value, float | int) and not isinstance(value, bool):
         return float(value)
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) and value.strip() else None
-    if match is None or not (seconds := _seconds(match)):
+    text = value.strip() if isinstance(value, str) else ""
+    if text != "0" and not _DURATION.fullmatch(text):
         raise _refusal(DURATION_ACCEPTED)
-    return seconds
-
-
-def _seconds(match: re.Match[str]) -> float:
-    weights = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-    return sum(float(match[unit]) * weight for unit, weight in weights.items() if match[unit])
+    return sum((float(number) * _UNITS[unit] for number, unit in _STEP.findall(text)), 0.0)
 
 
 def _refusal(accepted: str) -> PydanticCustomError:
@@ -127,12 +122,19 @@ def _printable(text: str) -> str:
     return text
 
 
-def _within(shortest: float, longest: float, bounds: str) -> BeforeValidator:
+def duration(shortest: float, longest: float, bounds: str) -> BeforeValidator:
+    """
+    Reads a duration between these two.
+
+    Args:
+        bounds: The same in words.
+    """
+
     def read(value: object) -> float:
         try:
             seconds = parse_duration(value)
         except PydanticCustomError:
-            seconds = 0.0
+            seconds = -1.0
         if not shortest <= seconds <= longest:
             raise _refusal(f"{DURATION_ACCEPTED}, {bounds}")
         return seconds
@@ -172,15 +174,13 @@ def matching(pattern: str, accepted: str) -> AfterValidator:
     return AfterValidator(match)
 
 
-_DURATION: Final = re.compile(
-    r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+)ms)?", re.ASCII
-)
+_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_STEP: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
+_DURATION: Final = re.compile(f"(?:{_STEP.pattern})+")
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _DIGITS: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
 
-_DurationText = Annotated[
-    str, WithJsonSchema({"type": "string", "pattern": r"^(\d+h)?(\d+m)?(\d+(\.\d+)?s)?(\d+ms)?$", "minLength": 2})
-]
+_DurationText = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^({_STEP.pattern.replace('?:', '')})+$"})]
 Text = Annotated[str, AfterValidator(_printable)]
 Name = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
@@ -207,17 +207,17 @@ class Source(BaseModel):
 
     name: Name = Field(description="Unique; the label `source`")
     api: Text = Field(description="Which vendor's API is asked")
-    interval: Annotated[float, _within(0.1, 86_400.0, INTERVAL)] | None = Field(
+    interval: Annotated[float, duration(0.1, 86_400.0, INTERVAL)] | None = Field(
         None, description=f"Wanted time between two readings of a room, {INTERVAL}"
     )
     rate_limit: Annotated[float, Field(ge=0.001, le=10_000, allow_inf_nan=False)] | None = Field(
         None, description="Calls per second of the source's budget; default: the documented limit"
     )
     budget: Name | None = Field(None, description="Sources with the same name share one limit")
-    timeout: Annotated[float, _within(0.1, 60.0, TIMEOUT)] = Field(
+    timeout: Annotated[float, duration(0.1, 60.0, TIMEOUT)] = Field(
         5.0, description=f"For opening a connection, and again for one call, {TIMEOUT}; default: 5s"
     )
-    max_staleness: Annotated[float, _within(0.1, 604_800.0, MAX_STALENESS)] | None = Field(
+    max_staleness: Annotated[float, duration(0.1, 604_800.0, MAX_STALENESS)] | None = Field(
         None, description=f"How long a room's last reading is published while calls fail, {MAX_STALENESS}"
     )
     allow_http: Flag = Field(default=False, description="Accept an `http` `base_url` elsewhere than on loopback")

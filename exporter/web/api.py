@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from typing import Final
@@ -11,6 +10,7 @@ from urllib.parse import urlencode
 import msgspec
 from aiohttp import web
 
+from exporter.blocking import Turn
 from exporter.metrics import catalogue
 from exporter.metrics.room import RoomView
 from exporter.metrics.source_stats import FailureNote, SourceStats
@@ -25,8 +25,6 @@ from exporter.web.process import Process
 from exporter.web.rooms import Order, Rooms
 
 _ROOMS_NAMED: Final = 10
-_SOURCES_AT_ONCE: Final = 20
-_ROOMS_AT_ONCE: Final = 100
 
 
 class Api:
@@ -45,10 +43,10 @@ class Api:
         monotonic, unix = self._process.monotonic(), self._process.unix()
         self._table.expire(monotonic)
         sources: list[answered.Source] = []
-        for index, source in enumerate(list(self._telemetry.sources.values()), start=1):
+        turn = Turn()
+        for source in list(self._telemetry.sources.values()):
             sources.append(self._source(source, monotonic, unix))
-            if index % _SOURCES_AT_ONCE == 0:
-                await asyncio.sleep(0)
+            await turn.let_others_run()
         return _json(answered.Sources(unix, sources))
 
     async def rooms(self, request: web.Request) -> web.Response:
@@ -61,11 +59,11 @@ class Api:
         self._table.expire(now)
         found = await self._rooms.find(query, now)
         rooms = []
-        for index, (name, view) in enumerate(found.rooms, start=1):
+        turn = Turn()
+        for name, view in found.rooms:
             if name in self._telemetry.sources and view.room.id in self._table[name]:
                 rooms.append(_room(self._telemetry.sources[name], view, now))
-            if index % _ROOMS_AT_ONCE == 0:
-                await asyncio.sleep(0)
+            await turn.let_others_run()
         cursor = None if found.next is None else encode_cursor(found.next)
         headers = {}
         if cursor is not None:

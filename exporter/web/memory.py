@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from typing import Final
 
+from exporter.blocking import Turn
 from exporter.metrics.table import Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.web.chronicle import Chronicle
@@ -32,12 +32,12 @@ class Memory:
 
     async def sample(self, now: float) -> None:
         """Remember how everything stands at this monotonic time; to be called every few seconds."""
-        sources, budgets = {}, self._telemetry.budgets
+        turn, sources, budgets = Turn(), dict[str, SourceSample](), self._telemetry.budgets
         for name, source in list(self._telemetry.sources.items()):
             figures, table = source.figures(now), source.table
             standing(source, figures, budgets.get(source.budget), self._chronicle, now)
             sources[name] = SourceSample(figures.published_users, figures.achieved_interval, table.known, len(table))
-            await asyncio.sleep(0)
+            await turn.let_others_run()
         self.history.add(now, sources, {name: budget.calls for name, budget in budgets.items()})
         await self.curves.sample(now)
 

@@ -2,6 +2,10 @@
 Which format and which encoding a scraper accepts, from its ``Accept`` and ``Accept-Encoding`` headers.
 
 A client that asks for nothing we have gets the text format, uncompressed: every Prometheus reads that.
+
+prometheus_client's ``choose_encoder`` and ``gzip_accepted`` would get some clients wrong. They take the first format of
+a list whatever its weight, so a Prometheus whose ``scrape_protocols`` begin with ``PrometheusText0.0.4`` would get
+OpenMetrics. They promise any version from 1.0.0 on that a client names, 2.0.0 too, and fail for one in quotes.
 """
 
 from __future__ import annotations

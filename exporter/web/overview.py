@@ -4,11 +4,11 @@ Everything that the status page shows above its list of rooms, as it stands at o
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from exporter.blocking import Turn
 from exporter.metrics.telemetry import Telemetry
 from exporter.states import RoomState
 from exporter.web.attention import Attention, attend
@@ -21,7 +21,6 @@ from exporter.web.standing import Level
 from exporter.web.verdict import Alarm, Tally, Verdict, judge, tally
 from exporter.web.wording import count
 
-_SOURCES_AT_ONCE: Final = 10
 _POINTS: Final = 120
 _FILES_NAMED: Final = 10
 _SURE: Final = 0.99
@@ -61,16 +60,16 @@ class Overview:
 
 async def survey(telemetry: Telemetry, scene: Scene, rooms: Rooms, curves: Curves, unhealthy: str | None) -> Overview:
     """
-    Everything as it stands at this moment, a few sources at a time.
+    Everything as it stands at this moment; between two sources others may run.
 
     Args:
         unhealthy: Why the process is not healthy.
     """
     sources = []
-    for index, source in enumerate(list(telemetry.sources.values()), start=1):
+    turn = Turn()
+    for source in list(telemetry.sources.values()):
         sources.append(view_source(source, scene))
-        if index % _SOURCES_AT_ONCE == 0:
-            await asyncio.sleep(0)
+        await turn.let_others_run()
     counts = tally(sources)
     alarms = tuple(_alarms(telemetry, unhealthy))
     states = {state: sum(source.figures.rooms[state] for source in sources) for state in SHOWN_STATES}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 
 class Turn(StrEnum):
@@ -79,12 +78,3 @@ class Process:
     config_path: str
     next_call: Callable[[str, str], NextCall | None] = _nothing
     origin: Callable[[str, str], Origin | None] = _nothing
-
-
-class Log(Protocol):
-    """The part of a structlog logger that the web side uses."""
-
-    def debug(self, event: str, **values: object) -> object: ...
-    def info(self, event: str, **values: object) -> object: ...
-    def warning(self, event: str, **values: object) -> object: ...
-    def exception(self, event: str, **values: object) -> object: ...

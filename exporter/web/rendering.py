@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
@@ -12,12 +9,12 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from exporter import __version__
+from exporter.blocking import Turn
 from exporter.web import drawing, links, wording
 from exporter.web.links import Grafana
 from exporter.web.process import Process
 from exporter.web.standing import Trouble
 
-_LONGEST_HOLD: Final = 0.002
 RUNBOOKS: Final = {
     Trouble.UNAUTHORIZED: "RtcSourceUnauthorized",
     Trouble.MISCONFIGURED: "RtcSourceMisconfigured",
@@ -60,13 +57,11 @@ class Renderer:
             root: The way from the page's address to the status page's, in front of every link.
         """
         pieces = []
-        resumed = time.perf_counter()
+        turn = Turn()
         names = {"root": root, "now": self._process.unix(), **self._fixed, **context}
         for piece in self._templates[template].generate(**names):
             pieces.append(piece)
-            if time.perf_counter() - resumed > _LONGEST_HOLD:
-                await asyncio.sleep(0)
-                resumed = time.perf_counter()
+            await turn.let_others_run()
         # Whatever one value holds, the page goes out.
         body = "".join(pieces).encode("utf-8", errors="backslashreplace")
         return web.Response(status=status, body=body, content_type="text/html", charset="utf-8")
@@ -83,14 +78,10 @@ def _compiled() -> dict[str, Template]:
         lstrip_blocks=True,
     )
     templates.globals.update(words=wording, drawing=drawing, links=links, anchor=links.anchor, runbooks=RUNBOOKS)
-    templates.filters.update(moment=_moment, capitalized=_capitalized)
+    templates.filters.update(capitalized=_capitalized)
     return {name: templates.get_template(name) for name in templates.list_templates()}
 
 
 def _capitalized(words: str) -> str:
     """With a capital letter in front, and all others as they are: names stay names."""
     return words[:1].upper() + words[1:]
-
-
-def _moment(unix: float) -> datetime:
-    return datetime.fromtimestamp(unix, UTC).replace(microsecond=0)

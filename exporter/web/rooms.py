@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from exporter.blocking import Turn
 from exporter.metrics.room import RoomView
 from exporter.metrics.table import SourceTable, Table
 from exporter.model import Severity
@@ -98,7 +99,7 @@ class Rooms:
 
 
 async def _find(table: Table, query: Query, now: float) -> Found:
-    best: list[Key] = []
+    turn, best = Turn(), list[Key]()
     matching = earlier = later = 0
     for name, source, room_ids in _slices(table, query):
         matching += len(room_ids)
@@ -114,7 +115,7 @@ async def _find(table: Table, query: Query, now: float) -> Found:
         else:
             at_most = best[-1][0] if len(best) == query.limit else _UNKNOWN
             best = _first(best, _keys(name, room_ids, ranks, at_most), query.limit)
-        await asyncio.sleep(0)
+        await turn.let_others_run()
     if query.before is not None:
         earlier = matching - later - len(best)
     return Found(

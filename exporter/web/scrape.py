@@ -9,6 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
+from exporter.blocking import Turn
 from exporter.metrics.exposition import Body, Exposition, Wanted
 from exporter.web.connections import EXTRA
 from exporter.web.negotiation import accepts_gzip, content_type
@@ -17,7 +18,6 @@ MAX_SCRAPES: Final = 40
 """Scrapes answered at once; the next one is told to come back, unless it comes from a client that comes seldom."""
 
 _VIEW: Final = 256 * 1024
-_LONGEST_HOLD: Final = 0.001
 _RETRY_AFTER: Final = "5"
 _LONGEST_HEADER: Final = 1_024
 _STANDS_STILL: Final = 1.0
@@ -101,16 +101,15 @@ class Scrape:
 
 async def _send(body: Body, response: web.StreamResponse, answer: _Answer) -> None:
     """Write the shared bytes in views, waiting for the client after each: what it has not read is not copied."""
-    resumed = answer.moved = perf_counter()
+    answer.moved = perf_counter()
+    turn = Turn()
     for part in body.parts:
         view = memoryview(part)
         for start in range(0, len(view), _VIEW):
             await response.write(view[start : start + _VIEW])
             answer.moved = perf_counter()
             # A client that keeps up never makes write wait, and the loop has other work too.
-            if answer.moved - resumed > _LONGEST_HOLD:
-                await asyncio.sleep(0)
-                resumed = perf_counter()
+            await turn.let_others_run()
 
 
 def _header(request: web.Request, name: str) -> str:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from exporter.blocking import in_thread
 from exporter.errors import UserError
+from exporter.logs import Log
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.table import Table
 from exporter.metrics.telemetry import Telemetry
@@ -24,13 +25,15 @@ from exporter.web.lifecycle import Lifecycle
 from exporter.web.links import Grafana
 from exporter.web.memory import Memory
 from exporter.web.page import Page
-from exporter.web.process import Log, Process
+from exporter.web.process import Process
 from exporter.web.reach import Reach, reach
 from exporter.web.rendering import Renderer
 from exporter.web.room_page import RoomPage
 from exporter.web.rooms import Rooms
 from exporter.web.scrape import Scrape
-from exporter.web.security import Acceptor, Guard, WebConfig
+from exporter.web.security.acceptor import Acceptor
+from exporter.web.security.config import WebConfig
+from exporter.web.security.guard import Guard
 
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+", re.ASCII)
 _TAKEN: Final = ("/-", "/api", "/docs", "/rooms", "/static")

@@ -77,10 +77,15 @@ def signed(number: int) -> str:
     return f"{'+' if number >= 0 else '−'}{abs(number):,}"
 
 
+def moment(unix: float) -> datetime:
+    """In UTC, in whole seconds."""
+    return datetime.fromtimestamp(unix, UTC).replace(microsecond=0)
+
+
 def since(unix: float, now: float) -> str:
     """A moment of today by the clock, another with its date: ``14:03:12 UTC``, ``2026-11-21 14:03 UTC``."""
-    moment, today = datetime.fromtimestamp(unix, UTC), datetime.fromtimestamp(now, UTC)
-    return f"{moment:%H:%M:%S} UTC" if moment.date() == today.date() else f"{moment:%Y-%m-%d %H:%M} UTC"
+    then, today = moment(unix), moment(now)
+    return f"{then:%H:%M:%S} UTC" if then.date() == today.date() else f"{then:%Y-%m-%d %H:%M} UTC"
 
 
 def duration(seconds: float) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from jsonschema import Draft202012Validator
-from typer.testing import CliRunner
 
 from exporter.cli import app
 from exporter.config import ConfigError, json_schema

@@ -40,6 +40,16 @@ def test_the_documented_config():
     assert () == read.warnings
 
 
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("500ms", 0.5), ("10s", 10), ("1m30s", 90), ("1.5h", 5400), ("1h0.5s", 3600.5)]
+)
+def test_durations_are_go_s(written, seconds):
+    """
+    As in the flags and configs of every other exporter.
+    """
+    assert seconds == source(f"interval: {written}").interval
+
+
 def test_labels_of_a_source_are_those_of_its_rooms():
     """
     A room's own win, key by key.

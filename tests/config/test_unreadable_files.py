@@ -10,7 +10,7 @@ import pytest
 
 from exporter import bounded
 from exporter.config import ConfigError, load
-from exporter.config import files as config_files
+from exporter.config.files import LARGEST_FILE
 from tests.config.configs import ENV, KEYS
 
 
@@ -60,15 +60,16 @@ def test_path_with_a_null_byte(tmp_path):
     assert f"{tmp_path}/a\\x00b: found no path; accepted: a readable file" == refusal(path)
 
 
-def test_too_large_file(tmp_path, monkeypatch):
+def test_too_large_file(tmp_path):
     """
     A file without end, a device perhaps, is not read to its end.
     """
-    monkeypatch.setattr(config_files, "LARGEST_FILE", 100)
     path = tmp_path / "exporter.yml"
-    path.write_bytes(b"#" * 101)
+    with path.open("wb") as file:
+        file.truncate(LARGEST_FILE + 1)
 
-    assert f"{path}: found over 100 bytes; accepted: a smaller file" == refusal(path)
+    words = "found more than 16,777,216 bytes, too many to read; accepted: a readable file"
+    assert f"{path}: {words}" == refusal(path)
 
 
 def test_byte_order_mark_is_no_part_of_the_text(tmp_path):

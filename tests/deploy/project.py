@@ -2,7 +2,6 @@
 The files at the top of the tree, read once.
 """
 
-import inspect
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from exporter.cli import run_command
 ROOT = Path(__file__).parents[2]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 VERSION: str = PYPROJECT["project"]["version"]
-PORT = int(inspect.signature(run_command).parameters["listen_address"].default.rpartition(":")[2])
+(_LISTEN_ADDRESS,) = (str(each.default) for each in run_command.params if each.name == "web_listen_address")
+PORT = int(_LISTEN_ADDRESS.removeprefix(":"))
 """Where `run` listens when nobody says otherwise."""
 
 

@@ -2,7 +2,6 @@
 What the Dockerfile promises to those who run the image.
 """
 
-import inspect
 import json
 import re
 
@@ -92,7 +91,7 @@ def test_it_listens_and_asks_after_its_health_at_the_default_port(stages):
 
     assert PORT == int(exposed)
     assert ["rtc-room-exporter", "healthy"] == json.loads(command)
-    assert f"http://127.0.0.1:{PORT}" == inspect.signature(healthy).parameters["url"].default
+    assert [f"http://127.0.0.1:{PORT}"] == [each.default for each in healthy.params if each.name == "url"]
     assert patience
     assert int(patience[1]) > TIMEOUT
 

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
-import typer
-
 from exporter import cli, logs
 from exporter.vendors import APIS
 from exporter.vendors.codec import Codec
@@ -28,8 +26,7 @@ def commands() -> dict[str, Any]:
     """
     Every command of the command line, by name.
     """
-    group: Any = typer.main.get_command(cli.app)
-    return dict(group.commands)
+    return dict(cli.app.commands)
 
 
 def options(command: Any) -> list[Any]:
@@ -46,7 +43,7 @@ def command_table() -> str:
     rows = []
     for name, command in commands().items():
         arguments = [each.metavar for each in command.params if each.param_type_name == "argument"]
-        rows.append([f"`{' '.join([name, *arguments])}`", command.help.partition("\n")[0]])
+        rows.append([f"`{' '.join([name, *arguments])}`", command.help.strip().partition("\n")[0]])
     return _table(["command", "what it does"], rows)
 
 
@@ -96,7 +93,7 @@ def _default(option: Any) -> str:
         return "required"
     if option.is_flag:
         return "off"
-    return f"`{option.default}`" if option.default else "none"
+    return f"`{option.default}`" if option.default and isinstance(option.default, str | int) else "none"
 
 
 def _meaning(flag: str, option: Any) -> str:

@@ -11,8 +11,8 @@ import subprocess
 import pytest
 import yaml
 
-from exporter.web.security import load_web_config
 from exporter.web.security.client import ClientFile
+from exporter.web.security.config import load_web_config
 from exporter.web.security.schema import WebFile
 from tests.deploy.project import ROOT
 from tests.web.security.house import House

@@ -87,7 +87,7 @@ def test_lines_are_written_by_the_thread_of_the_log():
     """
     Nobody writes to a standard stream but the log's own thread, and commands, which have no loop to hold up.
     """
-    writing = found("print", "sys.stdout.write", "sys.stderr.write", "typer.echo", "typer.secho", "os.write", ".flush")
+    writing = found("print", "sys.stdout.write", "sys.stderr.write", "click.echo", "click.secho", "os.write", ".flush")
 
     flushing = {"metrics/exposition.py", "web/security/tls.py"}  # a compressor, and a file in memory
 
@@ -98,9 +98,9 @@ def test_commands_print_through_the_door():
     """
     One function of the command line prints, and what it prints has come through the door.
     """
-    printing = [ast.unparse(node) for name, node in calls(MODULES["cli.py"]) if name == "typer.echo"]
+    printing = [ast.unparse(node) for name, node in calls(MODULES["cli.py"]) if name == "click.echo"]
 
-    assert ["typer.echo(showable(text, len(text)), err=err)"] == printing
+    assert ["click.echo(showable(text, len(text)), err=err)"] == printing
 
 
 def test_every_format_of_the_log_has_the_door():

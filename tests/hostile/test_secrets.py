@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from exporter.cli import app
 from tests.command import ask

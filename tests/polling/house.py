@@ -19,13 +19,13 @@ from typing import Any, Final, Self, cast
 from exporter.app import Exporter, WebOptions
 from exporter.clock import Clock
 from exporter.config import Config, SourceConfig, parse
+from exporter.logs import Log
 from exporter.metrics.room import Arrival
 from exporter.metrics.table import SourceTable
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import FailureKind, Reading, Room
 from exporter.polling.budget import Budget
 from exporter.polling.client import Client, Opener
-from exporter.polling.journal import Log
 from exporter.polling.poller import Poller
 from exporter.polling.scheduler import Scheduler
 from exporter.states import RoomState, SourceState

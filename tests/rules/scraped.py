@@ -70,6 +70,7 @@ class Exporter:
     sources: Mapping[str, Source] = field(default_factory=dict)
     started: float = -3600.0
     config_ok: bool = True
+    web_config_ok: bool = True
     files: Mapping[str, bool] = field(default_factory=dict)
     errors: int = 0
     size: int = 1_000_000
@@ -142,6 +143,7 @@ def _published(exporter: Exporter, target: Labels, now: float) -> Samples:
         series("process_start_time_seconds", target): exporter.started,
         series("rtc_exporter_build_info", target, version="1"): 1.0,
         series("rtc_exporter_config_last_reload_successful", target): float(exporter.config_ok),
+        series("rtc_exporter_web_config_last_reload_successful", target): float(exporter.web_config_ok),
         series("rtc_exporter_config_last_reload_success_timestamp_seconds", target): exporter.started,
         series("rtc_exporter_unexpected_errors_total", target): float(exporter.errors),
         series("rtc_budget_limit_calls_per_second", target, budget=exporter.budget): 10.0,

@@ -130,6 +130,12 @@ TROUBLES: Final[Mapping[str, Trouble]] = {
         waits=60,
         held_without_target=0.0,
     ),
+    "RtcWebConfigReloadFailed": Trouble(
+        lambda exporter: replace(exporter, web_config_ok=False),
+        {**OF_EXPORTER, "severity": "warning"},
+        waits=60,
+        held_without_target=0.0,
+    ),
     "RtcRoomsFileReloadFailed": Trouble(
         lambda exporter: replace(exporter, files={"rooms.txt": False}),
         {**OF_EXPORTER, "file": "rooms.txt", "severity": "warning"},

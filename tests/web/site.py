@@ -19,8 +19,8 @@ from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Failure, FailureKind, Reading, Room
-from exporter.web import Process, WebServer
-from exporter.web.process import NextCall, Origin
+from exporter.web.process import NextCall, Origin, Process
+from exporter.web.server import WebServer
 from tests.metrics.watching import add_source
 
 UNIX = 1_700_000_000.0

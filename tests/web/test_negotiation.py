@@ -20,6 +20,14 @@ PROMETHEUS_3 = (
     "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
     "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
+TEXT_BEFORE_OPENMETRICS = (
+    "text/plain;version=0.0.4;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.4"
+)
+"""Of a Prometheus 3 with `scrape_protocols: [PrometheusText0.0.4, OpenMetricsText1.0.0]`."""
+TELEGRAF = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,"
+    "text/plain;version=0.0.4;q=0.3"
+)
 PROTOBUF_FIRST = (
     "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -38,6 +46,8 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;
         "TEXT/PLAIN",
         "application/json",
         "application/vnd.google.protobuf",
+        TEXT_BEFORE_OPENMETRICS,
+        TELEGRAF,
         PROTOBUF_FIRST,
         BROWSER,
         "application/openmetrics-text;version=2.0.0",
@@ -64,6 +74,7 @@ def test_text_unless_openmetrics_is_wanted(accept: str) -> None:
     [
         PROMETHEUS_2,
         PROMETHEUS_3,
+        f"application/openmetrics-text;version=2.0.0;q=0.7,{PROMETHEUS_3}",
         "application/openmetrics-text",
         "application/openmetrics-text; version=1.0.0; charset=utf-8",
         'application/openmetrics-text; version="1.0.0"',

@@ -175,7 +175,7 @@ async def test_the_loop_goes_on_meanwhile() -> None:
             await asyncio.sleep(0)
             holds.append(time.thread_time() - before)
         longest.append(max(holds))
-        assert 50 <= len(holds)
+        assert 10 <= len(holds)
 
     assert 0.010 > min(longest)
 

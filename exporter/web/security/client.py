@@ -10,13 +10,14 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from pydantic import Field
 
-from exporter.config.errors import ConfigError
-from exporter.web.security.document import Document, read_bytes
-from exporter.web.security.schema import Boolean, Section, Text
+from exporter.config.validation import Keys
+from exporter.vendors.source import Flag
+from exporter.web.security.files import Files
+from exporter.web.security.schema import Text
 from exporter.web.security.tls import Refused, load_authorities, load_chain
 
 _SECRET_KEYS: Final = frozenset({"password", "key"})
@@ -24,7 +25,7 @@ _LOGIN: Final = "basic_auth"
 _TLS: Final = "tls_config"
 
 
-class BasicAuth(Section):
+class BasicAuth(Keys):
     """``basic_auth``."""
 
     username: Text
@@ -32,7 +33,7 @@ class BasicAuth(Section):
     password_file: Text | None = None
 
 
-class TlsClient(Section):
+class TlsClient(Keys):
     """``tls_config``."""
 
     ca: Text | None = Field(None, repr=False)
@@ -42,10 +43,10 @@ class TlsClient(Section):
     key: Text | None = Field(None, repr=False)
     key_file: Text | None = None
     server_name: Text | None = None
-    insecure_skip_verify: Boolean = False
+    insecure_skip_verify: Flag = False
 
 
-class ClientFile(Section):
+class ClientFile(Keys):
     """The file as written."""
 
     basic_auth: BasicAuth | None = None
@@ -73,38 +74,32 @@ def load_client_config(path: Path) -> ClientConfig:
     Raises:
         ConfigError: Every problem of the file.
     """
-    try:
-        content = read_bytes(path)
-    except ValueError as error:
-        raise ConfigError([f"{path}: found {error}; accepted: a readable file"]) from None
-    document = Document(path, content, _SECRET_KEYS)
-    written = document.validate(ClientFile, _SECRET_KEYS)
-    document.raise_any()
-    written = cast(ClientFile, written)  # or there would be problems
-    login = _login(written.basic_auth, document) if written.basic_auth else None
-    context = _context(written.tls_config, document) if written.tls_config else None
-    document.raise_any()
+    files = Files(path, _SECRET_KEYS)
+    written = files.written(ClientFile)
+    login = _login(written.basic_auth, files) if written.basic_auth else None
+    context = _context(written.tls_config, files) if written.tls_config else None
+    files.problems.raise_any()
     return ClientConfig(login, context, written.tls_config.server_name if written.tls_config else None)
 
 
-def _login(written: BasicAuth, document: Document) -> tuple[str, str] | None:
+def _login(written: BasicAuth, files: Files) -> tuple[str, str] | None:
     if (written.password is None) is (written.password_file is None):
-        document.add((_LOGIN,), "no password, or two", "one of password and password_file")
+        files.problems.add((_LOGIN,), "no password, or two", "one of password and password_file")
         return None
     if written.password_file is None:
         return written.username, written.password or ""
-    content = document.read_file((_LOGIN, "password_file"), written.password_file, {})
+    content = files.read(_LOGIN, "password_file", written.password_file)
     try:
         return written.username, (content or b"").decode().strip()  # as Prometheus takes it
     except UnicodeDecodeError:
-        document.add((_LOGIN, "password_file"), "a file that is not UTF-8", "a password in UTF-8")
+        files.problems.add((_LOGIN, "password_file"), "a file that is not UTF-8", "a password in UTF-8")
         return None
 
 
-def _context(written: TlsClient, document: Document) -> ssl.SSLContext | None:
-    pem = {name: document.read_pem(_TLS, written, name, {}) for name in ("ca", "cert", "key")}
+def _context(written: TlsClient, files: Files) -> ssl.SSLContext | None:
+    pem = {name: files.read_pem(_TLS, written, name) for name in ("ca", "cert", "key")}
     if (pem["cert"] is None) is not (pem["key"] is None):
-        document.add((_TLS,), "a certificate without a key, or a key without one", "both or none")
+        files.problems.add((_TLS,), "a certificate without a key, or a key without one", "both or none")
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -119,6 +114,6 @@ def _context(written: TlsClient, document: Document) -> ssl.SSLContext | None:
         if pem["cert"] is not None and pem["key"] is not None:
             load_chain(context, pem["cert"], pem["key"])
     except Refused as refused:
-        document.add_refused(_TLS, written, refused)
+        files.refuse(_TLS, written, refused)
         return None
     return context

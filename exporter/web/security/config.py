@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
-from exporter.config.errors import ConfigError
-from exporter.web.security.document import Document, read_bytes
+from exporter.config.errors import Problems
+from exporter.config.files import read_bytes
+from exporter.web.security.files import LARGEST_FILE, Files
 from exporter.web.security.schema import SECRET_KEYS, RateLimit, TlsServer, WebFile
 from exporter.web.security.tls import Refused, ServerContext, server_context
 from exporter.web.security.users import cost
@@ -72,7 +73,7 @@ class WebConfig:
         Raises:
             ValueError: A file cannot be read.
         """
-        return all(read_bytes(path) == content for path, content in self.files.items())
+        return all(read_bytes(path, LARGEST_FILE) == content for path, content in self.files.items())
 
 
 def load_web_config(path: Path) -> WebConfig:
@@ -82,45 +83,38 @@ def load_web_config(path: Path) -> WebConfig:
     Raises:
         ConfigError: Every problem of the file.
     """
-    try:
-        content = read_bytes(path)
-    except ValueError as error:
-        raise ConfigError([f"{path}: found {error}; accepted: a readable file"]) from None
-    document = Document(path, content, SECRET_KEYS)
-    written = document.validate(WebFile, SECRET_KEYS)
-    document.raise_any()
-    written = cast(WebFile, written)  # or there would be problems
-    files = {path: content}
-    context = _read_tls(written, document, files)
-    document.raise_any()
+    files = Files(path, SECRET_KEYS)
+    written = files.written(WebFile)
+    context = _read_tls(written, files)
+    files.problems.raise_any()
     return WebConfig(
-        files=files,
+        files=files.held,
         tls=written.tls_server_config,
         context=context,
         users={name.encode(): hashed.encode() for name, hashed in written.basic_auth_users.items()},
         headers=written.http_server_config.headers.to_send(),
         rate_limit=written.rate_limit,
-        warnings=tuple(_warnings(written, document)),
-        empty=document.empty,
+        warnings=tuple(_warnings(written, files.problems)),
+        empty=files.empty,
     )
 
 
-def _read_tls(written: WebFile, document: Document, files: dict[Path, bytes]) -> ServerContext | None:
+def _read_tls(written: WebFile, files: Files) -> ServerContext | None:
     """The context; ``None`` if none is wanted, or problems were noted."""
     tls = written.tls_server_config
     if tls is None:
         return None
     contradictions = tls.contradictions(http2=written.http_server_config.http2)
     for key, (found, accepted) in contradictions.items():
-        document.add((_TLS, key) if key else (_TLS,), found, accepted)
-    pem = {name: document.read_pem(_TLS, tls, name, files) for name in ("cert", "key", "client_ca")}
+        files.problems.add((_TLS, key) if key else (_TLS,), found, accepted)
+    pem = {name: files.read_pem(_TLS, tls, name) for name in ("cert", "key", "client_ca")}
     certificate, private_key, authorities = pem["cert"], pem["key"], pem["client_ca"]
     if contradictions or certificate is None or private_key is None or (authorities is None and tls.client_ca_file):
         return None
     try:
         return server_context(tls, certificate, private_key, authorities)
     except Refused as refused:
-        document.add_refused(_TLS, tls, refused)
+        files.refuse(_TLS, tls, refused)
         return None
 
 
@@ -128,19 +122,19 @@ def _requires_certificates(tls: TlsServer) -> bool:
     return tls.client_auth_type == "RequireAndVerifyClientCert" or tls.client_allowed_sans is not None
 
 
-def _warnings(written: WebFile, document: Document) -> list[str]:
+def _warnings(written: WebFile, problems: Problems) -> list[str]:
     warnings = []
     if written.tls_server_config is None and written.basic_auth_users:
-        where = document.where(("basic_auth_users",))
+        where = problems.locate(("basic_auth_users",))
         warnings.append(f"{where}: passwords without tls_server_config cross the network in the clear")
     for name, hashed in written.basic_auth_users.items():
         if (steps := cost(hashed.encode())) >= _SLOW_COST:
-            where = document.where(("basic_auth_users", name))
+            where = problems.locate(("basic_auth_users", name))
             seconds = 0.06 * 2 ** (steps - 10)
             warnings.append(f"{where}: a hash of cost {steps}: about {seconds:.0f} s for each password; 10 is usual")
     if written.rate_limit.interval and not written.rate_limit.burst:
-        warnings.append(f"{document.where(('rate_limit', 'burst'))}: a burst of 0 refuses every request")
+        warnings.append(f"{problems.locate(('rate_limit', 'burst'))}: a burst of 0 refuses every request")
     if "http2" in written.http_server_config.model_fields_set and written.http_server_config.http2:
-        where = document.where(("http_server_config", "http2"))
+        where = problems.locate(("http_server_config", "http2"))
         warnings.append(f"{where}: this exporter speaks HTTP/1.1 alone, which every client of HTTP/2 speaks as well")
     return warnings

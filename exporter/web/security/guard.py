@@ -21,8 +21,8 @@ from aiohttp.typedefs import Handler
 from exporter.blocking import in_thread
 from exporter.config.errors import ConfigError
 from exporter.errors import UserError
+from exporter.logs import Log
 from exporter.metrics.telemetry import Telemetry
-from exporter.web.process import Log
 from exporter.web.security.config import WebConfig, load_web_config
 from exporter.web.security.rate_limit import TokenBucket
 from exporter.web.security.users import Passwords, Verdict

@@ -4,15 +4,16 @@ The keys of a web config, as the Prometheus exporter-toolkit defines them.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Iterable
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, Field
+
+from exporter.config.validation import Keys, fault
+from exporter.vendors.source import Flag, duration, matching
 
 SECRET_KEYS: Final = frozenset({"key", "basic_auth_users"})
 
-Text = Annotated[str, StringConstraints(min_length=1)]
 TlsVersionName = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
 
 CIPHERS: Final = {
@@ -41,88 +42,49 @@ _UNVERIFIED: Final = ("RequestClientCert", "RequireClientCert", "RequireAnyClien
 
 _HTTP2_CIPHERS: Final = ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256")
 
-_BCRYPT: Final = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
+_BCRYPT: Final = r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}"
 _BCRYPT_ACCEPTED: Final = (
     "a bcrypt hash of 60 characters that begins with $2y$, $2b$ or $2a$, such as htpasswd -nBC 10 prints"
 )
-_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
-_DURATION_ACCEPTED: Final = "0, or a duration such as 100ms, 1s or 1m30s"
+_USERS_ACCEPTED: Final = "names of users without a colon, each with its bcrypt hash"
 
 
-def _boolean(value: Any) -> Any:
-    if value not in ("true", "false"):
-        raise ValueError("true, false")
-    return value == "true"
+def _some(text: str) -> str:
+    if not text:
+        raise fault("a value, or no such key", "nothing")
+    return text
 
 
-def _duration(value: Any) -> Any:
-    if value == "0":
-        return 0.0
-    if not isinstance(value, str) or len(value) > 40 or not re.fullmatch(f"(?:{_DURATION.pattern})+", value):
-        raise ValueError(_DURATION_ACCEPTED)
-    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(value))
+def _one_of(names: Iterable[str]) -> AfterValidator:
+    return matching("|".join(names), ", ".join(names))
 
 
-def _client_auth_type(value: str) -> str:
-    accepted = ", ".join(_CLIENT_AUTH_TYPES)
+def _verified(value: str) -> str:
     if value in _UNVERIFIED:
-        raise ValueError(f"{accepted}; Python cannot ask for a certificate without verifying it")
-    if value not in _CLIENT_AUTH_TYPES:
-        raise ValueError(accepted)
-    return value
-
-
-def _cipher(value: str) -> str:
-    if value not in CIPHERS:
-        raise ValueError(", ".join(CIPHERS))
-    return value
-
-
-def _curve(value: str) -> str:
-    if value not in CURVES:
-        raise ValueError(", ".join(CURVES))
+        accepted = ", ".join(_CLIENT_AUTH_TYPES)
+        raise fault(f"{accepted}; Python cannot ask for a certificate without verifying it")
     return value
 
 
 def _one_curve(value: tuple[str, ...]) -> tuple[str, ...]:
     if len(value) > 1:
-        raise ValueError("one curve, as Python cannot be told several; without the key, OpenSSL's own choice")
-    return value
-
-
-def _header(value: str) -> str:
-    if not value.isascii() or not value.isprintable():
-        raise ValueError("printable ASCII in one line")
+        raise fault("one curve, as Python cannot be told several; without the key, OpenSSL's own choice", "a list")
     return value
 
 
 def _users(value: dict[str, str]) -> dict[str, str]:
     for name in value:
         if not name or ":" in name:
-            raise ValueError("names of users without a colon, each with its bcrypt hash")
+            raise fault(_USERS_ACCEPTED, "a name with a colon" if name else "a hash without a name")
     return value
 
 
-def _bcrypt(value: str) -> str:
-    if not _BCRYPT.fullmatch(value):
-        raise ValueError(_BCRYPT_ACCEPTED)
-    return value
+Text = Annotated[str, AfterValidator(_some)]
+Hash = Annotated[str, matching(_BCRYPT, _BCRYPT_ACCEPTED)]
+HeaderText = Annotated[str, matching(r"[ -~]*", "printable ASCII in one line")]
 
 
-Boolean = Annotated[bool, BeforeValidator(_boolean)]
-Duration = Annotated[float, BeforeValidator(_duration)]
-Hash = Annotated[str, AfterValidator(_bcrypt)]
-HeaderText = Annotated[str, AfterValidator(_header)]
-
-
-class Section(BaseModel):
-    """A mapping whose keys are all known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class TlsServer(Section):
+class TlsServer(Keys):
     """``tls_server_config``."""
 
     cert: Text | None = Field(None, repr=False)
@@ -131,14 +93,14 @@ class TlsServer(Section):
     key_file: Text | None = None
     client_ca: Text | None = Field(None, repr=False)
     client_ca_file: Text | None = None
-    client_auth_type: Annotated[Text, AfterValidator(_client_auth_type)] = "NoClientCert"
+    client_auth_type: Annotated[Text, AfterValidator(_verified), _one_of(_CLIENT_AUTH_TYPES)] = "NoClientCert"
     client_allowed_sans: Annotated[tuple[Text, ...], Field(min_length=1, max_length=1000)] | None = None
     min_version: TlsVersionName = "TLS12"
     max_version: TlsVersionName = "TLS13"
-    cipher_suites: Annotated[tuple[Annotated[Text, AfterValidator(_cipher)], ...], Field(max_length=100)] = ()
-    prefer_server_cipher_suites: Boolean = True
+    cipher_suites: Annotated[tuple[Annotated[Text, _one_of(CIPHERS)], ...], Field(max_length=100)] = ()
+    prefer_server_cipher_suites: Flag = True
     curve_preferences: Annotated[
-        tuple[Annotated[Text, AfterValidator(_curve)], ...], Field(max_length=100), AfterValidator(_one_curve)
+        tuple[Annotated[Text, _one_of(CURVES)], ...], Field(max_length=100), AfterValidator(_one_curve)
     ] = ()
 
     @property
@@ -186,7 +148,7 @@ class TlsServer(Section):
         return {}
 
 
-class Headers(Section):
+class Headers(Keys):
     """``http_server_config.headers``; a blank one is as none."""
 
     csp: HeaderText = Field("", alias="Content-Security-Policy")
@@ -200,26 +162,26 @@ class Headers(Section):
         return {name: text for name, text in self.model_dump(by_alias=True).items() if text}
 
 
-class HttpServer(Section):
+class HttpServer(Keys):
     """``http_server_config``."""
 
-    http2: Boolean = True
+    http2: Flag = True
     headers: Headers = Headers()
 
 
-class RateLimit(Section):
+class RateLimit(Keys):
     """``rate_limit``: a request every ``interval`` seconds, ``burst`` at once; no limit if the interval is 0."""
 
-    interval: Duration = 0.0
+    interval: Annotated[float, duration(0.0, 1e9, "or 0")] = 0.0
     burst: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
 
 
-class WebFile(Section):
+class WebFile(Keys):
     """A web config as written."""
 
     tls_server_config: TlsServer | None = None
     http_server_config: HttpServer = HttpServer()
-    basic_auth_users: Annotated[Mapping[str, Hash], Field(max_length=1000), AfterValidator(_users)] = Field(
+    basic_auth_users: Annotated[dict[str, Hash], Field(max_length=1000), AfterValidator(_users)] = Field(
         default_factory=dict, repr=False
     )
     rate_limit: RateLimit = RateLimit()

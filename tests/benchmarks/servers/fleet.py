@@ -19,7 +19,8 @@ from exporter.metrics.source_stats import SourceStats
 from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Reading, Room, Thresholds
-from exporter.web import Process, WebServer
+from exporter.web.process import Process
+from exporter.web.server import WebServer
 from tests.benchmarks.servers.orders import obey
 
 SOURCES: Final = 10

@@ -23,7 +23,8 @@ from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Reading, Room
 from exporter.polling.planner import Lane, Planner
-from exporter.web import Process, WebServer
+from exporter.web.process import Process
+from exporter.web.server import WebServer
 from tests.benchmarks.scraper import LOGIN
 from tests.benchmarks.servers.orders import Order, obey
 from tests.benchmarks.servers.rooms import LABELS, SOURCE, Turn, room_id

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from click.testing import CliRunner, Result
 
 from exporter.cli import app
 from tests.web.security.house import CLIENTS, TLS, USERS, House

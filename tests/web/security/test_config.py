@@ -42,7 +42,7 @@ INLINE_KEY = (
             4,
             "found names, but client_auth_type NoClientCert, so that no certificate",
         ),
-        (TLS + CLIENTS + "  client_allowed_sans: []\n", 6, "found a list; accepted: at least 1 of them"),
+        (TLS + CLIENTS + "  client_allowed_sans: []\n", 6, "found an empty list; accepted: at least 1 of them"),
         (
             TLS + CLIENTS + "  client_ca: x\n",
             6,
@@ -66,15 +66,19 @@ INLINE_KEY = (
         (
             "rate_limit: {interval: 5}\n",
             1,
-            "interval: found '5'; accepted: 0, or a duration such as 100ms, 1s or 1m30s",
+            "interval: found '5'; accepted: a duration such as 500ms, 10s or 1m30s, or 0",
         ),
-        ("rate_limit: {interval: -1s}\n", 1, "interval: found '-1s'; accepted: 0, or a duration"),
+        ("rate_limit: {interval: -1s}\n", 1, "interval: found '-1s'; accepted: a duration"),
         ("rate_limit: {interval: 1s, burst: -1}\n", 1, "burst: found '-1'; accepted: 0 or more"),
         ("rate_limit: {interval: 1s, burst: many}\n", 1, "burst: found 'many'; accepted: a whole number"),
         ("basic_auth_users: {a: b, a: c}\n", 1, "again, first in line 1; accepted: each key once"),
-        ("basic_auth_users: {'a:b': " + HASH + "}\n", 1, "accepted: names of users without a colon"),
+        (
+            "basic_auth_users: {'a:b': " + HASH + "}\n",
+            1,
+            "found a name with a colon; accepted: names of users without a colon",
+        ),
         ("basic_auth_users: [" + HASH + "]\n", 1, "basic_auth_users: found a list; accepted: a mapping"),
-        ("[]\n", 1, "found a list; accepted: a mapping"),
+        ("[]\n", 1, "found an empty list; accepted: a mapping with tls_server_config, http_server_config, "),
         ("a: b: c\n", 1, "found a value with a colon and a space in it"),
     ],
 )
@@ -122,6 +126,7 @@ def test_all_problems_are_told_at_once(tmp_path):
         INLINE_KEY.replace("  key: |", "  min_version: |"),
         INLINE_KEY.replace("  key: |", "  keys: |"),
         INLINE_KEY.replace("key: |", "key: >-"),
+        TLS.replace("server.key", r'"-----BEGIN PRIVATE KEY-----\nMARKEDSECRET\nMARKEDSECRET"'),
     ],
 )
 def test_no_secret_is_shown(tmp_path, config):
@@ -185,7 +190,7 @@ def test_a_large_file_is_not_read_to_its_end(tmp_path):
     """
     One MiB is more than anybody needs.
     """
-    with pytest.raises(ConfigError, match="it has over 1,048,576 bytes"):
+    with pytest.raises(ConfigError, match="found more than 1,048,576 bytes, too many to read"):
         load_web_config(House(tmp_path, "#" * 2**20 + "\n").file)
 
 

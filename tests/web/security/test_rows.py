@@ -8,7 +8,7 @@ import asyncio
 import re
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from exporter.cli import app
 from exporter.config import ConfigError

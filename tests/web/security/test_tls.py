@@ -18,7 +18,8 @@ import trustme
 import uvloop
 
 from exporter.config import ConfigError
-from exporter.web.security import acceptor, load_web_config
+from exporter.web.security import acceptor
+from exporter.web.security.config import load_web_config
 from tests.web.security.asking import Answer, ask, trusting
 from tests.web.security.house import CLIENTS, TLS, USERS, House
 from tests.web.site import Site
