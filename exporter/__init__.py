@@ -1,7 +1,7 @@
 """
 How many people are in each live room right now, from five vendor APIs to Prometheus.
 
-Data walks one way: ``config → rooms → polling → vendors → polling → metrics → web``; imports point down and never up.
+Data flows in one direction: ``config → rooms → polling → vendors → polling → metrics → web``. Imports point down only.
 """
 
 from typing import Final
@@ -9,6 +9,6 @@ from typing import Final
 from exporter.clock import monotonic as _monotonic
 
 STARTED: Final = _monotonic()
-"""Monotonic seconds at which the process began to be this program."""
+"""Monotonic time at which this process loaded the package."""
 
 __version__ = "0.1.0"

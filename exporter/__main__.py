@@ -1,8 +1,8 @@
 """
-Where the process begins: ``rtc-room-exporter`` and ``python -m exporter``.
+The entry point of ``rtc-room-exporter`` and ``python -m exporter``.
 
-Signals may come before the exporter is even loaded. One that asks ``run`` to end is obeyed at once, and one that asks
-for a reload is forgotten, since no config has been read yet.
+A signal may arrive while the exporter is still being loaded. Then ``run`` exits at once on SIGTERM or SIGINT. It
+ignores SIGHUP, since it has not read a config yet.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def main() -> None:
     """Entry point of the program."""
     if "run" in sys.argv[1:2]:
         for number in _ENDING:
-            signal.signal(number, _leave)
+            signal.signal(number, _exit)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _check_key_log()
     from exporter import cli
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def _check_key_log() -> None:
-    """Python's TLS writes its keys to this file, and the first import that makes a TLS context fails if it cannot."""
+    """Python writes TLS keys to this file. If it cannot, the first import that makes a TLS context fails."""
     path = os.environ.get("SSLKEYLOGFILE")
     if not path:
         return
@@ -38,9 +38,9 @@ def _check_key_log() -> None:
         sys.exit(f"SSLKEYLOGFILE: found {path!a} ({reason}); accepted: a file that can be written, or nothing")
 
 
-def _leave(*_: object) -> None:
+def _exit(*_: object) -> None:
     for number in _ENDING:
-        signal.signal(number, signal.SIG_IGN)  # the end is near, and not to be told a second time
+        signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the exit
     sys.exit(0)
 
 

@@ -1,5 +1,5 @@
 """
-Builds the parts from a config; runs and stops them.
+Builds the parts of the exporter from a config, runs them and stops them.
 
 ::
 
@@ -44,7 +44,15 @@ _PLANNED_WITHIN: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class WebOptions:
-    """How ``/metrics`` and the pages are served; the address is ``[host]:port``, the file a web config."""
+    """
+    How ``/metrics`` and the pages are served.
+
+    Args:
+        listen_address: ``[host]:port``.
+        lifecycle: Whether ``POST /-/reload`` is allowed.
+        grafana_url: For links to the dashboards; empty: no links.
+        config_file: A web config with TLS and users.
+    """
 
     listen_address: str = ":9877"
     telemetry_path: str = "/metrics"
@@ -58,12 +66,13 @@ class Exporter:
     The whole exporter.
 
     Args:
-        load: Reads the config; called in a thread, at start and at every reload.
-        config_path: Where the config comes from, for people; printable.
-        make_client: Makes a source's connections to its vendor.
-        make_scheduler: Makes what runs recurring jobs.
-        born: Monotonic seconds at which this process began; another may have called until then. Now, if left out.
-        changed: Called when sources have come or gone, their rooms in place.
+        load: Reads the config. Called in a thread, at the start and at every reload.
+        config_path: Printable path of the config.
+        make_client: Makes a source's client.
+        make_scheduler: Makes the scheduler of the recurring jobs.
+        process_started: Monotonic time at which this process began. An earlier process may have called vendors until
+            then. Default: now.
+        changed: Called after sources were added or removed, with their rooms.
     """
 
     def __init__(
@@ -75,7 +84,7 @@ class Exporter:
         clock: Clock | None = None,
         make_client: MakeClient = Client,
         make_scheduler: Callable[[Clock, Telemetry, Log], Scheduler] = Scheduler,
-        born: float | None = None,
+        process_started: float | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.clock = clock = clock or Clock()
@@ -88,7 +97,9 @@ class Exporter:
         self._exposition = Exposition(self.table, self.telemetry, clock.monotonic)
         self._scheduler = make_scheduler(clock, self.telemetry, log)
         self._timer = Timer(clock, lambda error: self._scheduler.raised("slots", error))
-        self.sources = Sources(self.table, self.telemetry, self._scheduler, self._timer, clock, make_client, log, born)
+        self.sources = Sources(
+            self.table, self.telemetry, self._scheduler, self._timer, clock, make_client, log, process_started
+        )
         self._scans = Scans(clock.monotonic)
         self.reloads = Reloads(self._reload)
         inquiry = Inquiry(self.sources, config_path)
@@ -121,16 +132,16 @@ class Exporter:
 
         Raises:
             ConfigError: The config is not valid; nothing was started.
-            UserError: The address cannot be listened on.
+            UserError: The address cannot be used.
         """
         async with self.reloads.lock:
             config, plan = await self._read()
             await self.web.start(self._listen_address)
-            self._tell_who_reaches_it()
+            self._log_reach()
             self._warn(config, plan)
             self._scheduler.start()
             await self.sources.change_over(self.sources.build(plan))
-            self.sources.files_hang(self._scans.hanging)
+            self.sources.report_hanging(self._scans.hanging)
             self._changed()
             self._scheduler.every(_SCAN, "rooms files", self._scan)
             self._scheduler.every(_SWEEP, "sweep", self._sweep)
@@ -138,7 +149,7 @@ class Exporter:
             self._note_reload(successful=True)
 
     async def stop(self) -> None:
-        """Stop scheduling, let running calls end for a while, and close everything."""
+        """Stop the jobs, give calls in flight 3.5 s to end, and close everything."""
         await self.reloads.stop()
         self._scheduler.pause()
         await self.sources.stop()
@@ -147,11 +158,11 @@ class Exporter:
         await self._exposition.aclose()
 
     def reload_soon(self) -> None:
-        """Reload, without waiting for it."""
+        """Begin a reload without waiting for it."""
         self.reloads.begin()
 
     async def _reload(self) -> str | None:
-        """Load the config again and change over to it, or change nothing and return why."""
+        """Load the config and use it from now on; or change nothing and return why."""
         try:
             config, plan = await self._read()
             self._warn(config, plan)
@@ -160,13 +171,13 @@ class Exporter:
             self._note_reload(successful=False)
             self._log.warning("config not reloaded, the old one is kept", error=str(error))
             return str(error)
-        except Exception as error:  # noqa: BLE001 whatever it is, what is polled goes on
+        except Exception as error:  # noqa: BLE001 the old config must stay in use
             self._note_reload(successful=False)
             self._scheduler.raised("reload", error)
             return "an error of the exporter itself, the old config is kept; its traceback is in the log"
         before = self.sources.running
         turnover = await self.sources.change_over(change)
-        self.sources.files_hang(self._scans.hanging)
+        self.sources.report_hanging(self._scans.hanging)
         await asyncio.sleep(0)
         if {id(running) for running in before.values()} != {id(running) for running in self.sources.running.values()}:
             self._changed()
@@ -187,7 +198,7 @@ class Exporter:
                 raise error
         return config, plan
 
-    def _tell_who_reaches_it(self) -> None:
+    def _log_reach(self) -> None:
         found = self.web.reach()
         if found.is_open:
             self._log.warning("the port is open to everybody", **found.values)
@@ -195,7 +206,7 @@ class Exporter:
             self._log.info("listening", **found.values)
 
     def _warn(self, config: Config, plan: Plan) -> None:
-        """Tell what is accepted, but looks like a mistake."""
+        """Log what is accepted but looks like a mistake."""
         for warning in config.warnings:
             self._log.warning("config", warning=warning)
         for source, files in plan:
@@ -207,13 +218,13 @@ class Exporter:
         return config, self.sources.plan(config.sources, self._scans)
 
     async def _scan(self) -> None:
-        """Look at all rooms files, and go over to what is new in them."""
+        """Scan all rooms files and apply their changes."""
         of_file = {running.files: running for running in self.sources.running.values() if running.config.rooms_files}
         for files, error in await self._scans.scan(of_file):
             if not isinstance(error, TimeoutError):
                 error.add_note(f"source: {of_file[files].config.name}")
                 self._scheduler.raised("rooms files", error)
-        self.sources.files_hang(self._scans.hanging)
+        self.sources.report_hanging(self._scans.hanging)
         await self.sources.follow_files()
 
     async def _sweep(self) -> None:
@@ -244,7 +255,7 @@ async def run(exporter: Exporter, started: Callable[[], None] = lambda: None) ->
     Run until SIGTERM or SIGINT; reload at SIGHUP.
 
     Args:
-        started: Called once the exporter listens and polls.
+        started: Called when the exporter listens and polls.
     """
     with process.until_signal(exporter.reload_soon) as stopping:
         starting = asyncio.create_task(exporter.start())

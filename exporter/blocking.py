@@ -1,9 +1,9 @@
 """
-Long work that holds up nobody: blocking work, such as reading a file, in threads; on the event loop, work in turns.
+Long work that must not block other work: blocking calls in daemon threads, and long loops in time slices.
 
-A dead network mount or a FIFO without a writer blocks a thread for minutes or for ever. The threads of asyncio's own
-executor are joined when the process ends, so one such thread keeps it from ending. The threads here are daemons: who
-waits for one may stop waiting (a time-out, a cancellation) and leave the thread behind.
+A dead network mount, or a FIFO without a writer, blocks a thread for minutes or for ever. Python joins the threads of
+asyncio's own executor when the process ends, so one blocked thread would keep the process alive. The threads here are
+daemons: a caller may stop waiting (a time-out, a cancellation) and leave the thread behind.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _DaemonThreads(Executor):
                 return
             try:
                 future.set_result(work(*args, **kwargs))
-            except BaseException as error:  # noqa: BLE001 whoever waits for the result gets it
+            except BaseException as error:  # noqa: BLE001 the caller gets it
                 future.set_exception(error)
 
         try:
@@ -42,27 +42,27 @@ class _DaemonThreads(Executor):
 
 
 THREADS: Final[Executor] = _DaemonThreads()
-"""Whoever waits for what is submitted here may stop waiting."""
+"""Runs work in daemon threads. A caller may stop waiting for the result."""
 
 _LONGEST_TURN: Final = 0.001
 
 
 async def in_thread(work: Callable[..., T], *args: Any) -> T:
     """
-    What the work returns.
+    Run blocking work in a daemon thread and return its result.
 
     Raises:
-        OSError: No thread can be started (EAGAIN), besides what the work raises.
+        OSError: EAGAIN: no thread can be started. Exceptions of the work pass through.
     """
     return await asyncio.get_running_loop().run_in_executor(THREADS, work, *args)
 
 
 class Turn:
     """
-    A task's turn on the event loop, for work of many steps: between any two of them, ``await turn.let_others_run()``.
+    A time slice on the event loop, for work of many steps. Call ``await turn.let_others_run()`` between two steps.
 
-    That returns at once while the turn is shorter than a millisecond. Otherwise everybody else runs first, and a new
-    turn begins.
+    It returns at once if the slice is younger than a millisecond. Otherwise the loop runs its other tasks first, and a
+    new slice begins.
     """
 
     def __init__(self) -> None:

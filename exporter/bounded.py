@@ -1,14 +1,14 @@
 """
-The one way to open a file that somebody else has chosen: a config, a secret, a certificate, a rooms file.
+Opens files that the user has chosen: a config, a secret, a certificate, a rooms file. Nothing else opens such files.
 
-Such a file may be anything: a FIFO that nobody writes to, a device, a file on a mount that has died, one without an
-end. Whoever reads it here gets an answer within seconds and no more bytes than wanted:
+Such a path may lead to anything: a FIFO without a writer, a device, a file on a dead mount, a file without an end. A
+reader here gets the contents or an error within 4.5 seconds, and at most the number of bytes that it asked for:
 
-* A device is not opened at all, since to open it may do something, such as rewinding a tape.
+* A device is not opened, since opening it may have an effect, such as rewinding a tape.
 * A FIFO is opened without waiting for a writer, and read until its writer closes it. So ``--config.file=<(...)`` works.
-* All of it happens in a daemon thread. A thread that a dead mount holds is left behind. Until it comes back its file is
-  asked for again after half a minute, a minute, two, and so on up to an hour, since another one may stand there by now:
-  so there are few such threads, however often the file is wanted.
+* All of this runs in a daemon thread. If a dead mount blocks the thread, the reader leaves it behind. Until that thread
+  returns, the file is opened again only after 30 s, 60 s, 2 min, … up to an hour, since it may have been replaced. So
+  few threads hang, however often the file is read.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 WITHIN: Final = 4.0
-"""Seconds in which a file must have been read."""
+"""Seconds within which a file must have been read."""
 
 _PIECE: Final = 64 * 1024
 _FIRST_GAP: Final = 30.0
 _LONGEST_GAP: Final = 3_600.0
-_LATER: Final = 0.5
-"""Seconds that a thread gets to tell by itself that its time is up."""
+_GRACE: Final = 0.5
+"""Further seconds for the thread to notice the time-out by itself, since its error says more."""
 
 
 def read_file(path: Path | str, most: int) -> bytes:
     """
-    The first bytes of a file, ``most`` at the most. Blocks for some seconds at the most.
+    The first bytes of a file, at most ``most``. Blocks for at most 4.5 s.
 
     Raises:
-        OSError: Why it cannot be read, in ``strerror``.
+        OSError: The file cannot be read. ``strerror`` says why.
         ValueError: The path holds a NUL character.
     """
     name = os.fspath(path)
@@ -55,27 +55,33 @@ def read_file(path: Path | str, most: int) -> bytes:
     deadline = time.monotonic() + WITHIN
     reading = THREADS.submit(_read, name, most, deadline)
     try:
-        return reading.result(WITHIN + _LATER)
+        return reading.result(WITHIN + _GRACE)
     except TimeoutError:
         if reading.done():
             raise
-        _leave_behind(name, reading)
+        _abandon(name, reading)
         raise OSError(errno.ETIMEDOUT, f"a file that does not answer within {WITHIN:g} s", name) from None
 
 
 def within(seconds: float, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """
-    What blocking work returns; for a caller that has no loop.
+    Run blocking work in a daemon thread and return its result; for a caller without an event loop.
 
     Raises:
-        TimeoutError: It takes longer. It goes on in a thread that keeps nobody from ending the process.
+        TimeoutError: It takes longer. The thread goes on, but does not keep the process alive.
     """
     return THREADS.submit(work, *args, **kwargs).result(seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class _Hanging:
-    """Args: when a file is asked for again, in monotonic seconds, and how long that is after the time before."""
+    """
+    A file whose thread hangs.
+
+    Args:
+        again_at: Monotonic time from which the file may be opened again.
+        gap: Seconds between the last attempt and ``again_at``.
+    """
 
     again_at: float
     gap: float
@@ -85,14 +91,14 @@ _lock: Final = threading.Lock()
 _hanging: Final[dict[str, _Hanging]] = {}
 
 
-def _leave_behind(name: str, reading: Future[bytes]) -> None:
+def _abandon(name: str, reading: Future[bytes]) -> None:
     with _lock:
         gap = min(2 * _hanging[name].gap, _LONGEST_GAP) if name in _hanging else _FIRST_GAP
         _hanging[name] = _Hanging(time.monotonic() + gap, gap)
-    reading.add_done_callback(lambda _: _come_back(name))
+    reading.add_done_callback(lambda _: _returned(name))
 
 
-def _come_back(name: str) -> None:
+def _returned(name: str) -> None:
     with _lock:
         _hanging.pop(name, None)
 
@@ -101,7 +107,7 @@ def _read(name: str, most: int, deadline: float) -> bytes:
     _check(os.stat(name).st_mode, name)  # noqa: PTH116  # a name that is no valid text must not pass through Path
     descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        mode = os.fstat(descriptor).st_mode  # another file may have taken its place meanwhile
+        mode = os.fstat(descriptor).st_mode  # the file may have been replaced since ``stat``
         _check(mode, name)
         if stat.S_ISFIFO(mode):
             return _read_pipe(descriptor, most, deadline, name)
@@ -124,7 +130,7 @@ def _read_pipe(descriptor: int, most: int, deadline: float, name: str) -> bytes:
     pieces: list[bytes] = []
     size = 0
     while size < most:
-        # Once there were bytes, an empty read is the end. Before, it may be that there is no writer yet.
+        # After the first bytes, an empty read is the end. Before them, it may mean that there is no writer yet.
         if not pieces and not waiting.poll(_left(deadline, name)):
             continue
         try:
@@ -140,7 +146,12 @@ def _read_pipe(descriptor: int, most: int, deadline: float, name: str) -> bytes:
 
 
 def _left(deadline: float, name: str) -> float:
-    """Milliseconds until then."""
+    """
+    Milliseconds until the deadline.
+
+    Raises:
+        OSError: ETIMEDOUT: it has passed.
+    """
     left = deadline - time.monotonic()
     if left <= 0:
         raise OSError(errno.ETIMEDOUT, f"a FIFO whose writer is not done within {WITHIN:g} s", name)

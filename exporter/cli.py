@@ -1,12 +1,12 @@
 """
-The command line. Exit codes: 0 done, 1 something is wrong (a config, an address, a vendor's answer), 2 wrong usage,
-3 the rooms of a valid config do not fit their budgets.
+The command line. Exit codes: 0 success; 1 an error in a config, an address or a vendor's answer; 2 wrong usage; 3 the
+rooms of a valid config do not fit their budgets.
 
-What the user can mend is a ``UserError``, and its text is all that is printed. Any other exception is a bug: it leaves
-with its traceback, and with exit code 1 as well.
+An error that the user can correct is a ``UserError``, and only its text is printed. Any other exception is a bug: it is
+printed with its traceback, also with exit code 1.
 
-Each command imports what it needs by itself: the web server, the simulator and what polls take half a second to load,
-and ``--version``, ``check`` and a container's health check need none of them.
+Each command imports its modules when it runs. The web server, the simulator and polling take half a second to load, and
+``--version``, ``check`` and a container's health check need none of them.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _WRONG: Final = 1
 _DO_NOT_FIT: Final = 3
 _SCANNED_WITHIN: Final = 30.0
-_EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # only when the address leaves the host out
+_EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # only if the address has no host
 
 
 class _Commands(click.Group):
-    """The group of all commands, which help lists in the order in which they stand here."""
+    """The group of all commands. ``--help`` lists them in the order of this module."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # as click calls it
         return [*self.commands]
@@ -49,12 +49,12 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             logs.flush()
-            _tell(str(error), err=True)
+            _print(str(error), err=True)
             ctx.exit(_WRONG)
 
 
 def _flag(name: str, text: str, **more: Any) -> Callable[[_Command], _Command]:
-    """A flag with its twin in the environment; the function gets it under the flag's name with ``_`` for ``.``."""
+    """A flag with its environment variable. The parameter's name is the flag's, with ``_`` for ``.`` and ``-``."""
     parameter = name.strip("-").replace(".", "_").replace("-", "_")
     twin = f"RTC_EXPORTER_{parameter.upper()}"
     return click.option(name, parameter, envvar=twin, help=text, show_envvar=True, show_default=True, **more)
@@ -142,8 +142,8 @@ def run_command(
             printable(str(config_file)),
             options,
             log,
-            born=STARTED,
-            changed=process.keep_what_lives,
+            process_started=STARTED,
+            changed=process.freeze_long_lived,
         )
         exporter.telemetry.dropped_log_lines = logs.dropped
 
@@ -165,11 +165,11 @@ def run_command(
 @click.pass_context
 def check(ctx: click.Context, config_file: Path | None, web_config_file: Path | None) -> None:
     """
-    Validate a config, and tell whether its rooms fit.
+    Validate a config, and check whether its rooms fit.
 
-    Prints for each budget what its rooms need and what it allows, and for each source the interval that it can keep;
-    of a web config, what guards the port. Exit code 1 if something is wrong with a config or a file that it names, 3 if
-    rooms do not fit.
+    For each budget, prints the calls per second that its rooms need and that it allows. For each source, prints the
+    interval that it can keep. For a web config, prints what guards the port. Exit code 1: a config, or a file that it
+    names, is wrong. Exit code 3: the rooms do not fit.
     """
     if config_file is None and web_config_file is None:
         flags = "'--config.file' (env var: 'RTC_EXPORTER_CONFIG_FILE') or '--web.config.file'"
@@ -195,22 +195,22 @@ def _check_web_config(web_config_file: Path) -> None:
 
     config = load_web_config(web_config_file)
     for words in config.warnings:
-        _tell(f"warning: {words}", err=True)
+        _print(f"warning: {words}", err=True)
     guards = f"the port is guarded by {', '.join(config.guards)}" if config.guards else "nothing guards the port"
-    _tell(f"{printable(str(web_config_file))}: valid, and {guards}")
+    _print(f"{printable(str(web_config_file))}: valid, and {guards}")
 
 
 def _check_config(config_file: Path) -> int:
-    """Returns the exit code."""
+    """Check a config and print the result. Returns the exit code."""
     from exporter.config import load
     from exporter.polling.load import budget_loads
-    from exporter.web.wording import counted
+    from exporter.web.page.wording import counted
 
     config = load(config_file, os.environ)
     watched = [(source, _scanned(source)) for source in config.sources]
     warnings = [*config.warnings, *(words for source, files in watched for words in _about_files(source, files))]
     for words in warnings:
-        _tell(f"warning: {words}", err=True)
+        _print(f"warning: {words}", err=True)
     budgets = budget_loads((source, len(files.rooms)) for source, files in watched)
     for budget in budgets:
         _print_budget(budget)
@@ -218,10 +218,10 @@ def _check_config(config_file: Path) -> int:
         raise UserError("\n".join(errors))
     tight = [budget.name for budget in budgets if not budget.fits]
     if tight:
-        _tell(f"rooms do not fit: {', '.join(tight)}", err=True)
+        _print(f"rooms do not fit: {', '.join(tight)}", err=True)
         return _DO_NOT_FIT
     but = f", with {counted(len(warnings), 'warning')}" if warnings else ""
-    _tell(f"{printable(str(config_file))}: valid{but}, and its rooms fit their budgets")
+    _print(f"{printable(str(config_file))}: valid{but}, and its rooms fit their budgets")
     return 0
 
 
@@ -231,10 +231,10 @@ def _check_config(config_file: Path) -> int:
 @_config_file()
 def probe(source: str, room: str, config_file: Path) -> None:
     """
-    Ask a vendor once for one room, and show all of it.
+    Ask a vendor once for one room, and show the whole call.
 
-    SOURCE is the name of a source in the config, ROOM the id of a room, watched or not. Prints request, reply and
-    reading without any secret. The call spends a slot of a running exporter's budget.
+    SOURCE is the name of a source in the config. ROOM is the id of any room, watched or not. Prints the request, the
+    reply and the reading, without secrets. The call uses one slot of a running exporter's budget.
     """
     import uvloop
 
@@ -246,7 +246,7 @@ def probe(source: str, room: str, config_file: Path) -> None:
     if found is None:
         names = ", ".join(candidate.name for candidate in config.sources)
         raise UserError(f"SOURCE: found {source!r}; accepted: {names}")
-    uvloop.run(probe_room(found, room, _tell))
+    uvloop.run(probe_room(found, room, _print))
 
 
 @app.command()
@@ -269,10 +269,10 @@ def demo(web_listen_address: str, web_telemetry_path: str, log_level: str, log_f
     log = logs.configure(logs.Level(log_level), logs.Format(log_format))
 
     def started(exporter: Exporter, simulator_url: str) -> None:
-        _tell(f"Live rooms of five simulated vendor APIs:  {exporter.web.url}/")
-        _tell(f"Metrics for Prometheus:                    {exporter.web.url}{web_telemetry_path}")
-        _tell(f"The simulator's own truth:                 {simulator_url}/_sim")
-        _tell("Counts appear within seconds, the first readings of every room within ten. Ctrl+C ends it.")
+        _print(f"Live rooms of five simulated vendor APIs:  {exporter.web.url}/")
+        _print(f"Metrics for Prometheus:                    {exporter.web.url}{web_telemetry_path}")
+        _print(f"The simulator's own truth:                 {simulator_url}/_sim")
+        _print("Counts appear within seconds, the first readings of every room within ten. Ctrl+C ends it.")
 
     uvloop.run(run_demo(WebOptions(web_listen_address, web_telemetry_path, lifecycle=True), log, started))
 
@@ -296,7 +296,7 @@ def simulate(web_listen_address: str, seed: int) -> None:
         address = Address.parse(web_listen_address)
         with address.raising_user_error():
             await simulator.start(address.host or _EVERY_ADDRESS, address.port)
-        _tell(f"Five simulated vendor APIs: {simulator.url}, their truth and credentials: {simulator.url}/_sim")
+        _print(f"Five simulated vendor APIs: {simulator.url}, their truth and credentials: {simulator.url}/_sim")
         with process.until_signal() as stopping:
             await stopping.wait()
         await simulator.stop()
@@ -312,7 +312,7 @@ def healthy(url: str, http_config_file: Path | None, ready: bool) -> None:
     """
     Ask a running exporter whether it is healthy.
 
-    Exit code 1, and a line that says why, if it is not or does not answer within 4 s.
+    If it is not, or does not answer within 4 s, prints the reason and exits with code 1.
     """
     import asyncio
 
@@ -324,13 +324,13 @@ def healthy(url: str, http_config_file: Path | None, ready: bool) -> None:
 
         client = load_client_config(http_config_file)
     asyncio.run(ask_health(url, client, "/-/ready" if ready else "/-/healthy"))
-    _tell("ready" if ready else "healthy")
+    _print("ready" if ready else "healthy")
 
 
 @app.command()
 def metrics() -> None:
     """Print the catalogue of metrics as a Markdown table."""
-    _tell(metrics_table())
+    _print(metrics_table())
 
 
 @app.command()
@@ -338,17 +338,17 @@ def schema() -> None:
     """Print a config's JSON Schema, for editors."""
     from exporter.config import json_schema
 
-    _tell(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    _print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
 def main() -> None:
-    """The program, its modules loaded."""
-    process.hold_standard_streams()
+    """Run the command line."""
+    process.reserve_standard_streams()
     app(prog_name="rtc-room-exporter")
 
 
 def metrics_table() -> str:
-    """The catalogue in Markdown, as docs/metrics.md shows it."""
+    """The catalogue of metrics in Markdown, as in docs/metrics.md."""
     from exporter.metrics.catalogue import CATALOGUE
 
     rows = [
@@ -359,7 +359,7 @@ def metrics_table() -> str:
 
 
 def _scanned(source: SourceConfig) -> RoomsFiles:
-    """The rooms of a source, those of its files included."""
+    """The rooms of a source, with those of its files."""
     from exporter.bounded import within
     from exporter.rooms import RoomsFiles
 
@@ -373,7 +373,7 @@ def _scanned(source: SourceConfig) -> RoomsFiles:
 
 
 def _about_files(source: SourceConfig, files: RoomsFiles) -> Iterator[str]:
-    """What looks like a mistake about a source's rooms files, in the words that ``run`` has for it."""
+    """Warnings about a source's rooms files, in the same words as ``run`` logs them."""
     for pattern in files.unmatched():
         yield f"source {source.name}: no file matches {pattern}"
     for path, state in files.files.items():
@@ -385,16 +385,16 @@ def _about_files(source: SourceConfig, files: RoomsFiles) -> Iterator[str]:
 
 def _print_budget(budget: BudgetLoad) -> None:
     from exporter.polling.load import TOLERANCE
-    from exporter.web.wording import counted
+    from exporter.web.page.wording import counted
 
     verdict = "fits" if budget.fits else "DOES NOT FIT"
-    _tell(
+    _print(
         f"budget {budget.name}: {verdict}; {budget.needed:.2f} calls/s needed, {budget.allowed:g} calls/s allowed,"
         f" {budget.kept:.2f} calls/s kept"
     )
     for source in budget.sources:
         late = source.kept_interval > TOLERANCE * source.config.interval
-        _tell(
+        _print(
             f"  source {source.config.name} ({source.config.api}): {counted(source.rooms, 'room')},"
             f" {counted(source.calls, 'call')} per interval of {source.config.interval:g}s,"
             f" can keep {source.kept_interval:.1f}s"
@@ -402,6 +402,6 @@ def _print_budget(budget: BudgetLoad) -> None:
         )
 
 
-def _tell(text: str, *, err: bool = False) -> None:
-    """Print, through the door that all text from outside passes."""
+def _print(text: str, *, err: bool = False) -> None:
+    """Print text, cleaned of characters that must not reach a terminal."""
     click.echo(showable(text, len(text)), err=err)

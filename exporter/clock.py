@@ -1,4 +1,4 @@
-"""The one clock, injected so that tests can turn it."""
+"""The clock, which is passed in as an argument so that tests can replace it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _SINCE_BOOT: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 def monotonic() -> float:
     """
-    Seconds that only ever go forward, and go on while the machine is suspended.
+    Seconds that never go back, and that include the time for which the machine was suspended.
 
-    Python's ``time.monotonic`` stands still during a suspend on Linux: a reading from before it would look fresh after
-    an hour's sleep. Where there is no clock that counts suspend, this is ``time.monotonic``.
+    On Linux, Python's ``time.monotonic`` stops during a suspend: a reading would still look fresh after an hour of
+    suspend. On systems without a clock that includes suspend, this is ``time.monotonic``.
     """
     return time.clock_gettime(_SINCE_BOOT)
 
@@ -25,11 +25,11 @@ def monotonic() -> float:
 @dataclass(frozen=True, slots=True)
 class Clock:
     """
-    Time and chance.
+    Time and randomness.
 
     Args:
-        monotonic: Seconds that only ever go forward, suspend included; decides ages, slots and due times.
-        unix: Unix seconds; stamps requests and readings, and may jump.
+        monotonic: Seconds that never go back, suspend included; for ages, slots and due times.
+        unix: Unix seconds, which may jump; for the stamps of requests and readings.
         uniform: A random float between two bounds, for jitter.
         nonce: 16 fresh hex digits.
     """

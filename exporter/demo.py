@@ -1,7 +1,8 @@
 """
-The demo: the simulator of all five vendors and an exporter that polls it, with no credentials at all.
+The demo: a simulator of all five vendor APIs and an exporter that polls it. It needs no credentials.
 
-The simulator runs in a process of its own, as the vendors do: on one event loop, each would wait for the other.
+The simulator runs in its own process, as real vendors do. On one event loop, simulator and exporter would delay each
+other.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from exporter.app import Exporter, WebOptions, run
 from exporter.config import Config, parse
 from exporter.errors import UserError
 from exporter.logs import Log
-from exporter.process import keep_what_lives
+from exporter.process import freeze_long_lived
 from exporter.simulator import APIS, Apps, Simulator
 
 _THRESHOLDS: Final = {"warning": 200, "critical": 400}
@@ -31,10 +32,10 @@ _URL: Final = re.compile(rb"http://\S+?(?=[\s,])")
 
 def config_for(simulator: Simulator, url: str) -> str:
     """
-    A config file's text that watches every room of a simulator, with its credentials.
+    The text of a config file that watches every room of a simulator.
 
     Args:
-        url: Where a simulator with the same settings listens.
+        url: Address of a simulator with the same settings.
     """
     sources = [
         {
@@ -56,19 +57,19 @@ async def run_demo(options: WebOptions, log: Log, started: Callable[[Exporter, s
     Run simulator and exporter until a signal comes.
 
     Args:
-        started: Called with the exporter and the simulator's address once both listen.
+        started: Called with the exporter and the simulator's URL when both listen.
 
     Raises:
-        UserError: The simulator did not start, or the address cannot be listened on.
+        UserError: The simulator did not start, or the exporter cannot listen on its address.
     """
     async with _simulator_process() as url:
         text = config_for(Simulator(), url)
 
         def load() -> Config:
-            # The simulated world has odd room ids on purpose: no news to whoever looks at it.
+            # The simulated world has odd room ids on purpose: do not warn about them.
             return replace(parse(text, Path("demo.yml"), os.environ), warnings=())
 
-        exporter = Exporter(load, "(demo)", options, log, changed=keep_what_lives)
+        exporter = Exporter(load, "(demo)", options, log, changed=freeze_long_lived)
         await run(exporter, lambda: started(exporter, url))
 
 
@@ -76,7 +77,7 @@ async def run_demo(options: WebOptions, log: Log, started: Callable[[Exporter, s
 async def _simulator_process() -> AsyncIterator[str]:
     command = (sys.executable, "-m", "exporter", "simulate", "--web.listen-address=127.0.0.1:0")
     try:
-        # In a session of its own, so that Ctrl+C does not end it before the exporter's last calls.
+        # In its own session, so that Ctrl+C does not end it before the exporter's last calls.
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, start_new_session=True)
     except OSError as error:
         raise UserError(f"the simulator did not start: {error.strerror}") from error

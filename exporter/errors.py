@@ -1,5 +1,5 @@
 """
-What the user can mend. The command line prints it without a traceback; any other exception is a bug.
+Errors that the user can correct. The command line prints their text without a traceback. Any other exception is a bug.
 """
 
 from __future__ import annotations
@@ -7,5 +7,5 @@ from __future__ import annotations
 
 class UserError(Exception):
     """
-    A config, an address or a vendor's answer is wrong, and the text says so: what was found, where, what is accepted.
+    A config, an address or a vendor's answer is wrong. The text says where, what was found and what is accepted.
     """

@@ -1,5 +1,5 @@
 """
-Asks a running exporter whether it is healthy, for the health check of a container.
+Asks a running exporter whether it is healthy or ready, for the health check of a container.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from exporter.web.security.client import ClientConfig
 
 TIMEOUT: Final = 4.0
-"""Seconds until there must be an answer."""
+"""Seconds within which the exporter must answer."""
 _LONGEST: Final = 200
 
 
@@ -27,11 +27,11 @@ async def ask_health(url: str, client: ClientConfig | None = None, path: str = "
 
     Args:
         url: Scheme, host and port of the exporter.
-        client: How to speak to a guarded port.
-        path: ``/-/ready`` asks another question.
+        client: Credentials and TLS settings for a guarded port.
+        path: ``/-/healthy`` or ``/-/ready``.
 
     Raises:
-        UserError: The answer is not HTTP 200, or there is none.
+        UserError: There is no answer within 4 s, or it is not HTTP 200.
     """
     try:
         asked = f"{read_base_url(url, allow_http=True).rstrip('/')}{path}"
@@ -54,7 +54,7 @@ async def ask_health(url: str, client: ClientConfig | None = None, path: str = "
 
 
 def _options(client: ClientConfig | None) -> dict[str, Any]:
-    """What aiohttp is told of a guarded port."""
+    """Options of aiohttp for a guarded port."""
     if client is None:
         return {}
     options: dict[str, Any] = {}
@@ -68,7 +68,7 @@ def _options(client: ClientConfig | None) -> dict[str, Any]:
 
 
 def _reason(error: Exception) -> str:
-    """Why there is no answer, in words."""
+    """Why there is no answer, in words for people."""
     match error:
         case TimeoutError():
             return f"no answer within {TIMEOUT:g} s"

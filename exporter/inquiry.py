@@ -1,4 +1,4 @@
-"""What the status page asks about one room: when it is polled next, and how it came to be watched."""
+"""Answers the status page's questions about one room: when it is polled next, and which file lists it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _TURNS = {Lane.REGULAR: Turn.REGULAR, Lane.RETRY: Turn.RETRY, Lane.SUSPECT: Turn
 
 class Inquiry:
     """
-    Answers from what is polled. It looks through all rooms of a source: some milliseconds for 100,000 of them.
+    Finds one room among the sources. This searches all rooms of a source: some milliseconds for 100,000 rooms.
 
     Args:
-        config_path: Where rooms come from that no rooms file lists.
+        config_path: The config file, as the origin of rooms that no rooms file lists.
     """
 
     def __init__(self, sources: Sources, config_path: str) -> None:
@@ -25,11 +25,11 @@ class Inquiry:
         self._config_path = config_path
 
     def next_call(self, source: str, room: str) -> NextCall | None:
-        """When this room is asked for next; ``None`` if it is not watched."""
+        """When this room is polled next; ``None`` if it is not watched."""
         running = self._running(source, room)
         if running is None:
             return None
-        turn = running.poller.planner.turn(room)
+        turn = running.poller.planner.next_poll(room)
         if turn is None:
             return NextCall(None, Turn.REGULAR)
         lane, due = turn
@@ -39,7 +39,7 @@ class Inquiry:
         return NextCall(max(due, may_call), _TURNS[lane])
 
     def origin(self, source: str, room: str) -> Origin | None:
-        """How this room came to be watched; ``None`` if it is not."""
+        """The file that lists this room; ``None`` if the room is not watched."""
         running = self._running(source, room)
         if running is None:
             return None

@@ -1,7 +1,7 @@
 """
-How many file descriptors this process may have, and how they are shared out.
+How many file descriptors this process may have, and how many of them are for vendors and for clients.
 
-Linux gives the lowest number that is free, so a descriptor's own number tells how many there are.
+Linux always uses the lowest free number, so the number of a new descriptor shows how many are in use.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ import resource
 from typing import Final
 
 MOST_DESCRIPTORS: Final = 65_536
-"""More are never needed."""
+"""The exporter never needs more."""
 
 _OTHERS: Final = 32
-"""Files, the event loop, the log, listening sockets."""
+"""Descriptors for files, the event loop, the log and listening sockets."""
 
 
 def descriptors() -> int:
-    """How many there may be."""
+    """The soft limit of open files, at most 65,536 if there is none."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
 
 
 def for_clients() -> int:
-    """Connections to the exporter's own port: a quarter, since vendors need more, and scrapes must not need more."""
+    """Most connections to the exporter's own port: a quarter of the descriptors, since vendors need most of them."""
     return max(descriptors() // 4, 4)
 
 
 def highest_for_vendors() -> int:
-    """A connection to a vendor whose number is not below it would take what is left for scrapes and files."""
+    """A connection to a vendor must have a descriptor below this number. The others are kept for scrapes and files."""
     most = descriptors()
     return most - min(most // 4, 512) - min(most // 8, _OTHERS)

@@ -1,12 +1,12 @@
 """
-Logging: structlog on standard error, in one of three formats, with the libraries' own warnings in the same form.
+Logging: structlog on standard error in one of three formats. Warnings of libraries have the same format.
 
-Polling must go on when nobody takes a line: standard error may be a pipe that nobody reads, a full disk, closed. So no
-line is written by whoever logs it. Lines wait in a bounded queue for a thread that does nothing but write them; a line
-that finds the queue full, or that cannot be written, is dropped and counted. Tracebacks are printed without local
-variables, since these may hold secrets.
+Polling must go on if nobody reads the log: standard error may be a pipe without a reader, a full disk, or closed. So
+the caller of a log method does not write the line. It puts the line into a bounded queue, and a thread writes it. A
+line is dropped and counted if the queue is full or the write fails. Tracebacks have no local variables, since these may
+be secrets.
 
-The command line reads the names of levels and formats here; the libraries are loaded when logging is set up.
+The command line imports this module for the names of levels and formats. structlog is loaded when logging is set up.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 from exporter.text import showable
 
 MOST_LINES: Final = 2_000
-"""Lines that wait to be written."""
+"""Lines in the queue, at most."""
 
 _STANDARD_ERROR: Final = 2
 _FLUSHED_WITHIN: Final = 0.5
@@ -37,7 +37,7 @@ _FLUSHED_WITHIN: Final = 0.5
 class Level(StrEnum):
     DEBUG = "debug"
     INFO = "info"
-    WARN = "warn"  # as every Prometheus exporter in Go calls it
+    WARN = "warn"  # the name in Prometheus exporters written in Go
     WARNING = "warning"
     ERROR = "error"
 
@@ -49,7 +49,7 @@ class Format(StrEnum):
 
 
 class Log(Protocol):
-    """A structlog logger, as far as we use it."""
+    """The methods of a structlog logger that we use."""
 
     def bind(self, **values: object) -> Log: ...
     def debug(self, event: str, **values: object) -> object: ...
@@ -64,10 +64,10 @@ def configure(level: Level, form: Format, descriptor: int = _STANDARD_ERROR) -> 
     Set up logging for the process.
 
     Args:
-        descriptor: Where lines go.
+        descriptor: File descriptor to write to.
 
     Returns:
-        The logger that everything else is bound from.
+        The root logger. Other loggers are bound from it.
     """
     import structlog
 
@@ -83,7 +83,7 @@ def configure(level: Level, form: Format, descriptor: int = _STANDARD_ERROR) -> 
     structlog.configure(
         processors=[*shared, *final],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(lines),  # type: ignore[arg-type]  # it writes and flushes
+        logger_factory=structlog.WriteLoggerFactory(lines),  # type: ignore[arg-type]  # it has write and flush
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(lines)
@@ -102,25 +102,25 @@ def configure(level: Level, form: Format, descriptor: int = _STANDARD_ERROR) -> 
 
 
 def dropped() -> int:
-    """Lines that were lost since the process began."""
+    """Number of lines lost since the process began."""
     return _writer.dropped if _writer else 0
 
 
 @atexit.register
 def flush() -> None:
-    """Wait until all lines are written, but for half a second at the most."""
+    """Wait until all lines are written, at most half a second."""
     if _writer:
         _writer.flush_within(_FLUSHED_WITHIN)
 
 
 def quieten_libraries() -> None:
-    """Keep what is no news out of the libraries' loggers."""
+    """Suppress log lines of libraries that help nobody."""
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     logging.getLogger("aiohttp.server").addFilter(_is_no_fault_of_a_client)
 
 
 def _is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
-    """Log filter: bytes that are not HTTP, and clients that go away in the middle of an answer, are no news."""
+    """Log filter: drop errors that a client causes: bytes that are not HTTP, and a connection closed mid-answer."""
     from aiohttp.http_exceptions import HttpProcessingError
 
     error = record.exc_info[1] if record.exc_info else None
@@ -148,7 +148,7 @@ def _final_processors(form: Format) -> list[structlog.typing.Processor]:
 
 
 def _show(_logger: Any, _method: str, values: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Log processor: no text gets into a line but through the door."""
+    """Log processor: clean every text with ``showable``."""
     for name, value in values.items():
         if isinstance(value, str):
             values[name] = showable(value)
@@ -157,14 +157,14 @@ def _show(_logger: Any, _method: str, values: structlog.typing.EventDict) -> str
 
 class LineWriter:
     """
-    A text stream whose lines a thread writes to a descriptor; ``write`` never waits.
+    A text stream. A thread writes its lines to a descriptor, so ``write`` never waits.
 
-    ``logging.handlers.QueueListener`` would do the same but for its end, which waits for the last line however long
-    that takes, and it does not count.
+    ``logging.handlers.QueueListener`` does not count lost lines, and its ``stop`` waits for the last line without a
+    time-out.
 
     Attributes:
-        dropped: Lines that were lost.
-        on_loss: Told how many, once a line can be written again.
+        dropped: Number of lost lines.
+        on_loss: Called with the number of lines lost since the last call, once a line can be written again.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -172,23 +172,23 @@ class LineWriter:
         self.on_loss: Any = None
         self._descriptor = descriptor
         self._lines: queue.Queue[bytes | threading.Event] = queue.Queue(MOST_LINES)
-        self._told = 0
+        self._reported = 0
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def write(self, line: str) -> int:
-        """Take a whole line."""
+        """Put a whole line into the queue."""
         try:
-            # Whatever did not come through the door, such as the words of a traceback, must not raise here.
+            # Text that was not cleaned, such as that of a traceback, must not raise here.
             self._lines.put_nowait(line.encode("utf-8", errors="backslashreplace"))
         except queue.Full:
             self.dropped += 1
         return len(line)
 
     def flush(self) -> None:
-        """Part of what a stream is; see ``flush_within``."""
+        """Does nothing; a stream must have it. See ``flush_within``."""
 
     def flush_within(self, seconds: float) -> None:
-        """Wait until the lines that were taken are written."""
+        """Wait until the lines in the queue are written, at most this many seconds."""
         until = time.monotonic() + seconds
         written = threading.Event()
         try:
@@ -204,18 +204,18 @@ class LineWriter:
                 line.set()
             elif not self._write(line):
                 self.dropped += 1
-            elif self._told < self.dropped and self.on_loss and not self._lines.full():
-                lost, self._told = self.dropped - self._told, self.dropped
+            elif self._reported < self.dropped and self.on_loss and not self._lines.full():
+                lost, self._reported = self.dropped - self._reported, self.dropped
                 self.on_loss(lost)
 
     def _write(self, line: bytes) -> bool:
-        # Not through sys.stderr, which would keep Python from ending while a write to it hangs.
+        # Not through sys.stderr: a write that hangs there would keep Python from exiting.
         view = memoryview(line)
         try:
             while view:
                 try:
                     view = view[os.write(self._descriptor, view) :]
-                except BlockingIOError:  # somebody who shares the pipe has made it so
+                except BlockingIOError:  # another process has set the shared pipe to non-blocking
                     waiting = select.poll()
                     waiting.register(self._descriptor, select.POLLOUT)
                     waiting.poll()

@@ -1,7 +1,7 @@
 """
-The words of this house: Room, Reading, Failure, Request. No I/O, and nothing of ours is imported here.
+The common types: Room, Reading, Failure, Reply, Request. No I/O, and no import from the rest of the package.
 
-A *call* is one HTTP request to a vendor for one batch of rooms. It ends in *readings* and *failures*, never in neither.
+A *call* is one HTTP request to a vendor for one batch of rooms. For each room, it ends in a *reading* or a *failure*.
 """
 
 from __future__ import annotations
@@ -19,48 +19,48 @@ import msgspec
 REDACTED: Final = "<redacted>"
 
 ROOMS_AT_A_TIME: Final = 500
-"""Whoever goes through all rooms on the event loop lets others run after so many."""
+"""A loop over all rooms gives way to other tasks of the event loop after this many."""
 
 
 class Severity(StrEnum):
-    """How much it matters that a threshold is exceeded."""
+    """Which threshold is exceeded."""
 
     WARNING = "warning"
     CRITICAL = "critical"
 
 
 class Thresholds(msgspec.Struct, frozen=True, gc=False):
-    """Users above which a room is worth a warning, and worth a call at night. ``None``: not configured."""
+    """Numbers of users above which a room is worth a warning, and worth waking somebody. ``None``: not configured."""
 
     warning: int | None = None
     critical: int | None = None
 
     @property
     def lowest(self) -> int | None:
-        """The one that is exceeded first."""
+        """The lower of the configured ones."""
         return min((limit for limit in (self.warning, self.critical) if limit is not None), default=None)
 
     def exceeded(self, users: int) -> Severity | None:
-        """The worst of them that so many users exceed."""
+        """The more severe threshold that this many users exceed."""
         if self.critical is not None and users > self.critical:
             return Severity.CRITICAL
         return Severity.WARNING if self.warning is not None and users > self.warning else None
 
     @property
     def decisive(self) -> tuple[Severity, int] | None:
-        """The one that shares are told of: the critical one, or the warning one where there is no other."""
+        """The threshold that ``share`` relates to: the critical one if configured, otherwise the warning one."""
         if self.critical is not None:
             return Severity.CRITICAL, self.critical
         return None if self.warning is None else (Severity.WARNING, self.warning)
 
     def share(self, users: int) -> float | None:
-        """Users as a share of the decisive threshold."""
+        """Users divided by the decisive threshold; ``None`` if there is none."""
         return users / max(1, self.decisive[1]) if self.decisive else None
 
     def over(self, default: Thresholds) -> Thresholds:
-        """These, and where one is not configured the default one."""
+        """These thresholds; those that are not configured are taken from the default."""
         if self == NO_THRESHOLDS:
-            return default  # the one object for all rooms that have none of their own
+            return default  # one shared object for all rooms without their own
         return Thresholds(
             default.warning if self.warning is None else self.warning,
             default.critical if self.critical is None else self.critical,
@@ -68,7 +68,7 @@ class Thresholds(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def in_order(self) -> bool:
-        """Whether the warning comes before the critical alert."""
+        """Whether the warning threshold is below the critical one."""
         return self.warning is None or self.critical is None or self.warning < self.critical
 
 
@@ -77,7 +77,8 @@ NO_THRESHOLDS: Final = Thresholds()
 
 class Room(msgspec.Struct, frozen=True, gc=False):
     """
-    What a source watches, known by (source, room id). The garbage collector need not look through 100,000 of them.
+    A watched room. A source and a room id identify it. ``gc=False``, so that the garbage collector skips 100,000 of
+    them.
 
     Args:
         labels: The room's own labels, sorted by name; published on ``rtc_room_info`` alone.
@@ -90,13 +91,13 @@ class Room(msgspec.Struct, frozen=True, gc=False):
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
     """
-    What one call said of one room. ``None`` is unknown, never 0.
+    The result of one call for one room. ``None`` means unknown, never 0.
 
     Args:
         users: Users in the room as the vendor counts them, admin and invisible users included.
-        exists: Whether the vendor says that the room exists; ``None`` where it does not tell.
-        missing: The vendor answered that there is no such room. Implies 0 users; not the same as ``exists`` being
-            false, since ZEGO RTC destroys empty rooms and so never proves existence either way.
+        exists: Whether the vendor says that the room exists; ``None`` if it does not say.
+        missing: The vendor answered that there is no such room. Implies 0 users. This is not the same as ``exists``
+            being false: ZEGO RTC destroys empty rooms, so its answer does not prove that the room never existed.
     """
 
     users: int
@@ -107,7 +108,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
 
 class FailureKind(StrEnum):
-    """Why a call, or one room of it, gave no reading; each kind has one reaction in ``polling``."""
+    """Why a call, or one room of it, gave no reading; ``polling.reaction`` has a reaction for each."""
 
     RATE_LIMITED = "rate_limited"
     TRANSIENT = "transient"
@@ -124,10 +125,10 @@ class Failure:
 
     Args:
         code: The vendor's own code, or ours in lower case (``timeout``, ``http_502``); safe to print.
-        words: What it means and what to mend, in our words. Vendor texts may echo a signature, so they stay out.
+        words: Its meaning and remedy, in our words. A vendor's own text may repeat a signature, so it is never used.
         retry_after: Seconds that the vendor asked us to wait.
-        one_room: ``rate_limited`` only: the limit is one room's own, so the budget need not slow down.
-        cool_down: Seconds that every source of this app must be silent (Tencent 70050).
+        one_room: Only for ``rate_limited``: one room's own limit was exceeded, so the budget need not slow down.
+        cool_down: Seconds for which every source of this app must be silent (Tencent 70050).
     """
 
     kind: FailureKind
@@ -143,10 +144,11 @@ class Failure:
 
 class Reply(msgspec.Struct, frozen=True):
     """
-    What a vendor's reply says of each room asked for; every one of them is a key.
+    The parsed reply to a call.
 
     Args:
-        unrequested: Rooms in the reply that nobody asked for. They are ignored, and counted.
+        rooms: One result for each requested room.
+        unrequested: Number of rooms in the reply that were not requested. They are ignored.
     """
 
     rooms: Mapping[str, Reading | Failure]
@@ -155,7 +157,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 class Stamp(msgspec.Struct, frozen=True):
     """
-    What makes one call unlike any other.
+    The values that make one call unique.
 
     Args:
         time: Unix seconds.
@@ -169,12 +171,12 @@ class Stamp(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class Auth:
     """
-    What a source signs its calls with, derived once and used until ``renew_at``.
+    The key material with which a source signs its calls, derived once and used for many calls.
 
     Args:
         token: A UserSig, a derived signing key or the secret itself; never shown.
-        valid_from: Unix seconds; a stamp before it needs another token.
-        renew_at: Unix seconds; a stamp at or after it needs another token.
+        valid_from: Unix seconds. A call stamped before this needs another token.
+        renew_at: Unix seconds. A call stamped at this time or later needs another token.
     """
 
     token: str | bytes = field(repr=False)
@@ -189,12 +191,12 @@ class Auth:
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    One HTTP request, byte for byte as it goes on the wire.
+    One HTTP request, byte for byte as it is sent.
 
     Args:
-        base_url: Scheme, host and port, no path.
-        target: Path and query, percent-encoded; what was signed is what is sent.
-        secrets: Every secret and everything derived from one that ``target``, ``headers`` or ``body`` hold.
+        base_url: Scheme, host and port, without a path.
+        target: Path and query, percent-encoded, exactly as they were signed.
+        secrets: Every secret in ``target``, ``headers`` or ``body``, and every value derived from one.
     """
 
     method: str
@@ -210,53 +212,55 @@ class Request:
 
     def redact(self, text: str, others: Iterable[str] = ()) -> str:
         """
-        The text without any secret of this request, plain, percent-encoded or in JSON, in any case.
+        The text with every secret of this request replaced: plain, percent-encoded or in JSON, ignoring case.
 
         Args:
-            others: Secrets that are not the request's own, such as a proxy's password.
+            others: Further secrets, such as a proxy's password.
         """
-        spellings = self._secret_spellings(others)
+        spellings = _all_spellings((*self.secrets, *others))
         if not spellings:
             return text
         longest_first = sorted(spellings, key=len, reverse=True)
         return re.sub("|".join(map(re.escape, longest_first)), REDACTED, text, flags=re.IGNORECASE)
 
     def redact_parts(self, text: str, others: Iterable[str] = ()) -> str:
-        """The same, but a secret may also stand there in part, ten characters of it or more."""
+        """The same, but also replace parts of a secret that have ten characters or more."""
         others = (*others,)
         text = self.redact(text, others)
         lowered = _lower(text)
-        # What has a space in it is a header of many words, and its secret stands among the others by itself.
-        whole = [spelling for spelling in self._secret_spellings(others) if " " not in spelling]
-        parts = {part for spelling in whole for part in _parts(_lower(spelling))}
+        # A request's secret with a space in it is a header of many words (Authorization). Region and names of headers
+        # are among them, and the signature, which is a secret by itself.
+        single = [secret for secret in self.secrets if " " not in secret]
+        parts = {part for spelling in _all_spellings((*single, *others)) for part in _parts(_lower(spelling))}
         if parts.isdisjoint(_parts(lowered)):
             return text
         kept, hidden_until = [], -1
         for start, character in enumerate(text):
-            if lowered[start : start + _TELLING] in parts:
+            if lowered[start : start + _SHORTEST_PART] in parts:
                 if start > hidden_until:
                     kept.append(REDACTED)
-                hidden_until = start + _TELLING
+                hidden_until = start + _SHORTEST_PART
             if start >= hidden_until:
                 kept.append(character)
         return "".join(kept)
 
-    def _secret_spellings(self, others: Iterable[str]) -> set[str]:
-        return {spelling for secret in (*self.secrets, *others) if secret for spelling in _spellings(secret)}
 
-
-_TELLING: Final = 10
-"""So many characters of a secret tell something of it."""
+_SHORTEST_PART: Final = 10
+"""Characters. A part of a secret that is at least this long is redacted, too."""
 
 
 def _lower(text: str) -> str:
-    """In lower case, character by character: a few of them are two there."""
+    """Lower case of the same length: the lower case of a few characters has two characters, of which one is kept."""
     lowered = text.lower()
     return lowered if len(lowered) == len(text) else "".join([character.lower()[0] for character in text])
 
 
 def _parts(text: str) -> set[str]:
-    return {text[start : start + _TELLING] for start in range(len(text) - _TELLING + 1)}
+    return {text[start : start + _SHORTEST_PART] for start in range(len(text) - _SHORTEST_PART + 1)}
+
+
+def _all_spellings(secrets: Iterable[str]) -> set[str]:
+    return {spelling for secret in secrets if secret for spelling in _spellings(secret)}
 
 
 def _spellings(secret: str) -> set[str]:

@@ -1,7 +1,8 @@
 """
-One call for one room, shown in full to a person at a terminal, with every secret taken out.
+Makes one call for one room and shows all of it to a person at a terminal, with every secret redacted.
 
-The call is not made by the running exporter, so it spends one slot of that exporter's budget at the vendor.
+The running exporter does not make this call. So the call uses one slot of the vendor's limit in addition to the
+exporter's own calls.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ async def probe(config: SourceConfig, room: str, show: Callable[[str], None]) ->
     Call the vendor once.
 
     Args:
-        show: Takes a line or several.
+        show: Called with one or more lines of text.
 
     Raises:
-        ProbeError: The room id is not one that the API takes, or the call gave no reading.
+        ProbeError: The API does not accept the room id, or the call gave no reading.
     """
     _check(config, room)
     clock = Clock()
@@ -61,8 +62,8 @@ async def probe(config: SourceConfig, room: str, show: Callable[[str], None]) ->
         show(_EMPTY_OR_NOT_THERE.format(api=config.api))
 
 
-def _is_empty(said: Reading | Failure) -> bool:
-    return isinstance(said, Reading) and said.users == 0
+def _is_empty(result: Reading | Failure) -> bool:
+    return isinstance(result, Reading) and result.users == 0
 
 
 def _check(config: SourceConfig, room: str) -> None:
@@ -73,10 +74,10 @@ def _check(config: SourceConfig, room: str) -> None:
 
 class _Shown:
     """
-    A call as a person may see it.
+    The text of a call without secrets.
 
     Args:
-        others: Secrets that are not the request's own.
+        others: Secrets that are not in ``request.secrets``.
     """
 
     def __init__(self, request: Request, others: tuple[str, ...]) -> None:
@@ -89,7 +90,7 @@ class _Shown:
         return self.clean(f"\n> {asked.method} {asked.url}{_lines('> ', asked.headers)}{body}")
 
     def reply(self, response: Response) -> str:
-        # Cut once more after redaction, so that no half of a secret stays behind.
+        # Cut again after redaction, so that the first cut leaves no half of a secret.
         text = self.clean(response.body.decode(errors="replace")[: 4 * _LONGEST])
         cut = f"\n({len(response.body)} bytes, cut here)" if len(text) > _LONGEST else ""
         head = self.clean(f"\n< HTTP {response.status}{_lines('< ', response.headers)}")
@@ -105,15 +106,15 @@ def _lines(mark: str, headers: Mapping[str, str]) -> str:
 
 
 def _shown_outcome(shown: _Shown, room: str, outcome: Reply | Failure) -> str:
-    said = outcome.rooms[room] if isinstance(outcome, Reply) else outcome
-    if not isinstance(said, Reading):
-        failure = replace(said, code=shown.clean(said.code))
+    result = outcome.rooms[room] if isinstance(outcome, Reply) else outcome
+    if not isinstance(result, Reading):
+        failure = replace(result, code=shown.clean(result.code))
         raise ProbeError(f"no reading: {failure}")
     known = {
-        "users": said.users,
-        "admin_users": said.admin_users,
-        "invisible_users": said.invisible_users,
-        "exists": said.exists,
+        "users": result.users,
+        "admin_users": result.admin_users,
+        "invisible_users": result.invisible_users,
+        "exists": result.exists,
     }
     parts = [f"{name}={value}" for name, value in known.items() if value is not None]
-    return f"reading: {' '.join(parts)}{' (no such room)' if said.missing else ''}"
+    return f"reading: {' '.join(parts)}{' (no such room)' if result.missing else ''}"

@@ -1,8 +1,8 @@
 """
-What is set once for the whole process: the collector, the interpreter's switch interval, the limit of open files,
-standard streams, signals.
+Settings of the whole process: garbage collector, thread switch interval, limit of open files, standard streams,
+signals.
 
-Nothing else in the program changes such switches; commands call this module, and a test that does not is not affected.
+No other module changes these settings. Commands call this module; a test that does not call it is not affected.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ if TYPE_CHECKING:
 from exporter.limits import MOST_DESCRIPTORS
 
 _GARBAGE: Final = 25_000
-"""Objects that come to be, and stay, before the collector looks for cycles among them. Those of calls under way soon go
-by themselves; with Python's default of 700, looking through them took an eighth of the time at 2,000 calls a second."""
+"""New objects that are still alive before the garbage collector looks for cycles among them. The objects of calls in
+flight are soon freed without it. With Python's default of 700, the collector took an eighth of the time at 2,000 calls
+per second."""
 
 _ENDS_WITHIN: Final = 4.8
-"""Seconds from a signal to the end of the process, whatever happens."""
+"""Seconds from a signal to the end of the process at the latest."""
 
 _ends_within: float | None = None
 
 _SWITCH: Final = 0.0005
-"""Seconds after which a thread that renders a scrape gives the interpreter back to the event loop."""
+"""Seconds after which a thread that renders a scrape must release the interpreter lock to the event loop."""
 
 
 def prepare() -> None:
-    """For a process that polls and serves scrapes; call it once, before anything runs."""
-    global _ends_within  # noqa: PLW0603 of this process, as the switches below are
+    """Set up a process that polls and serves scrapes. Call this once, before anything else runs."""
+    global _ends_within  # noqa: PLW0603 one per process, as the other settings are
     gc.set_threshold(_GARBAGE)
     sys.setswitchinterval(_SWITCH)
     raise_open_files()
@@ -46,35 +47,35 @@ def prepare() -> None:
 
 def raise_open_files() -> None:
     """
-    Raise the limit of open files as far as the system lets this process, to 65,536 at the most.
+    Raise the soft limit of open files to the hard limit, at most to 65,536.
 
-    The usual soft limit of 1,024 is low for the sake of programs that call ``select``. Each connection to a vendor and
-    each client of the port is an open file, and nothing here calls ``select``.
+    The usual soft limit is 1,024 for the sake of programs that call ``select``, which the exporter does not. Each
+    connection to a vendor and each client of the port is an open file.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(ValueError, OSError):  # a sandbox forbids it
+        with suppress(ValueError, OSError):  # a sandbox may forbid it
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def keep_what_lives() -> None:
+def freeze_long_lived() -> None:
     """
-    Take what was just built out of the collector's sight, as it lives long: a look through 100,000 rooms takes 24 ms.
+    Exclude long-lived objects from garbage collection (``gc.freeze``): a collection over 100,000 rooms takes 24 ms.
 
-    One such look is taken here. What an earlier call kept, and nobody needs any more, is found by it: a source that a
-    reload has replaced, for instance, whose poller and client refer to each other.
+    This collects once before it freezes. So it also frees objects that an earlier call froze and that are now garbage,
+    for instance a source that a reload has replaced, whose poller and client refer to each other.
     """
     gc.unfreeze()
     gc.collect()
     gc.freeze()
 
 
-def hold_standard_streams() -> None:
+def reserve_standard_streams() -> None:
     """
-    Keep 0, 1 and 2 from becoming sockets where they were closed: libuv ends a process that closes one of these.
+    Open closed standard streams, so that no socket gets the number 0, 1 or 2: libuv aborts if such a number is closed.
 
-    A character that the terminal's encoding lacks is written as an escape sequence: no command fails because of it.
+    A character that the terminal's encoding does not have is written as an escape sequence, so that no command fails.
     """
     for number in range(3):
         try:
@@ -88,16 +89,14 @@ def hold_standard_streams() -> None:
 
 def _end_within(seconds: float) -> None:
     """
-    Let the kernel end this process if it has not ended by itself by then.
-
-    Neither a thread nor the event loop has a say in it, whatever holds them up.
+    Let the kernel end this process after this many seconds (SIGALRM), even if a thread or the event loop hangs.
     """
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def ignore_signals() -> None:
-    """The process ends, and need not be told to a second time."""
+    """Ignore further signals while the process ends."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
@@ -105,9 +104,9 @@ def ignore_signals() -> None:
 @contextmanager
 def until_signal(reload: Callable[[], None] | None = None) -> Iterator[asyncio.Event]:
     """
-    An event that SIGTERM and SIGINT set; SIGHUP reloads if that is wanted. Signals are as before afterwards.
+    An event that SIGTERM and SIGINT set. SIGHUP calls ``reload``. The signal handlers are removed at the end.
 
-    From one that ends it, a process that was prepared has 4.8 seconds to live.
+    After ``prepare``, the process ends at the latest 4.8 s after SIGTERM or SIGINT.
     """
     import asyncio
 

@@ -1,19 +1,38 @@
 """
-What is polled, and how that changes: plan → build → swap, or nothing.
+The sources that are polled, and how a reload changes them: all of the new config, or nothing.
 
-::
+Theory of operation
+===================
 
-    plan    reads the config and every file that it names, in threads
-    build   makes every new object: budgets, tables, pollers, clients
-    swap    puts them in place, in one step without a wait
-    settle  lets rooms come and go, a few at a time, then lets new sources poll
+**Problem.** An operator changes the config while 100,000 rooms are polled. If the new config is wrong, the old one must
+go on undisturbed. If it is right, sources that have not changed must keep their readings and their pace, and no reading
+may be published under a name that now means other rooms.
 
-Nothing that goes wrong before the swap has changed anything. The swap only assigns, stops and re-tunes, one source
-after the other, and what one source raises keeps no other from it.
+**Idea.** Four steps::
 
-A source that keeps its name goes on as it is, with its readings, due times, circuit and budget's pace, while it reads
-the same rooms of the same app at the same address (``SourceConfig.rooms_key``). If that changes it is another source
-under an old name: it starts anew, and the old one records nothing any more.
+    plan    read the config and every file that it names, in threads
+    build   make every new object: budgets, tables, pollers, clients
+    swap    put the new objects in place, in one step without a wait
+    settle  add and remove rooms, a few at a time; then start the new sources
+
+Until the swap, nothing that is in use has changed, so an error in the first two steps leaves the old config in use. The
+swap itself only assigns, stops and re-tunes. If one source raises an exception in it, the other sources still change.
+
+A source is the same as before if it has the same name and the same *rooms key*: API, app, environment and address
+(``SourceConfig.rooms_key``). Then it keeps its readings, due times, circuit and pace. If the rooms key has changed, it
+is a new source under an old name: it starts without readings, and the old source records nothing any more.
+
+Worked example: the old config has the sources A, B and C. The new one has A with another ``interval``, B with another
+``app_id``, no C, and a new D. A goes on, and its next polls follow the new interval. B and C stop; their calls in
+flight have 3.5 s to end, and their replies are not recorded. A new B and D start, and have their first readings after
+their first calls. If D's rooms file cannot be parsed, none of this happens.
+
+**Why simpler is not enough.** To stop everything and start anew would make every room unknown until its first poll,
+close all circuits, and forget the calls of the last second, so that the vendor would count more than its limit. To
+change one source after the other would leave half a config in use when the third one fails.
+
+**When this is wrong.** A renamed source is a new source, and starts without readings. A budget under a new name does
+not know the calls of the old one; so a new budget makes no call in its first period of 1.026 s or longer.
 """
 
 from __future__ import annotations
@@ -38,19 +57,19 @@ from exporter.polling.poller import Poller
 from exporter.polling.scheduler import Scheduler
 from exporter.rooms import FileState, RoomsFiles, Roster, Scans, Turnover
 
-_TEND: Final = 2.0
-_MOMENTS: Final = 20
-"""Moments at which jobs begin: those of many sources neither all at once nor one by one."""
+_MAINTENANCE: Final = 2.0
+_JOB_GROUPS: Final = 20
+"""Groups in which the jobs of many sources run: neither all at once nor one by one."""
 
 _DRAIN: Final = 3.5
 
 
 class Reloads:
     """
-    One reload at a time. Whoever asks during one gets the next, together with all others who asked meanwhile.
+    Runs one reload at a time. Requests that arrive during a reload share the next one.
 
     Args:
-        reload: Reads the config again; returns why the old one is kept, or ``None``.
+        reload: Reads the config again. Returns why the old one is kept; ``None`` if the new one is in use.
     """
 
     def __init__(self, reload: Callable[[], Awaitable[str | None]]) -> None:
@@ -61,11 +80,11 @@ class Reloads:
         self._stopped = False
 
     async def ask(self) -> str | None:
-        """Reload after the one that is under way, if any."""
+        """Reload, after the present reload if there is one. Returns what ``reload`` returned."""
         return await asyncio.shield(self.begin())
 
     def begin(self) -> asyncio.Task[str | None]:
-        """The same for somebody who does not wait for it."""
+        """The same without waiting for it."""
         if self._next is None:
             self._next = asyncio.create_task(self._run())
             self._tasks.add(self._next)
@@ -73,7 +92,7 @@ class Reloads:
         return self._next
 
     async def stop(self) -> None:
-        """End what is under way, and begin nothing any more; nobody waits for a file that does not answer."""
+        """Cancel the present reload, and begin no other one."""
         self._stopped = True
         for task in self._tasks:
             task.cancel()
@@ -81,35 +100,35 @@ class Reloads:
 
     async def _run(self) -> str | None:
         async with self.lock:
-            self._next = None  # whoever asks from now on wants what the files hold from now on
+            self._next = None  # a later request needs a later look at the files
             return "the exporter is about to end" if self._stopped else await self._reload()
 
 
 @dataclass(slots=True)
 class Running:
     """
-    One source at work.
+    One source that is polled.
 
     Args:
         files: Its rooms files; another object after a reload.
-        watched: What of ``files.rooms`` the roster has.
-        told: What of ``files.files`` the log has.
+        applied_rooms: The value of ``files.rooms`` that the roster has applied.
+        logged_files: The value of ``files.files`` that the log has reported.
     """
 
     poller: Poller
     roster: Roster
     files: RoomsFiles
-    watched: object = None
-    told: Mapping[str, FileState] | None = None
+    applied_rooms: object = None
+    logged_files: Mapping[str, FileState] | None = None
 
     @property
     def config(self) -> SourceConfig:
         return self.poller.config
 
     @property
-    def is_behind(self) -> bool:
-        """Whether its files list what roster or log do not have yet."""
-        return self.files.rooms is not self.watched or self.files.files is not self.told
+    def has_unapplied_changes(self) -> bool:
+        """Whether its files hold changes that the roster has not applied or the log has not reported."""
+        return self.files.rooms is not self.applied_rooms or self.files.files is not self.logged_files
 
 
 Plan = Sequence[tuple[SourceConfig, RoomsFiles]]
@@ -118,7 +137,7 @@ Plan = Sequence[tuple[SourceConfig, RoomsFiles]]
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """One source of a change: one that is new, or one that goes on with this config and, if there is one, client."""
+    """One source after a change: a new one, or one that goes on with this config and perhaps a new client."""
 
     config: SourceConfig
     files: RoomsFiles
@@ -129,7 +148,7 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Everything that a swap puts in place."""
+    """Everything that a swap puts in place: the result of ``Sources.build``."""
 
     places: tuple[_Place, ...]
     budgets: Mapping[str, Budget]
@@ -138,14 +157,14 @@ class Change:
 
 class Sources:
     """
-    What is polled.
+    The sources that are polled.
 
     Args:
         timer: Shared by all budgets.
-        since: Monotonic seconds since which no other process has called on the budgets of the first config.
+        since: Monotonic time since which no other process has used the limits of the first config; default: now.
 
     Attributes:
-        running: By name.
+        running: The sources by name.
     """
 
     def __init__(
@@ -171,16 +190,16 @@ class Sources:
         self._log = log
         self._since = since
         self._ending: set[asyncio.Task[None]] = set()
-        self._tight: frozenset[str] = frozenset()
+        self._overloaded: frozenset[str] = frozenset()
         self._hanging: frozenset[str] = frozenset()
 
     @property
     def rooms(self) -> int:
-        """How many are watched."""
+        """Number of watched rooms."""
         return sum(len(running.roster.rooms) for running in self.running.values())
 
     def plan(self, configs: Iterable[SourceConfig], scans: Scans) -> Plan:
-        """What is known of the rooms files of these sources, which are still to be looked at. Changes nothing."""
+        """Pair each source with its rooms files, which are still to be scanned. Changes nothing that is in use."""
         plan = []
         for config in configs:
             running = self.running.get(config.name)
@@ -191,7 +210,7 @@ class Sources:
         return plan
 
     def build(self, plan: Plan) -> Change:
-        """Make every new object; whatever it raises has changed nothing."""
+        """Make every new object. Changes nothing that is in use, also if it raises."""
         budgets: dict[str, Budget] = {}
         apps: dict[str, App] = {}
         places = []
@@ -206,35 +225,38 @@ class Sources:
 
     async def change_over(self, change: Change) -> Turnover:
         """
-        Put everything in its place, in one step; then let rooms come and go, and then let new sources poll, since their
-        calls would hold up the last ones' rooms.
+        Swap in one step, then add and remove rooms, then start the new sources.
+
+        New sources start last, since their calls would delay the rooms of the sources after them.
         """
         before = self.running
         self._swap(change)
         turnover = await self._follow_files()
         for name, running in before.items():
             if self.running.get(name) is not running:
-                turnover.went([*running.roster.rooms])
+                turnover.count_removed([*running.roster.rooms])
         for running in self.running.values():
             if running.config.rooms_files and not running.roster.rooms:
                 self._log.warning("source watches no rooms", source=running.config.name)
-        # Besides the new ones, such as an error of an earlier change kept from starting.
+        # Also sources that an error in an earlier change kept from starting.
         new = [running for running in self.running.values() if not running.poller.running]
         for number, running in enumerate(new):
             name = running.config.name
             self._guarded(name, running.poller.start)
-            early = _TEND / _MOMENTS * (number * _MOMENTS // len(new))
-            self._jobs.every(_TEND, f"poll {name}", running.poller.tend, early)
+            early = _MAINTENANCE / _JOB_GROUPS * (number * _JOB_GROUPS // len(new))
+            self._jobs.every(_MAINTENANCE, f"poll {name}", running.poller.maintain, early)
         return turnover
 
     async def follow_files(self) -> None:
-        """Go over to what the rooms files list now, where that is news, and tell the log of it."""
+        """Apply and log what has changed in the rooms files since the last call."""
         await self._follow_files(self._log_rooms)
 
-    def files_hang(self, hanging: frozenset[RoomsFiles]) -> None:
+    def report_hanging(self, hanging: frozenset[RoomsFiles]) -> None:
         """
-        Tell which sources' files do not answer at present, where that is news: their lists may be old, whatever the
-        last look said.
+        Log which sources' rooms files have begun to hang or answer again.
+
+        Args:
+            hanging: The rooms files that do not answer now. Their lists may be old, even if the last look succeeded.
         """
         names = frozenset(name for name, running in self.running.items() if running.files in hanging)
         for name in sorted(names - self._hanging):
@@ -247,21 +269,21 @@ class Sources:
 
     async def _follow_files(self, changed: Callable[[Running, Turnover], None] = lambda *_: None) -> Turnover:
         total = Turnover()
-        news = [running for running in self.running.values() if running.is_behind]
-        if news:
+        changed_sources = [running for running in self.running.values() if running.has_unapplied_changes]
+        if changed_sources:
             try:
-                self._tell_of_files()
-            except Exception as error:  # noqa: BLE001 whatever it is, rooms come and go, and it is told at the next look
+                self._update_loads()
+            except Exception as error:  # noqa: BLE001 rooms must change all the same, and the next look tries again
                 self._jobs.raised("rooms files", error)
-        for running in news:
+        for running in changed_sources:
             rooms = running.files.rooms
             try:
                 turnover = await running.roster.change(rooms)
-                running.watched = rooms
+                running.applied_rooms = rooms
                 total.include(turnover)
                 if turnover:
                     changed(running, turnover)
-            except Exception as error:  # noqa: BLE001 whatever it is, the other sources go over to their rooms
+            except Exception as error:  # noqa: BLE001 the other sources must get their rooms
                 self._raised("rooms", running.config.name, error)
         return total
 
@@ -286,7 +308,7 @@ class Sources:
         self._timer.expect(sum(budget.limit for budget in change.budgets.values()))
 
     async def stop(self) -> None:
-        """Let running calls end for a while, and end everything."""
+        """Stop every source. Calls in flight have 3.5 s to end."""
         for running in self.running.values():
             self._end(running)
         await asyncio.gather(*self._ending)
@@ -301,7 +323,7 @@ class Sources:
         log = self._log.bind(source=config.name, api=config.api)
         poller = Poller(config, budget, app, self._make_client, table, self._telemetry, self._clock, log)
         if running:
-            poller.succeed(running.poller)
+            poller.take_over(running.poller)
         return _Place(config, files, Running(poller, Roster(table, poller), files), new=True)
 
     def _tune(self, place: _Place, change: Change) -> None:
@@ -323,23 +345,23 @@ class Sources:
     def _guarded(self, name: str, step: Callable[[], None]) -> None:
         try:
             step()
-        except Exception as error:  # noqa: BLE001 whatever it is, the other sources change over
+        except Exception as error:  # noqa: BLE001 the other sources must change, too
             self._raised("reload", name, error)
 
     def _raised(self, what: str, source: str, error: Exception) -> None:
         error.add_note(f"source: {source}")
         self._jobs.raised(what, error)
 
-    def _tell_of_files(self) -> None:
-        """What follows from the numbers of rooms and the states of their files."""
+    def _update_loads(self) -> None:
+        """Update what depends on the numbers of rooms: staleness, warnings about budgets, the states of files."""
         loads = budget_loads((running.config, len(running.files.rooms)) for running in self.running.values())
         for budget in loads:
             for source in budget.sources:
                 self.running[source.config.name].poller.table.max_staleness = source.max_staleness
-            if not budget.fits and budget.name not in self._tight:
+            if not budget.fits and budget.name not in self._overloaded:
                 needed, allowed = f"{budget.needed:.2f}", f"{budget.allowed:g}"
                 self._log.warning("rooms do not fit", budget=budget.name, needed=needed, allowed=allowed)
-        self._tight = frozenset(budget.name for budget in loads if not budget.fits)
+        self._overloaded = frozenset(budget.name for budget in loads if not budget.fits)
         for running in self.running.values():
             self._log_files(running)
         self._publish_files()
@@ -353,10 +375,10 @@ class Sources:
         self._telemetry.rooms_files = dict(read)
 
     def _log_files(self, running: Running) -> None:
-        before, running.told = running.told or {}, running.files.files
+        before, running.logged_files = running.logged_files or {}, running.files.files
         source = running.config.name
         gone: dict[str, int] = {}
-        for path, state in running.told.items():
+        for path, state in running.logged_files.items():
             old = before.get(path)
             if state.gone_with is not None:
                 if old is None or old.gone_with is None:
@@ -369,4 +391,4 @@ class Sources:
                 self._log.warning("rooms file", source=source, file=path, warning=state.warning)
         if gone:
             files = {"file": next(iter(gone))} if len(gone) == 1 else {"files": len(gone)}
-            self._log.warning("rooms went with their file", source=source, **files, rooms=sum(gone.values()))
+            self._log.warning("rooms removed: their file is gone", source=source, **files, rooms=sum(gone.values()))

@@ -1,5 +1,5 @@
 """
-The states that a room and a source can be in. Words of the domain: no I/O, and nothing of ours is imported here.
+The states of a room and of a source. No I/O, and no import from the rest of the package.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class RoomState(StrEnum):
-    """What is known of a room; the first that fits, in this order."""
+    """The state of a room: the first one in this order that applies."""
 
     REFUSED = "refused"
     MISSING = "missing"
@@ -18,7 +18,7 @@ class RoomState(StrEnum):
 
 
 class SourceState(StrEnum):
-    """The state of a source as a whole; in every state but ``ok`` only trial calls are made."""
+    """The state of a source as a whole; in every state except ``ok``, it makes only trial calls."""
 
     OK = "ok"
     CIRCUIT_OPEN = "circuit_open"

@@ -1,9 +1,9 @@
 r"""
-The door for text that comes from outside: paths, room ids, names, whatever a vendor or a client sent.
+Cleans text from outside: paths, room ids, names, and everything that a vendor or a client sends.
 
-Such text may hold anything that Python's ``str`` can: half a character (a file name that is no UTF-8 arrives as a lone
-surrogate), an escape sequence that clears a terminal, a line break that begins a forged line. Behind the door it can be
-encoded, and what is shown to people is one line that shows what it holds.
+Such text may hold anything that a Python ``str`` can hold: half of a surrogate pair (a file name that is not UTF-8
+becomes one), an escape sequence that clears a terminal, a line break that begins a forged log line. After these
+functions, the text can be encoded, and people see on one line what it contains.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import re
 from typing import Final
 
 LONGEST: Final = 16_000
-"""Characters of a value that are shown; the rest is only counted."""
+"""Characters of a value that are shown. The rest is only counted."""
 
-# Control characters but for line break and tab, what reorders the characters around it, and halves of characters.
+# Control characters except line break and tab, bidirectional controls, and halves of surrogate pairs.
 _UNSHOWABLE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def encodable(text: str) -> str:
-    r"""The text with its halves of characters as ``\udcff``: bytes and labels can be made of it."""
+    r"""The text with halves of surrogate pairs escaped as ``\udcff``, so that it can be encoded as UTF-8."""
     if text.isascii():
         return text
     return text.encode("utf-8", errors="backslashreplace").decode()
@@ -27,9 +27,9 @@ def encodable(text: str) -> str:
 
 def printable(text: str) -> str:
     r"""
-    A name, such as that of a file, as one line of text that can be seen and encoded.
+    A name, such as a file name, as one line of printable text.
 
-    What cannot be stands there as ``\n`` or ``\u202e``; a byte of a file name that is no UTF-8 as ``\xe9``.
+    Other characters are escaped as ``\n`` or ``\u202e``, and bytes of a file name that are not UTF-8 as ``\xe9``.
     """
     if text.isprintable():
         return text
@@ -38,9 +38,9 @@ def printable(text: str) -> str:
 
 def showable(text: str, most: int = LONGEST) -> str:
     r"""
-    The text as people may see it in a terminal or a log, at most so many characters of it.
+    The text for a terminal or a log, cut after ``most`` characters.
 
-    What is not to be printed stands there as ``\x1b`` or ``\u202e``; line breaks and tabs stay.
+    Characters that must not be printed are escaped as ``\x1b`` or ``\u202e``. Line breaks and tabs stay.
     """
     if text.isprintable() and len(text) <= most:
         return text
@@ -49,7 +49,7 @@ def showable(text: str, most: int = LONGEST) -> str:
 
 
 def _stand_in(char: str) -> str:
-    if "\udc80" <= char <= "\udcff":  # a byte that is no UTF-8
+    if "\udc80" <= char <= "\udcff":  # a byte that is not UTF-8
         return f"\\x{ord(char) - 0xDC00:02x}"
     return char.encode("unicode_escape").decode("ascii")
 

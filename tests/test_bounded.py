@@ -24,7 +24,7 @@ def _impatience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nobody waits seconds in a test; and no thread of it is left when it ends."""
     assert bounded.WITHIN <= 5
     monkeypatch.setattr(bounded, "WITHIN", 0.2)
-    monkeypatch.setattr(bounded, "_LATER", 0.1)
+    monkeypatch.setattr(bounded, "_GRACE", 0.1)
     yield
     for thread in threading.enumerate():
         if thread.name == "blocking":

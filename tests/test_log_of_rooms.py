@@ -109,14 +109,14 @@ async def test_rooms_that_go_with_their_file(tmp_path: Path) -> None:
         of = "tencent_im"
 
         assert [
-            line("rooms went with their file", "warning", source=of, file=str(file), rooms=49),
+            line("rooms removed: their file is gone", "warning", source=of, file=str(file), rooms=49),
             line("rooms changed", source=of, added=0, removed=49, rooms=0),
             line("source watches no rooms", "warning", source=of),
-        ] == told(house, "rooms went with their file", "rooms changed", "source watches no rooms")
+        ] == told(house, "rooms removed: their file is gone", "rooms changed", "source watches no rooms")
         assert {str(file): False} == house.telemetry.rooms_files
         assert {0} == {*house.tables[of].states.values()}
         await house.exporter._scan()
-        assert [] == told(house, "rooms went with their file", "rooms changed", "source watches no rooms")
+        assert [] == told(house, "rooms removed: their file is gone", "rooms changed", "source watches no rooms")
 
 
 @in_virtual_time
@@ -135,8 +135,8 @@ async def test_many_files_that_go_are_one_line(tmp_path: Path) -> None:
         await house.exporter._scan()
         await house.exporter._scan()
 
-        assert [line("rooms went with their file", "warning", source="tencent_im", files=3, rooms=3)] == told(
-            house, "rooms went with their file"
+        assert [line("rooms removed: their file is gone", "warning", source="tencent_im", files=3, rooms=3)] == told(
+            house, "rooms removed: their file is gone"
         )
 
 

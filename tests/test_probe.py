@@ -103,6 +103,19 @@ def test_it_shows_request_reply_and_reading(probe, config, api):
     assert "\n\n\n" not in result.stdout
 
 
+def test_only_what_is_secret_is_taken_out(probe):
+    """
+    App, region and the names of headers are shown, though the signed header of Volcengine names them too.
+    """
+    result = probe("volcengine_rtc", "stage-0000")
+
+    assert "&RoomId=stage-0000" in result.stdout
+    assert "Action=GetRoomOnlineUsers&AppId=661e000000000000000543cf&" in result.stdout
+    assert "\n> X-Content-Sha256: e3b0c442" in result.stdout
+    assert "\n> Authorization: <redacted>\n" in result.stdout
+    assert '"Region":"cn-north-1"' in result.stdout
+
+
 def test_it_warns_that_it_spends_a_slot(probe, vendors):
     """
     A probe is one call, no more, beside those of a running exporter.

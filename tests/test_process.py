@@ -34,12 +34,12 @@ def test_garbage_is_not_kept() -> None:
     try:
         kept = Knot()
         of_kept = weakref.ref(kept)
-        process.keep_what_lives()
+        process.freeze_long_lived()
         del kept
         of_new = weakref.ref(Knot())
         gc.collect()
         assert of_kept() is not None
-        process.keep_what_lives()
+        process.freeze_long_lived()
 
         assert (None, None) == (of_kept(), of_new())
         assert gc.get_freeze_count()

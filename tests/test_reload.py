@@ -444,7 +444,7 @@ async def test_file_that_is_read_too_late_opens_no_connection(tmp_path: Path, mo
         await house.passes(5)
         monkeypatch.setattr("exporter.polling.signing.in_thread", slowly)
         trustme.CA().cert_pem.write_to_path(authority)
-        tending = asyncio.create_task(house.pollers["zego_rtc"].tend())
+        tending = asyncio.create_task(house.pollers["zego_rtc"].maintain())
         await house.passes(1)
         await house.load(two)
         await tending

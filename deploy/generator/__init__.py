@@ -1,1 +1,1 @@
-"""Deployment files that are made from others. ``make generate`` writes them again."""
+"""Generates deployment files from other files. ``make generate`` runs it."""

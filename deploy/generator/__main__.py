@@ -1,4 +1,4 @@
-"""Write every file that this package makes: ``python -m deploy.generator``."""
+"""Write all generated files: ``python -m deploy.generator``."""
 
 from deploy.generator import prometheusrule
 

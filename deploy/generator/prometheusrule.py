@@ -1,8 +1,8 @@
 """
-The rules of ``deploy/prometheus/rules`` as a manifest for the Prometheus operator.
+Converts the rules of ``deploy/prometheus/rules`` into a manifest for the Prometheus operator.
 
-Each file of rules becomes a PrometheusRule of its own, word for word and with its comments: the operator, like
-Prometheus, wants the names of groups to differ within one.
+Each file of rules becomes one PrometheusRule, unchanged and with its comments. They are not merged into one, since
+names of groups must be unique within a PrometheusRule, as within a file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ spec:
 
 
 def rendered() -> str:
-    """The text of the manifests."""
+    """The text of all manifests."""
     return _HEAD + "".join(
         _MANIFEST.format(name=path.stem) + textwrap.indent(path.read_text(encoding="utf-8"), "  ")
         for path in sorted(RULES.glob("*.yml"))

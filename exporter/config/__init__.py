@@ -1,5 +1,5 @@
 """
-From a YAML file to frozen, validated models, or to every problem that the file has.
+Reads a YAML file into frozen, validated models, or reports every problem of the file.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _SECRET_NAMES: Final = frozenset(name for codec in APIS.values() for name in cod
 
 def load(path: Path, env: Mapping[str, str]) -> Config:
     """
-    The config of a file. Blocks, so it is for a thread when a loop runs.
+    Read a config file. Blocks: call it in a thread if an event loop runs.
 
     Args:
         env: The environment, for secrets.
 
     Raises:
-        ConfigError: Every problem of the file.
+        ConfigError: With every problem of the file.
     """
     problems = Problems(path)
     data = read_file(path, problems)
@@ -44,14 +44,14 @@ def load(path: Path, env: Mapping[str, str]) -> Config:
 
 def parse(text: str | bytes, path: Path, env: Mapping[str, str]) -> Config:
     """
-    The config in a file's text.
+    Read the text of a config file.
 
     Args:
-        path: Of the file, for errors; relative paths in the text begin in its folder.
+        path: The file's path, for errors. Relative paths in the text are relative to its folder.
         env: The environment, for secrets.
 
     Raises:
-        ConfigError: Every problem of the text.
+        ConfigError: With every problem of the text.
     """
     with collection_paused():
         problems = read_document(text, path, _SECRET_NAMES)
@@ -63,13 +63,13 @@ def parse(text: str | bytes, path: Path, env: Mapping[str, str]) -> Config:
             problems.raise_any()
             sources = resolve.complete(document.sources if document else (), problems)
             problems.raise_any()
-            return Config(path, sources, tuple(resolve.warnings(sources, context.noted, problems)))
+            return Config(path, sources, tuple(resolve.warnings(sources, context.room_warnings, problems)))
         finally:
             dismantle(problems.root)
 
 
 def _read_nameless(problems: Problems, context: Context) -> None:
-    """A source without a known API has more problems than that, perhaps."""
+    """Find the other problems of sources whose ``api`` is missing or unknown."""
     sources = problems.at(["sources"])[0]
     for index, source in enumerate(sources if isinstance(sources, List) else ()):
         if isinstance(source, Map) and source.get("api") not in [*APIS]:
@@ -83,10 +83,10 @@ def json_schema() -> dict[str, object]:
 
 def reread_files(config: SourceConfig) -> SourceConfig:
     """
-    The source with its ``*_file`` secrets and its ``ca_file`` as the files hold them now. Blocks.
+    The source with the present contents of its ``*_file`` secrets and its ``ca_file``. Blocks.
 
     Raises:
-        ConfigError: A file cannot be read, or does not hold what it should.
+        ConfigError: A file cannot be read, or its contents are not valid.
     """
     problems: list[str] = []
     source = secrets.reread(config.source, problems)

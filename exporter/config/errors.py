@@ -1,7 +1,7 @@
 """
-What is wrong with a file, for people who will mend it: file, line, key path, what was found, what is accepted.
+The problems of a file, for people who will correct them: file, line, key path, what was found, what is accepted.
 
-Every problem of a file is collected before any is reported, and no secret is ever among the words.
+All problems of a file are collected before any is reported. No message contains a secret.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ REPORTED_PROBLEMS: Final = 20
 COLLECTED_PROBLEMS: Final = 1000
 SHOWN_LENGTH: Final = 60
 Steps: TypeAlias = Sequence[str | int]
-"""The keys and indexes that lead to a value."""
+"""The path to a value: keys and indexes."""
 
 KEYS: Final = re.compile(r"[A-Za-z_][a-z_]{0,30}", re.ASCII)
-"""Names that may be shown. Others may be half of a secret that a comma has cut."""
+"""Keys that may be shown. Another key may be half of a secret that contains a comma."""
 _UNREAD: Final = "…"
-"""Stands for a text in a problem that is only counted. To look for secrets in it would take longest of all."""
+"""Replaces the text of problems that are only counted, since searching it for secrets takes long."""
 _SHORTEST_SECRET: Final = 4
 _SEARCHED: Final = 1000
-# Hex and base64 with letters and digits in it, what bcrypt makes of passwords, and keys in PEM.
+# Hex and base64 with both letters and digits, bcrypt hashes, and keys in PEM form.
 _SECRET_LIKE: Final = re.compile(
     r"(?=[a-z+/=]*[0-9])(?=[0-9+/=]*[a-z])[a-z0-9+/=]{16,}|\$2[a-z]?\$\S*|-----BEGIN(?s:.*)",
     re.ASCII | re.IGNORECASE,
@@ -38,11 +38,11 @@ _SECRET_LIKE: Final = re.compile(
 
 class ConfigError(UserError):
     """
-    A config that cannot be used; one line for each problem, in the order of the file.
+    A config cannot be used. One line for each problem, in the order of the file.
 
     Args:
-        problems: At least one; the first twenty are shown, the others counted.
-        uncollected: Problems that are only counted.
+        problems: At least one. The first twenty are shown, the others are counted.
+        uncollected: Number of further problems.
     """
 
     def __init__(self, problems: Iterable[str], uncollected: int = 0) -> None:
@@ -61,14 +61,14 @@ class Problems:
     The problems of one file.
 
     Args:
-        file: As the operator wrote it.
-        text: The file's text, searched for secrets before any value is shown.
-        secret_names: Keys whose values are secrets, and so is what stands below them.
-        keys: Those that may be named.
+        file: The path as the operator wrote it.
+        text: The file's text, in which secrets are searched before a value is shown.
+        secret_names: Keys whose values are secrets, with everything below them.
+        keys: Matches keys that may be shown.
 
     Attributes:
-        root: The file's values, once they are read.
-        admitted: How many are to be noted.
+        root: The file's values; ``None`` until they are read.
+        admitted: Number of problems that are collected.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Problems:
         self._uncollected = 0
 
     def at(self, path: Steps) -> tuple[Value | None, int]:
-        """The value there, ``None`` if it is missing, and its line; of a missing key, where its mapping begins."""
+        """The value at a path and its line. A missing key has the value ``None`` and the line of its mapping."""
         value, line = self.root, 1
         for step in path:
             if isinstance(value, Map):
@@ -102,52 +102,52 @@ class Problems:
 
     def add(self, path: Steps, found: str, accepted: str) -> None:
         """
-        Note a problem with a value.
+        Add a problem with a value.
 
         Args:
-            found: In words, or as ``show`` and ``describe`` give it.
+            found: In words, or as ``show`` and ``describe`` return it.
         """
         self.add_line(self.at(path)[1], found, accepted, path)
 
     def add_line(self, line: int, found: str, accepted: str, path: Steps = ()) -> None:
-        """Note a problem with a line, which need not have become a value."""
+        """Add a problem with a line, whether or not it has become a value."""
         self._note(line, f"{self._file}:{line}" + (f": {self.dotted(path)}" if path else ""), found, accepted)
 
     def add_file(self, found: str, accepted: str) -> None:
-        """Note a problem with the file as a whole."""
+        """Add a problem with the file as a whole."""
         self._note(0, self._file, found, accepted)
 
     def add_unknown_key(self, path: Steps, known: Iterable[str]) -> None:
-        """Note a key that nobody reads, with the nearest one that somebody does. Its value is never shown."""
+        """Add a problem with an unknown key, with the most similar known key. Its value is never shown."""
         *around, key = path
         accepted = ", ".join(sorted(known))
         value, line = self.at(path)
-        if self.speakable(str(key), value):
+        if self.showable_key(str(key), value):
             nearest = get_close_matches(str(key), known, n=1)
             hint = f" (did you mean {nearest[0]}?)" if nearest else ""
             self.add(path, f"an unknown key{hint}", accepted)
         else:
             self.add_line(line, "an unknown key, not shown here as it may be part of a secret", accepted, around)
 
-    def speakable(self, key: str, value: object = None) -> str | None:
+    def showable_key(self, key: str, value: object = None) -> str | None:
         """
-        The key, if an error may name it.
+        The key if an error may show it, otherwise ``None``.
 
-        ``{server_secret: abc,def}`` has a key ``def`` without a value: half a secret, so such keys stay unnamed.
+        In ``{server_secret: abc,def}``, half of the secret is a key ``def`` without a value. Such keys are not shown.
         """
         return key if value != "" and not isinstance(key, ManyLines) and self._keys.fullmatch(key) else None
 
     def dotted(self, path: Steps) -> str:
-        """A path as errors write it, such as ``sources[0].interval``."""
-        steps = (f"[{step}]" if isinstance(step, int) else f".{self.speakable(step) or '?'}" for step in path)
+        """A path in the form of error messages, such as ``sources[0].interval``."""
+        steps = (f"[{step}]" if isinstance(step, int) else f".{self.showable_key(step) or '?'}" for step in path)
         return "".join(steps).removeprefix(".")
 
     def show_at(self, path: Steps, *, name: bool = False) -> str:
         """
-        The value there as an error may print it.
+        The value at a path in a form that an error may show.
 
         Args:
-            name: It may look like a secret without being one.
+            name: Whether the value is a name, which may look like a secret without being one.
         """
         value = self.at(path)[0]
         if not isinstance(value, str) or not value:
@@ -157,7 +157,7 @@ class Problems:
         return self.show_name(value) if name else self.show(value)
 
     def admit(self, count: int) -> bool:
-        """Whether so many more are to be noted. If not they are counted, as there are a thousand already."""
+        """Whether to collect this many more problems. After a thousand, further problems are only counted."""
         if count and self.admitted >= COLLECTED_PROBLEMS:
             self._uncollected += count
             return False
@@ -176,16 +176,16 @@ class Problems:
 
     def show(self, text: str) -> str:
         """
-        The text as an error may print it: quoted, escaped, cut at 60 characters, and without anything like a secret.
+        The text in a form that an error may show: quoted, escaped, cut at 60 characters, secret-like parts redacted.
 
-        Secret and app id do get swapped, or a secret ends up under a key that is not secret.
+        People do swap a secret and an app id, or write a secret under a key that is not secret.
         """
         if self._full:
             return _UNREAD
         return self.show_name(text if isinstance(text, ManyLines) else _SECRET_LIKE.sub(REDACTED, text[:_SEARCHED]))
 
     def show_name(self, text: str) -> str:
-        """The same for names and room ids, which may look like secrets: only the file's secrets are taken out."""
+        """The same for names and room ids, which may look like secrets: only the file's own secrets are redacted."""
         if self._full:
             return _UNREAD
         if isinstance(text, ManyLines):
@@ -198,8 +198,8 @@ class Problems:
     def _known_secrets(self) -> tuple[str, ...]:
         if self._secrets is not None:
             return self._secrets
-        # Searched in the text, since a typo can make a secret part of another value, and in what it was parsed into,
-        # since an alias can repeat a secret anywhere.
+        # Search the text, since a typo can make a secret part of another value. Also search the parsed values, since an
+        # alias can repeat a secret anywhere.
         names = "|".join(map(re.escape, self._secret_names))
         found = re.findall(rf"(?:{names})[\s'\":=]+([^\s,'\"\]}}]+)", self._text) if names else []
         long_enough = {secret for secret in (*found, *self._secret_values()) if len(secret) >= _SHORTEST_SECRET}
@@ -225,8 +225,10 @@ class Problems:
 
     def raise_any(self) -> None:
         """
+        Raise an error if there are problems.
+
         Raises:
-            ConfigError: There are problems.
+            ConfigError: With all of them.
         """
         if self._found:
             in_order = sorted(self._found, key=lambda problem: problem[0])

@@ -1,5 +1,5 @@
 """
-Files as text, and what keeps a file from being that.
+Reads files as text, and says in words why a file cannot be read.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from exporter import bounded
 from exporter.config.errors import Problems
 
 LARGEST_FILE: Final = 16 * 2**20
-"""Bytes; 100,000 rooms with labels and thresholds take half of it. Some steps hold up all threads while they last, and
-with four times as much that would be a quarter of a second."""
+"""Bytes. 100,000 rooms with labels and thresholds need half of it. Some steps block all threads: with a file four times
+as large, for a quarter of a second."""
 
 
 def read_bytes(path: Path, largest: int) -> bytes:
     """
-    What a file holds.
+    The contents of a file. Blocks for at most 4.5 s.
 
     Raises:
-        ValueError: Why it cannot be read, in words; over ``largest`` bytes is a reason, too.
+        ValueError: The file cannot be read, or has more than ``largest`` bytes. The text says why.
     """
     try:
         data = bounded.read_file(path, largest + 1)
@@ -33,7 +33,7 @@ def read_bytes(path: Path, largest: int) -> bytes:
 
 
 def read_file(path: Path, problems: Problems, largest: int = LARGEST_FILE) -> bytes | None:
-    """The file's bytes; ``None`` if it cannot be read, and then the problem is noted."""
+    """The file's bytes. If it cannot be read, adds a problem and returns ``None``."""
     try:
         return read_bytes(path, largest)
     except ValueError as error:
@@ -42,7 +42,7 @@ def read_file(path: Path, problems: Problems, largest: int = LARGEST_FILE) -> by
 
 
 def decode(data: bytes, problems: Problems) -> str | None:
-    """The bytes as text without a byte order mark; ``None`` if they are not UTF-8, and then the problem is noted."""
+    """The bytes as text without a byte order mark. If they are not UTF-8, adds a problem and returns ``None``."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

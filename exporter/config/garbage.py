@@ -1,5 +1,5 @@
 """
-The garbage collector, out of the way while a large file is read.
+Pauses the garbage collector while a large file is read.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _was_enabled = False
 @contextmanager
 def collection_paused() -> Iterator[None]:
     """
-    No collection of cyclic garbage, in any thread, until the last of the pauses ends.
+    Disable the collection of cyclic garbage in all threads. It is enabled again when the last pause ends.
 
-    Every object of a growing tree would be visited again and again: reading took four times as long, and each full
-    collection kept all other threads waiting for a tenth of a second. A tree has no cycles, so nothing is lost.
+    The collector would visit every object of a growing tree again and again. Reading took four times as long, and each
+    full collection blocked all other threads for a tenth of a second. A tree has no cycles, so nothing leaks.
     """
     global _pauses, _was_enabled  # noqa: PLW0603 the collector is one per process, and so is its pause
     with _lock:

@@ -1,5 +1,5 @@
 """
-A config as the rest of the exporter sees it: checked, complete, frozen.
+A config as the rest of the exporter uses it: validated, complete and frozen.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from exporter.vendors.source import Certificates, Source
 @dataclass(frozen=True, slots=True)
 class ClientKey:
     """
-    All that an HTTP client of one source is made of: with equal keys, connections can be kept across a reload.
+    Everything that an HTTP client of a source depends on. If it stays equal at a reload, connections are kept.
 
     Args:
         base_url: Scheme, host and port.
-        proxy: Its URL may hold a password.
+        proxy: URL, which may hold a password.
     """
 
     base_url: str
@@ -33,16 +33,16 @@ class SourceConfig:
     """
     One source with its defaults filled in.
 
-    Two of them are equal if a reload has nothing to do for this source.
+    If the configs of a source before and after a reload are equal, the reload changes nothing for the source.
 
     Args:
-        source: The vendor's model, its secrets resolved.
+        source: The vendor's model with resolved secrets.
         interval: Wanted seconds between two readings of a room.
         rate_limit: Calls per second, the same for every source of the budget.
-        timeout: Seconds for one call.
+        timeout: Seconds to open a connection, and seconds for one call.
         max_staleness: Seconds as configured; ``None``: 3 × the interval that the budget can keep, at least 30.
-        rooms: Those of the config itself, with the labels and thresholds that hold for them.
-        rooms_files: Absolute paths whose last part may hold wildcards.
+        rooms: The rooms in the config file, with their final labels and thresholds.
+        rooms_files: Absolute paths. The last part may have wildcards.
         defaults: Labels and thresholds for the rooms of ``rooms_files``.
     """
 
@@ -62,26 +62,28 @@ class SourceConfig:
 
     @property
     def rooms_key(self) -> str:
-        """Names whose rooms these are; a reading may be published only for the key that it was asked with."""
+        """Identifies the owner of the rooms. A reading is valid only for the rooms key with which it was requested."""
         return self.codec.rooms_key(self.source)
 
     @property
     def base_url(self) -> str:
-        """Where this source's requests go; no final slash."""
+        """Scheme, host and port of this source's requests, without a final slash."""
         return self.codec.base_url(self.source)
 
     @property
     def client_key(self) -> ClientKey:
-        """Which sources could share an HTTP client: a reload makes a new one if this changes, and only then."""
+        """A reload makes a new HTTP client if this changes, and only then."""
         return ClientKey(self.base_url, self.source.proxy, self.source.ca_file)
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """
+    The whole config.
+
     Args:
-        path: The file that it was read from.
-        warnings: What is accepted but looks like a mistake, a line each.
+        path: Of the config file.
+        warnings: What is accepted but looks like a mistake, one line each.
     """
 
     path: Path

@@ -1,5 +1,5 @@
 """
-From the sources of a config, each right by itself, to what they are together: names, budgets, defaults, warnings.
+Completes the sources of a config together: unique names, limits of shared budgets, defaults, warnings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from exporter.vendors.source import Documented, SecretForm
 
 
 def check_names(problems: Problems) -> None:
-    """Note the names that stand twice."""
+    """Add a problem for each source name that occurs twice."""
     first: dict[str, int] = {}
     sources = problems.at(["sources"])[0]
     for index, source in enumerate(sources if isinstance(sources, List) else ()):
@@ -35,7 +35,7 @@ def check_names(problems: Problems) -> None:
 
 
 def complete(entries: Sequence[Entry], problems: Problems) -> tuple[SourceConfig, ...]:
-    """The sources with the defaults of their APIs, and the rate limit of their budget; problems with it are noted."""
+    """The sources with their APIs' defaults and their budget's rate limit. Adds problems with that limit."""
     drafts = [_draft(entry) for entry in entries]
     budgets: dict[str, list[int]] = defaultdict(list)
     for index, draft in enumerate(drafts):
@@ -66,7 +66,7 @@ def _draft(entry: Entry) -> SourceConfig:
 
 
 def _limit(members: Sequence[int], drafts: Sequence[SourceConfig], problems: Problems) -> float:
-    """The one that any of the budget's sources states, else the documented one."""
+    """The limit that one of the budget's sources states; otherwise the documented one."""
     stated = [index for index in members if drafts[index].source.rate_limit is not None]
     first, *others = stated or members
     limit = drafts[first].rate_limit
@@ -91,7 +91,7 @@ def _limit(members: Sequence[int], drafts: Sequence[SourceConfig], problems: Pro
 def warnings(
     sources: Sequence[SourceConfig], about_rooms: Mapping[str, Sequence[str]], problems: Problems
 ) -> Iterator[str]:
-    """What is accepted but looks like a mistake, a line each."""
+    """What is accepted but looks like a mistake, one line each."""
     for index, config in enumerate(sources):
         for key, words in _about(config, about_rooms.get(config.name, ()), problems):
             written = [form for form in key_forms(key) if problems.at(["sources", index, form])[0] is not None]

@@ -1,7 +1,7 @@
 """
-Rooms as a file lists them: ids, labels, thresholds. A config and a rooms file have them in common.
+Validates rooms: ids, labels, thresholds. A config and a rooms file share this.
 
-A file may list 100,000 rooms. Python checks them one by one, so that other threads run all along.
+A file may list 100,000 rooms. Python code validates them one by one, so that other threads can run in between.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ _ROOMS_AS_ITEMS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """Labels and thresholds for several rooms: those of a source hold, key by key, where a room has none of its own."""
+    """Labels and thresholds for several rooms. For each key, a room's own value comes before the default."""
 
     labels: Labels = ()
     thresholds: Thresholds = NO_THRESHOLDS
 
     def over(self, default: Defaults) -> Defaults:
-        """These, completed by the default ones."""
+        """These values, completed by the default ones."""
         if default == NO_DEFAULTS:
             return self
         labels = {**dict(default.labels), **dict(self.labels)} if default.labels and self.labels else None
@@ -69,17 +69,17 @@ NO_DEFAULTS: Final = Defaults()
 @dataclass(slots=True)
 class Context:
     """
-    What a file's validators know beside the value: the file, and the rooms of it that were listed so far.
+    The state that a file's validators share: the file, and the rooms validated so far.
 
     Args:
-        folder: Of a config; relative paths begin there.
+        folder: Of the config file. Relative paths are relative to it.
         env: The environment, for a config's secrets.
-        rule: For room ids; ``None`` while it is not known which API they are of.
-        defaults: Labels and thresholds that hold where a room has none of its own.
+        rule: For room ids; ``None`` if the API is unknown.
+        defaults: Labels and thresholds of rooms that have none of their own.
 
     Attributes:
-        lines: Of each room id that was found good.
-        noted: What looks like a mistake about the rooms of each source, by its name.
+        lines: The line of each valid room id.
+        room_warnings: Warnings about the rooms of each source, by the source's name.
     """
 
     problems: Problems
@@ -88,7 +88,7 @@ class Context:
     rule: RoomIdRule | None = None
     defaults: Defaults = NO_DEFAULTS
     lines: dict[str, int] = field(default_factory=dict)
-    noted: dict[str, list[str]] = field(default_factory=dict)
+    room_warnings: dict[str, list[str]] = field(default_factory=dict)
     _odd: list[str] = field(default_factory=list)
     _joined: list[int] = field(default_factory=list)
     _items: Iterator[int] = field(default_factory=lambda: iter(()))
@@ -96,26 +96,26 @@ class Context:
     _shared: dict[Any, Any] = field(default_factory=dict)
 
     def begin(self, rule: RoomIdRule | None, defaults: Defaults) -> None:
-        """From here on, rooms are those of another source."""
+        """Begin with the rooms of another source."""
         self.rule, self.defaults, self.lines, self._odd, self._joined = rule, defaults, {}, [], []
 
     def take(self, items: List) -> None:
-        """The rooms that are checked from here on are the items of this list, one after the other."""
+        """Begin a list of rooms, whose items are validated one after the other."""
         self._items = iter(items.lines)
 
     def step(self) -> None:
-        """The next of these items is looked at."""
+        """Go to the next item of the list."""
         self._line = next(self._items)
 
     def check(self, room_id: str, line: int | None = None) -> str:
         """
-        The id, which counts as listed from now on.
+        Validate a room id and record it as listed.
 
         Args:
-            line: Of the id; left out, that of the item.
+            line: The id's line; default: the line of the present item.
 
         Raises:
-            PydanticCustomError: It will not do.
+            PydanticCustomError: The id is not valid.
         """
         if not room_id:
             raise fault("a room id")
@@ -124,7 +124,7 @@ class Context:
         if room_id in self.lines:
             raise fault("each room once", f"{{}} again, first in line {self.lines[room_id]}", name=True)
         if self.rule:
-            # No character takes more than four bytes, so most ids need no counting.
+            # No character has more than four bytes, so most ids need not be encoded.
             size = len(room_id.encode()) if len(room_id) * 4 > self.rule.max_bytes else 0
             if size > self.rule.max_bytes:
                 raise fault(f"at most {self.rule.max_bytes} bytes", f"{{}} of {size} bytes", name=True)
@@ -137,14 +137,14 @@ class Context:
         return str(room_id)
 
     def shared(self, value: T) -> T:
-        """The first value that was equal to this one: most labels and thresholds repeat."""
+        """The first equal value, to share one object: most labels and thresholds repeat."""
         found: T = self._shared.setdefault(value, value)
         return found
 
     def warnings(self, labels: Iterable[Labels]) -> Iterator[str]:
-        """What looks like a mistake about the rooms listed so far, which have these labels."""
+        """Warnings about the rooms listed so far, which have these labels."""
         if self._joined:
-            # To YAML they are one id: nothing refuses it, and its room reads 0.
+            # To YAML this is one id. Nothing would refuse it, and its room would read 0.
             yield (
                 f"the room id in line {self._joined[0]} goes on in the next line, where a dash is a part of it; "
                 "each room begins with a dash as far in as the others"
@@ -162,12 +162,12 @@ class Context:
 Info: TypeAlias = "ValidationInfo[Context]"
 
 
-def sparing(read: Callable[[Any, Info], T], shape: Any) -> PlainValidator:
+def capped(read: Callable[[Any, Info], T], shape: Any) -> PlainValidator:
     """
-    Reads items of long lists. If a thousand problems are noted they are left out, and theirs are only counted.
+    Validates items of long lists. After a thousand problems, further invalid items are dropped and only counted.
 
     Args:
-        shape: The type that stands in the file.
+        shape: The type as written in the file, for the JSON Schema.
     """
 
     def validate(value: Any, info: Info) -> T:
@@ -177,7 +177,7 @@ def sparing(read: Callable[[Any, Info], T], shape: Any) -> PlainValidator:
             return read(value, info)
         except (PydanticCustomError, ValidationError) as error:
             count = error.error_count() if isinstance(error, ValidationError) else 1
-            # Lists stand in lists, and what was admitted in there is not counted again.
+            # Do not count again the problems that an inner list has counted.
             if problems.admit(count - (problems.admitted - admitted)):
                 raise
             raise PydanticOmit from None
@@ -218,7 +218,7 @@ def _labels(value: object) -> Labels:
 
 
 def _thresholds(value: object, info: Info) -> Thresholds:
-    """The thresholds that stand there. With the default ones, too, the warning comes before the critical alert."""
+    """The item's own thresholds. Completed by the defaults, the warning must be below the critical one."""
     if not isinstance(value, Map):
         raise fault("a mapping such as {warning: 800, critical: 950}", describe(value))
     keys = ThresholdKeys.model_validate(value)
@@ -274,8 +274,8 @@ def _room(value: object, info: Info) -> Room:
     return Room(keys.id, context.shared(both.labels), context.shared(both.thresholds))
 
 
-def taken(value: object, info: Info, accepted: str) -> List:
-    """A list of rooms, whose items will be looked at one after the other."""
+def begin_list(value: object, info: Info, accepted: str) -> List:
+    """A list of rooms, whose items are validated next."""
     if not isinstance(value, List):
         raise fault(accepted, describe(value))
     info.context.take(value)
@@ -287,7 +287,7 @@ def _rooms(value: object, info: Info) -> List:
         raise fault(_ROOMS_AS_ITEMS, "a mapping")
     if isinstance(value, str) and value.startswith("-"):
         raise fault("a list: a dash and a space before each room", "text that begins with a dash")
-    return taken(value, info, "a list of rooms, such as [lobby, stage]")
+    return begin_list(value, info, "a list of rooms, such as [lobby, stage]")
 
 
-RoomsField = Annotated[tuple[Annotated[Room, sparing(_room, RoomId | RoomKeys)], ...], BeforeValidator(_rooms)]
+RoomsField = Annotated[tuple[Annotated[Room, capped(_room, RoomId | RoomKeys)], ...], BeforeValidator(_rooms)]

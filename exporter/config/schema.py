@@ -1,5 +1,5 @@
 """
-Every key of a config, as one tree of pydantic models: each vendor's own keys, and what all sources have beside them.
+Every key of a config, as pydantic models: the keys that all sources have, and each vendor's own keys.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _pattern(value: Any, info: Info) -> str:
 
 
 class Entry(Source):
-    """A source as it stands in a config. Each API's entry has the keys of its vendor's model, too."""
+    """A source as it is written in a config. The entry of an API also has the keys of the vendor's model."""
 
     labels: LabelsField = Field((), description="Labels of `rtc_room_info` for all rooms of the source")
     thresholds: ThresholdsField = Field(
@@ -99,7 +99,7 @@ class Entry(Source):
     @field_validator("max_staleness")
     @classmethod
     def _outlive_a_failed_poll(cls, value: float, info: Info) -> float:
-        """Or the room would blink with every hiccup."""
+        """A shorter ``max_staleness`` would make a room disappear after a single failed poll."""
         if {"api", "interval", "timeout"} <= info.data.keys() and info.data["api"] in APIS:
             interval = info.data["interval"] or APIS[info.data["api"]].default_interval
             if value < (least := 1.5 * interval + info.data["timeout"]):
@@ -116,8 +116,8 @@ class Entry(Source):
 
     @field_validator("rooms")
     @classmethod
-    def _note_warnings(cls, rooms: tuple[Room, ...], info: Info) -> tuple[Room, ...]:
-        info.context.noted[info.data.get("name", "")] = [*info.context.warnings(room.labels for room in rooms)]
+    def _collect_warnings(cls, rooms: tuple[Room, ...], info: Info) -> tuple[Room, ...]:
+        info.context.room_warnings[info.data.get("name", "")] = [*info.context.warnings(room.labels for room in rooms)]
         return rooms
 
     @field_validator("rooms_files")
@@ -127,7 +127,7 @@ class Entry(Source):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Each secret stands under one of three keys."""
+        """Each secret has three possible keys. A source must have one of them, or at most one if it is optional."""
         made = handler.resolve_ref_schema(handler(core))
         for name in cls.secret_fields():
             described = made["properties"].pop(name)
@@ -144,7 +144,7 @@ class Entry(Source):
 
 
 class NamelessEntry(Entry):
-    """A source whose API is none: what the others have in common is read all the same, for its problems."""
+    """A source without a known API. Its common keys are read, to report their problems as well."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore")
 

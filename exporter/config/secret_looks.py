@@ -1,8 +1,8 @@
 """
-Secrets that cannot be right by their looks: a placeholder, an unreplaced variable, another value of the same console.
+Recognizes values that cannot be the secret: a placeholder, an unreplaced variable, another value of the same console.
 
-Only a warning comes of it, and no word of the secret is in it. Whoever deploys the exporter learns it from ``check``,
-hours before the vendor would say that the signature is wrong.
+The result is only a warning, and shows no part of the secret. So an operator learns of the mistake from ``check``,
+hours before the vendor refuses a signature.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 from exporter.vendors.source import SecretForm
 
-# The first that fits is told; a pattern is matched against the whole secret.
+# The first match counts. A pattern must match the whole secret.
 _LOOKS: Final = tuple(
     (re.compile(pattern, re.DOTALL), words)
     for pattern, words in (
@@ -39,7 +39,7 @@ _LOOKS: Final = tuple(
 
 
 def oddity(secret: str, form: SecretForm | None) -> str | None:
-    """Why this cannot be the secret, in words that do not show it; ``None`` if nothing speaks against it."""
+    """Why this cannot be the secret, without showing it; ``None`` if it may be the secret."""
     for look, words in _LOOKS:
         if look.fullmatch(secret):
             return words
@@ -52,7 +52,7 @@ def oddity(secret: str, form: SecretForm | None) -> str | None:
 
 
 def _is_base64(secret: str, form: SecretForm) -> bool:
-    """Whether it is what Kubernetes' ``data`` wants where a secret is given as a file or a variable."""
+    """Whether this is the secret in base64, as in ``data`` of a Kubernetes Secret."""
     try:
         decoded = base64.b64decode(secret, validate=True).decode().removesuffix("\n")
     except ValueError:

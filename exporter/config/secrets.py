@@ -1,5 +1,5 @@
 """
-Secrets and certificates: written in the config, in the environment, or in a file; never in an error.
+Reads secrets and certificates: from the config, the environment or a file. No error contains a secret.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from exporter.vendors.source import Certificates, Secret, Source, has_control_ch
 
 FORMS: Final = ("", "_env", "_file")
 LARGEST_SECRET: Final = 65_536
-"""Bytes of a secret's file."""
+"""Most bytes of a file that holds a secret."""
 LARGEST_CA_FILE: Final = 2**20
-"""Bytes; the bundle of a whole Linux distribution takes a quarter of it."""
+"""Most bytes. The bundle of a Linux distribution needs a quarter of it."""
 
-# Somebody will write the secret itself where the name of its variable or file belongs. Such a name is not shown.
+# Somebody may write the secret itself instead of the name of its variable or file. Unusual names are not shown.
 _VARIABLE_NAME: Final = re.compile(
     r"[A-Z][A-Z0-9]{0,23}|[A-Za-z][A-Za-z0-9]{0,19}(?:_[A-Za-z0-9]{1,19}){1,8}", re.ASCII
 )
@@ -32,14 +32,14 @@ _PATH_MARK: Final = re.compile(r"[~.]{0,2}/|.*\.\w{1,8}$|.*/")
 
 
 class Given(NamedTuple):
-    """The keys under which a secret stands in a config, and their values."""
+    """The keys with which a config gives a secret, and their values. Exactly one is valid."""
 
     keys: tuple[str, ...]
     values: list[object]
 
 
 def key_forms(name: str) -> tuple[str, ...]:
-    """The keys under which a secret may be configured."""
+    """The keys with which a config may give a secret: ``X``, ``X_env``, ``X_file``."""
     return tuple(name + form for form in FORMS)
 
 
@@ -48,10 +48,10 @@ def read_secret(name: str, given: Given, *, folder: Path, env: Mapping[str, str]
     The secret of this name.
 
     Args:
-        folder: Of the config file; relative paths begin there.
+        folder: Of the config file. Relative paths are relative to it.
 
     Raises:
-        PydanticCustomError: It is not given exactly once, or it cannot be used.
+        PydanticCustomError: The secret is not given exactly once, or cannot be read.
     """
     key = given.keys[-1] if given.keys else name
     try:
@@ -69,16 +69,16 @@ def read_secret(name: str, given: Given, *, folder: Path, env: Mapping[str, str]
 
 def read_certificates(path: Path) -> Certificates:
     """
-    The certificates that a file holds now.
+    The certificates in a file. Blocks.
 
     Raises:
-        PydanticCustomError: It does not hold what it should.
+        PydanticCustomError: The file cannot be read, or has no valid certificates in PEM form.
     """
     try:
         content = read_bytes(path, LARGEST_CA_FILE)
     except ValueError as error:
         raise fault("a readable file of certificates in PEM form", f"{{}} ({error})") from None
-    # PEM is ASCII, but the comments around it, such as the names of authorities, need not be.
+    # PEM is ASCII. The comments around it, such as the names of authorities, may not be.
     pem = content.decode("ascii", errors="ignore")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
@@ -88,7 +88,7 @@ def read_certificates(path: Path) -> Certificates:
 
 
 def reread(source: Source, problems: list[str]) -> Source:
-    """The source with the secrets and certificates of its files as they are now; what is wrong with them is noted."""
+    """The source with the present contents of its secrets' and certificates' files. Adds problems with them."""
     given = {name: getattr(source, name) for name in (*source.secret_fields(), "ca_file")}
     renewed: dict[str, Any] = {}
     for name, file in {name: value.file for name, value in given.items() if value and value.file}.items():

@@ -1,5 +1,5 @@
 """
-Addresses: the vendor's base URL and a proxy's.
+Validates URLs: a vendor's base URL and a proxy's URL.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _HIGHEST_PORT: Final = 65535
 
 def read_base_url(text: str, *, allow_http: bool) -> str:
     """
-    The URL with scheme and host in lower case.
+    The URL in lower case.
 
     Raises:
-        PydanticCustomError: A ``ValueError`` that says what is accepted instead.
+        PydanticCustomError: A ``ValueError``. It says what is accepted.
     """
     match = _match(text)
     if match is None or match["user"]:
@@ -44,12 +44,14 @@ def read_base_url(text: str, *, allow_http: bool) -> str:
 
 def read_proxy(text: str) -> str:
     """
+    The URL unchanged.
+
     Raises:
-        PydanticCustomError: A ``ValueError`` that says what is accepted instead.
+        PydanticCustomError: A ``ValueError``. It says what is accepted, and does not contain the URL.
     """
     try:
         usable = _match(text) is not None and URL(text).host is not None
-    except ValueError:  # of some characters, and with the password in its text
+    except ValueError:  # yarl refuses some characters, with the password in its message
         usable = False
     if not usable:
         raise fault(PROXY_ACCEPTED, _HIDDEN)
@@ -57,7 +59,7 @@ def read_proxy(text: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a URL's host is this machine for sure; names other than ``localhost`` are not looked up."""
+    """Whether a URL's host is certainly this machine. Names other than ``localhost`` are not resolved."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -1,15 +1,15 @@
 """
-From a file's values to a pydantic model, or to every problem with file, line, path, what was found, what is accepted.
+Validates a file's values with a pydantic model, and reports every problem with file, line, path, found and accepted.
 
-A file format is a model and these steps, at whose end ``ConfigError`` tells all problems of the file at once::
+A file format is a model and these three steps. The last one raises ``ConfigError`` with all problems of the file::
 
     problems = read_document(data, path, secret_names)
     config = validate(Model, problems)
     problems.raise_any()
 
-Values arrive as text, whatever YAML makes of them: a model's types read ``10s`` or ``true``. Pydantic collects the
-errors and says where they are; the line comes from the file, the words from the error itself if a validator raised
-``fault``, and the keys that a mapping may have from the model's JSON Schema.
+All values are text, also numbers and booleans: a model's types parse ``10s`` or ``true``. Pydantic collects the errors
+and their paths. The line comes from the file. The words come from the error if a validator raised ``fault``. The keys
+that a mapping accepts come from the model's JSON Schema.
 """
 
 from __future__ import annotations
@@ -61,31 +61,31 @@ class Keys(BaseModel):
 
 def fault(accepted: str, found: str = "{}", *, key: str = "", name: bool = False) -> PydanticCustomError:
     """
-    An error for validators to raise whose words are told as they stand.
+    An error for validators to raise. Its words appear unchanged in the message.
 
     Args:
-        found: ``{}`` stands for the value, which is shown without what looks like a secret.
-        key: The key beside the value's own that it came from.
-        name: The value may look like a secret without being one.
+        found: ``{}`` stands for the value, of which secret-like parts are redacted.
+        key: The key that has the value, if it is not the field's own key, such as ``server_secret_env``.
+        name: Whether the value is a name, which may look like a secret without being one.
     """
     return PydanticCustomError("fault", "{accepted}", {"accepted": accepted, "found": found, "key": key, "name": name})
 
 
 def words(error: PydanticCustomError) -> tuple[str, str]:
-    """What a ``fault`` says is accepted, and what was found."""
+    """The accepted and the found part of a ``fault``."""
     context = error.context or {}
     return str(context["accepted"]), str(context["found"])
 
 
 def faults(errors: Sequence[tuple[tuple[str | int, ...], PydanticCustomError]]) -> ValidationError:
-    """Several errors for a validator to raise, each with the path to it from the value that is validated."""
+    """Several errors for a validator to raise together. Each has its path, relative to the validated value."""
     return ValidationError.from_exception_data(
         "value", [InitErrorDetails(type=error, loc=path, input=None) for path, error in errors]
     )
 
 
 def kind(wanted: type, accepted: str) -> BeforeValidator:
-    """Refuses values of another kind in these words."""
+    """A validator that refuses values of another kind with these words."""
 
     def check(value: Any) -> Any:
         if not isinstance(value, wanted):
@@ -97,17 +97,17 @@ def kind(wanted: type, accepted: str) -> BeforeValidator:
 
 def validate(model: Any, problems: Problems, context: object = None, path: Steps = ()) -> Any:
     """
-    The model made of the values there; ``None`` if there are problems, which are noted.
+    The model of the values at a path. If they are not valid, adds their problems and returns ``None``.
 
     Args:
-        context: For the model's validators.
-        path: Of the values, if they are not the whole file.
+        context: Passed to the model's validators.
+        path: The path to the values; default: the whole file.
     """
     try:
         return _adapter(model).validate_python(problems.at(path)[0], context=context)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-        # A key that nobody reads may be one that is missing, so it is told first.
+        # An unknown key may be the misspelling of a missing one, so report it first.
         for detail in sorted(details, key=lambda detail: detail["type"] != "extra_forbidden"):
             _note(detail, schema(model), problems, path)
         return None
@@ -120,12 +120,12 @@ def _adapter(model: Any) -> TypeAdapter[Any]:
 
 @cache
 def schema(model: Any) -> dict[str, Any]:
-    """The JSON Schema of files that hold such a model."""
+    """The JSON Schema of files with this model."""
     return _adapter(model).json_schema(schema_generator=_FileSchema)
 
 
 class _FileSchema(GenerateJsonSchema):
-    """Editors read ``007`` as a number, where we read the text that somebody wrote. No key has null as its value."""
+    """Accepts numbers and booleans for text, since editors read ``007`` as a number. No key accepts null."""
 
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 as the base class has it
 
@@ -155,7 +155,7 @@ class _FileSchema(GenerateJsonSchema):
 
 
 def _note(detail: ErrorDetails, root: JsonSchemaValue, problems: Problems, path: Steps) -> None:
-    """Note pydantic's error in the words of people who write such files."""
+    """Add a problem for pydantic's error, in the words of people who write configs."""
     at, nodes = _place(detail["loc"], root)
     at, context = [*path, *at], detail.get("ctx", {})
     if detail["type"] == "extra_forbidden":
@@ -176,7 +176,7 @@ def _note(detail: ErrorDetails, root: JsonSchemaValue, problems: Problems, path:
 
 
 def _place(loc: tuple[str | int, ...], root: JsonSchemaValue) -> tuple[list[str | int], list[JsonSchemaValue]]:
-    """The path in the file and the schemas along it; a loc also names which model of several a value was read as."""
+    """The path in the file, and the schemas along it. Unlike a path, a loc also names the chosen model of a union."""
     nodes, path = [root], list[str | int]()
     for step in loc:
         node = nodes[-1]

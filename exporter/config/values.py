@@ -1,5 +1,5 @@
 """
-What a YAML file holds: text, mappings and lists of it, which know the lines that they stand on.
+The values of a YAML file: text, mappings and lists, with their line numbers.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ _NOT_TEXT: Final = re.compile(
 
 
 class ManyLines(str):
-    """Text that spans lines of its file. One stray quote swallows the next key and its secret, so it is never shown."""
+    """Text of several lines. A missing quote makes the next key and its secret a part of it, so it is never shown."""
 
     __slots__ = ()
 
 
 class NotText(str):
     """
-    Text without quotes that JSON and YAML 1.2 read as null, a boolean or a number.
+    Unquoted text that YAML 1.2 and JSON read as null, a boolean or a number.
 
-    To the config it is text all the same. In a rooms file, which a program wrote, it is a program's mistake: a room
-    without an id is ``null`` there, and some vendor would answer 0 users for a room of that name.
+    In a config it is ordinary text. In a rooms file, which a program writes, it is an error: the program writes
+    ``null`` for a room without an id, and a vendor would answer 0 users for a room with the id "null".
     """
 
     __slots__ = ()
 
     @property
     def kind(self) -> str:
-        """What it is, in words."""
+        """The type in words."""
         text = self.lower()
         if text in _NULLS:
             return "null"
@@ -45,7 +45,7 @@ class NotText(str):
 
 
 def plain(text: str) -> str:
-    """Text that stands without quotes."""
+    """Unquoted text: ``NotText`` if it looks like another type."""
     return NotText(text) if _NOT_TEXT.fullmatch(text) else text
 
 
@@ -54,7 +54,7 @@ class Map(dict[str, "Value"]):
     A mapping.
 
     Args:
-        line: Where it begins.
+        line: Its first line.
     """
 
     __slots__ = ("_lines", "line")
@@ -65,7 +65,7 @@ class Map(dict[str, "Value"]):
         self._lines: dict[str, int] | None = None
 
     def put(self, key: str, value: Value, line: int) -> None:
-        """Set a key that stands on this line. Lines are kept where they differ: a file may have 300,000 mappings."""
+        """Set a key and its line. Only lines that differ from the mapping's are stored, to save memory."""
         self[key] = value
         if line != self.line:
             self._lines = self._lines or {}
@@ -81,10 +81,10 @@ class List(list["Value"]):
     A list.
 
     Args:
-        line: Where it begins.
+        line: Its first line.
 
     Attributes:
-        lines: Of its items.
+        lines: The lines of its items.
     """
 
     __slots__ = ("line", "lines")
@@ -99,7 +99,7 @@ Value: TypeAlias = str | Map | List
 
 
 def describe(value: object) -> str:
-    """What kind of value stands where another kind is wanted, without its contents."""
+    """The kind of a value in words, without its contents, for an error that wants another kind."""
     if not value:
         return "an empty list" if isinstance(value, List) else "a mapping" if isinstance(value, Map) else "nothing"
     return "text" if isinstance(value, str) else "a list" if isinstance(value, List) else "a mapping"
@@ -107,9 +107,9 @@ def describe(value: object) -> str:
 
 def dismantle(root: Value | None) -> None:
     """
-    Take a tree apart, container by container; nobody may use it any more.
+    Free a tree, one container at a time. Nothing may use it afterwards.
 
-    Left to itself, a large one is freed in one step that keeps all other threads waiting.
+    Python would free a large tree in one step, which blocks all other threads.
     """
     rest = [root]
     while rest:

@@ -1,9 +1,9 @@
 """
-Why a text is no YAML, in the words of people who write configs: the line to mend, what is wrong there, what is right.
+Explains YAML syntax errors in the words of people who write configs: the line, what is wrong there, what is accepted.
 
-The two parsers of PyYAML say the same in different words, both name what they were parsing and not what was typed, and
-both point at the line where they gave up, which may be the one after the slip. All that is told here is taken from the
-text around that place; none of it is quoted, since it may be part of a secret.
+PyYAML's two parsers describe the same error in different words. Both name what they were parsing and not what was
+typed, and both point at the line where they stopped, which may be the line after the mistake. So the explanation is
+found from the text around that place. It quotes none of that text, since it may be part of a secret.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KEY_AND_VALUE: Final = "a key, a colon, a space and a value"
 _IN_QUOTES: Final = "such a value in quotes"
 _CLOSES_NOTHING: Final = "brackets in pairs; text with brackets in quotes"
 
-# What the parsers say; whether the line to mend is the one where what they were parsing began; our words.
+# The parser's words; whether the mistake is in the line where the parsed value began; what was found; what is accepted.
 _BY_WORDS: Final = (
     ("cannot start any token", False, "a value that begins with {character}", _IN_QUOTES),
     ("expected alphabetic or numeric character", False, "a value that begins with {opening}", _IN_QUOTES),
@@ -64,7 +64,7 @@ _BY_WORDS: Final = (
 
 
 def explain(error: yaml.MarkedYAMLError, text: str) -> Explanation:
-    """What is wrong with this text, which the parser refused with this error."""
+    """Explain the error with which a parser refused this text."""
     mark = error.problem_mark or error.context_mark
     context = error.context_mark or mark
     at = (mark.line, mark.column) if mark else (0, 0)
@@ -79,8 +79,14 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> Explanation:
     kind, closing = ("list", "]") if opening == "[" else ("mapping", "}")
     for pattern, at_beginning, found, accepted in _BY_WORDS:
         if re.search(pattern, words):
-            told = {"character": character, "opening": opening, "kind": kind, "closing": closing, "began": began[0] + 1}
-            return began[0] + 1 if at_beginning else number, found.format(**told), accepted.format(**told)
+            values = {
+                "character": character,
+                "opening": opening,
+                "kind": kind,
+                "closing": closing,
+                "began": began[0] + 1,
+            }
+            return began[0] + 1 if at_beginning else number, found.format(**values), accepted.format(**values)
     if "mapping values are not allowed" in words:
         return _unexpected_colon(lines, at)
     out_of_line = re.search("<?document start>?|expected key|'-' indicator|<block end>", words)
@@ -90,7 +96,7 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> Explanation:
     if no_value and character == ",":
         return number, "a comma with nothing before it", "a value before each comma"
     if not out_of_line:
-        return _in_the_parser_s_words(error, number, began[0] + 1)
+        return _parser_message(error, number, began[0] + 1)
     if line[: at[1]].strip(" "):
         return number, "text behind a value that has ended", "the whole value in one pair of quotes"
     if at[1] != began[1] or at[0] == began[0]:
@@ -101,8 +107,8 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> Explanation:
     return number, where, _INDENTATION
 
 
-def _in_the_parser_s_words(error: yaml.MarkedYAMLError, line: int, began: int) -> Explanation:
-    """What the parsers quote from the file in more than one character may be part of a secret."""
+def _parser_message(error: yaml.MarkedYAMLError, line: int, began: int) -> Explanation:
+    """The parser's own words. A quotation of more than one character may be part of a secret, so it is removed."""
     problem = str(error.problem or error.context).removeprefix("found ")
     words = f"{problem}, {error.context} that begins in line {began}" if error.context and began < line else problem
     shown = _QUOTED.sub(lambda quote: quote[0] if len(quote[0]) <= len("'x'") else "…", words)
@@ -128,12 +134,12 @@ def _unexpected_colon(lines: list[str], at: tuple[int, int]) -> Explanation:
 
 
 def _line_before(lines: list[str], at: int) -> tuple[int, str]:
-    """The nearest line above that says something, and its number; where there is none, an empty one."""
+    """The nearest line above that is not blank or a comment, and its number; if there is none, an empty line 1."""
     said = ((number, lines[number - 1]) for number in range(at, 0, -1))
     return next(((number, line) for number, line in said if line.split("#")[0].strip()), (1, ""))
 
 
 def _indentation(line: str) -> int:
-    """Where a line's first key or value begins, behind the dashes of lists."""
+    """The column of a line's first key or value, after the dashes of lists."""
     match = re.match(r"(?:\s|-(?=\s))*", line)
     return match.end() if match else 0

@@ -1,9 +1,9 @@
 """
-YAML text read into a tree. Every scalar is text: ``0123``, ``12:30`` and ``yes`` too. What YAML 1.2 reads as something
-else is marked as ``NotText``, for those few who want to know.
+Reads YAML text into a tree in which every scalar is text: also ``0123``, ``12:30`` and ``yes``. Scalars that YAML 1.2
+reads as another type are ``NotText``, for the few callers that need to know.
 
-Built from the parser's events, one at a time: aliases share what they name instead of copying it, and other threads can
-run between any two events, which they cannot while a whole file is parsed in C.
+The tree is built from the parser's events, one at a time. So an alias shares the value that it names instead of copying
+it, and other threads can run between two events. While libyaml parses a whole file in C, they cannot.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from exporter.config.values import List, ManyLines, Map, NotText, Value, describ
 from exporter.config.yaml_errors import Explanation, explain
 
 DEEPEST: Final = 50
-"""Levels of nesting; a config has seven."""
+"""Most levels of nesting. A config has seven."""
 MOST_VALUES: Final = 5_000_000
-"""Keys and values of a file, counted again by each alias that repeats them."""
+"""Most keys and values of a file. Each alias counts the values that it repeats."""
 
-# Not every PyYAML is built with libyaml. The parser in Python reads the same language at a tenth of the speed.
+# Not every PyYAML is built with libyaml. The parser in Python is ten times slower.
 LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 _TOO_DEEP: Final = f"values nested more than {DEEPEST} deep", "fewer levels"
@@ -36,14 +36,14 @@ def read_document(
     data: str | bytes, path: Path, secret_names: Iterable[str] = (), keys: re.Pattern[str] = KEYS
 ) -> Problems:
     """
-    The problems of a file, which know its one document: ``root``, ``None`` if there is nothing in it.
+    Parse a file. The result's ``root`` is the file's document, ``None`` if the file is empty.
 
     Args:
         secret_names: Keys whose values are secrets.
-        keys: Those that problems may name.
+        keys: Matches keys that problems may show.
 
     Raises:
-        ConfigError: The bytes are no YAML, or too deep or too large to look at.
+        ConfigError: The bytes are not YAML, or are nested too deep, or have too many values.
     """
     if isinstance(data, bytes):
         plain = Problems(path)
@@ -57,12 +57,12 @@ def read_document(
 
 def compose(text: str, problems: Problems, loader: Any = LOADER) -> Value | None:
     """
-    The text's one document, which the problems know from then on as well; ``None`` if there is nothing in it.
+    Parse a text. The result, also in ``problems.root``, is its document, ``None`` if the text is empty.
 
-    Duplicate keys and the like become problems, and what they spoil is left out of the document.
+    Duplicate keys and similar mistakes are added as problems, and left out of the document.
 
     Raises:
-        ConfigError: The text is no YAML, or too deep or too large to look at.
+        ConfigError: The text is not YAML, or is nested too deep, or has too many values.
     """
     composer = _Composer(problems)
     try:
@@ -76,7 +76,7 @@ def compose(text: str, problems: Problems, loader: Any = LOADER) -> Value | None
         line = text.count("\n", 0, text.find(chr(code))) + 1
         problems.add_line(line, f"the character U+{code:04X}", "printable text")
     except (ValueError, OverflowError):
-        # What the parser in Python makes of "\UFFFFFFFF".
+        # The parser in Python raises these for "\UFFFFFFFF".
         problems.add_line(composer.line, "an escape sequence of no character", "characters up to U+10FFFF")
     except _HopelessError:
         pass
@@ -86,8 +86,8 @@ def compose(text: str, problems: Problems, loader: Any = LOADER) -> Value | None
 
 def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> Explanation:
     if "nesting depth" in str(error.problem or error.context):
-        # libyaml has a limit of its own since PyYAML 6.0.4. It reads up to 1,024 characters ahead of its events, so it
-        # may reach its limit before the composer has seen the first bracket.
+        # Since PyYAML 6.0.4, libyaml has its own limit. It reads up to 1,024 characters ahead of its events, so it may
+        # reach its limit before the composer has seen the first bracket.
         mark = error.problem_mark or error.context_mark
         return mark.line + 1 if mark else 1, *_TOO_DEEP
     return explain(error, text)
@@ -95,8 +95,9 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> Explanation:
 
 class _Pieces:
     """
-    A text as a stream. The parser asks for a few kilobytes at a time, and between two pieces other threads can run,
-    which they could not while it looks through a comment or a value of megabytes.
+    A text as a stream. The parser asks for a few kilobytes at a time, and other threads can run between two pieces.
+
+    With the whole text, they could not run while the parser reads a comment or a value of megabytes.
     """
 
     name = "<text>"
@@ -113,11 +114,11 @@ class _Pieces:
 
 
 class _HopelessError(Exception):
-    """Reading on makes no sense; the problem is noted."""
+    """The rest of the text cannot be read. The problem is already added."""
 
 
 class _Composer:
-    """Puts the parser's events together."""
+    """Builds the tree from the parser's events."""
 
     def __init__(self, problems: Problems) -> None:
         self.line = 1
@@ -130,8 +131,10 @@ class _Composer:
 
     def read(self, events: Iterator[Any]) -> Value | None:
         """
+        The document; ``None`` if there is none.
+
         Raises:
-            _HopelessError: What follows is not worth a look; the problem is noted.
+            _HopelessError: The rest of the text cannot be read. The problem is already added.
         """
         self._events = events
         root: Value | None = None
@@ -145,8 +148,10 @@ class _Composer:
 
     def _value(self, event: Any, *around: str | int) -> Value:
         """
+        The value that begins with this event.
+
         Args:
-            around: The step that leads to the value.
+            around: The key or index of the value.
         """
         if type(event) is yaml.ScalarEvent and _is_plain(event):
             return _text(event)
@@ -200,11 +205,11 @@ class _Composer:
             elif not isinstance(key, str):
                 self._problems.add_line(at, f"{describe(key)} as a key", "text", self._path)
             elif key in node:
-                name = self._problems.speakable(key, value) or "a key"
+                name = self._problems.showable_key(key, value) or "a key"
                 first = node.line_of(key)
                 self._problems.add_line(at, f"{name} again, first in line {first}", "each key once", self._path)
             else:
-                # Mappings have the same few keys over and over.
+                # Share one string for each key: mappings repeat a few keys.
                 node.put(self._keys.setdefault(key, str(key) if isinstance(key, NotText) else key), value, at)
         for source in merged:
             # A mapping's own keys win, and so do those of the mapping that is merged first.
@@ -213,7 +218,7 @@ class _Composer:
         return node
 
     def _merged(self, value: Value, line: int) -> Iterator[Map]:
-        """What ``<<: *source`` names: a mapping, or a list of them."""
+        """The mappings that ``<<: *source`` names: one, or a list of them."""
         for source in value if isinstance(value, List) else (value,):
             if isinstance(source, Map):
                 yield source
@@ -222,10 +227,10 @@ class _Composer:
                 self._problems.add_line(line, f"<< with {describe(source)}", accepted, self._path)
 
     def _named(self, event: Any) -> Value:
-        """Aliases share what they name, but whoever walks the tree meets it anew each time: so it counts each time."""
+        """The value of an alias. It is shared, but counts again, since every walk over the tree visits it again."""
         named = self._anchors.get(event.anchor)
         if named is None:
-            # Unnamed: `server_secret: *abc` may well be a secret that lacks its quotes.
+            # Do not show the name: in `server_secret: *abc`, it may be a secret without quotes.
             found = "an alias inside what it names" if event.anchor in self._anchors else "an alias of nothing above"
             self._give_up(found, "aliases of finished values; text that begins with * in quotes")
         self._add(named[1])
@@ -242,7 +247,7 @@ class _Composer:
 
 
 def _is_plain(event: Any) -> bool:
-    """Whether there is nothing more to a scalar than its text."""
+    """Whether a scalar has no tag and no anchor, and is on one line."""
     return event.tag is None and event.anchor is None and event.start_mark.line == event.end_mark.line
 
 

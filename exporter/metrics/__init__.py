@@ -1,1 +1,1 @@
-"""What is published: the catalogue, the last reading of every room, and the bytes of a scrape."""
+"""The metrics: their catalogue, the last reading of every room, and the bytes of a scrape."""

@@ -1,5 +1,5 @@
 """
-Every metric once: name, type, help, labels. The tables, the documents, the dashboards and the tests all read it here.
+All metrics: name, type, help and labels. The table, the documents, the dashboards and the tests read them from here.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Metric:
     One metric family.
 
     Args:
-        name: As in the text format: counters end in ``_total``.
-        labels: In the order in which they are published; a room's own labels come after those of ``rtc_room_info``.
+        name: As in the text format; counters end in ``_total``.
+        labels: In the order of publication. On ``rtc_room_info`` the room's own labels follow.
     """
 
     name: str
@@ -63,7 +63,7 @@ ROOM_READING_TIMESTAMP = Metric(
 ROOM_INFO = Metric(
     "rtc_room_info",
     "gauge",
-    "1 for every watched room, whether anything is known of it or not; carries the room's own labels.",
+    "1 for every watched room, known or unknown; carries the room's own labels.",
     ROOM,
 )
 ROOM_USERS_THRESHOLD = Metric(
@@ -116,7 +116,7 @@ SOURCE_CLOCK_SKEW = Metric(
 SOURCE_CALLS = Metric(
     "rtc_source_calls_total",
     "counter",
-    "Calls to the vendor, retries and those included that could not connect.",
+    "Calls to the vendor, including retries and calls that could not connect.",
     SOURCE,
 )
 SOURCE_FAILED_CALLS = Metric(
@@ -168,7 +168,7 @@ BUDGET_LIMIT = Metric(
 BUDGET_PACE = Metric(
     "rtc_budget_pace_calls_per_second",
     "gauge",
-    "Calls per second that are allowed now; below the limit after the vendor said that it was too fast.",
+    "Calls per second that are allowed now; below the limit after the vendor rejected calls as too many.",
     ("budget",),
 )
 BUDGET_CALLS = Metric("rtc_budget_calls_total", "counter", "Calls written to the wire on this budget.", ("budget",))
@@ -211,15 +211,15 @@ UNEXPECTED_ERRORS = Metric(
 DROPPED_LOG_LINES = Metric(
     "rtc_exporter_dropped_log_lines_total",
     "counter",
-    "Lines of the log that nobody took: standard error is blocked, full or closed.",
+    "Log lines lost because standard error is blocked, full or closed.",
 )
 SCRAPE_DURATION = Metric(
-    "rtc_exporter_scrape_duration_seconds", "histogram", "Time to render one scrape, the sending not included."
+    "rtc_exporter_scrape_duration_seconds", "histogram", "Time to render one scrape, without sending it."
 )
 SCRAPE_SIZE = Metric(
     "rtc_exporter_scrape_size_bytes",
     "gauge",
-    "Size of the scrape before this one, before compression; scrapes of some metrics alone are not counted.",
+    "Size of the previous complete scrape, before compression.",
 )
 EXPORTER_METRICS: Final = (
     ROOMS_FILE_RELOAD,
@@ -235,4 +235,4 @@ EXPORTER_METRICS: Final = (
 )
 
 CATALOGUE: Final = (*ROOM_METRICS, *SOURCE_METRICS, *BUDGET_METRICS, *EXPORTER_METRICS)
-"""All of ours; ``process_*`` and ``python_*`` come from prometheus_client and are documented there."""
+"""All metrics of the exporter. ``process_*`` and ``python_*`` come from prometheus_client and are documented there."""

@@ -1,5 +1,5 @@
 """
-A histogram of durations, as plain numbers.
+A histogram of durations in plain numbers.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 class DurationFigures(NamedTuple):
     """
-    Durations at one moment.
+    The histogram at one moment.
 
     Args:
-        buckets: How many durations there were up to each bound; the last bound is ``+Inf``.
-        seconds: All of them added up.
+        buckets: Pairs of an upper bound and the number of durations up to it; the last bound is ``+Inf``.
+        seconds: Sum of all durations.
     """
 
     buckets: list[tuple[str, float]]

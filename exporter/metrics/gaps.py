@@ -1,26 +1,25 @@
 """
-How far apart the readings of a source's rooms are: a sliding window over the gaps between them.
+The seconds between two readings of a room, over a sliding window.
 
-Problem: ``rtc_source_achieved_interval_seconds`` says how often rooms are really read: the median of the gaps between
-two readings of one room. It must follow a change of pace soon, be silent about a source that reads nothing any more,
-and cost the same whether a source has one room or a hundred thousand.
+Problem: ``rtc_source_achieved_interval_seconds`` tells how often rooms are really read: the median of the gaps between
+two readings of one room. It must follow a change of pace soon, be absent for a source that has stopped reading, and
+cost the same for one room and for 100,000.
 
-Idea: a sliding window of time, cut into twelve *buckets*. A gap counts from the moment at which it ended, so it goes
-into the newest bucket. When that one is a twelfth of the window old, a new bucket begins, and the oldest of more than
-twelve is dropped. A bucket keeps 32 gaps at most, by reservoir sampling: each of the n gaps that it was told is kept
-with the same probability 32 / n. That makes at most 384 gaps for a source.
+Idea: a sliding window of time, cut into twelve *buckets*. A gap is added when it ends, to the newest bucket. When the
+newest bucket is a twelfth of the window old, a new one begins; there are never more than twelve. A bucket keeps at most
+32 gaps by reservoir sampling: of n gaps, each is kept with the same probability 32 / n. So a source keeps at most 384.
 
-Example: 6,000 rooms, ten in a call, ten calls a second: each room is read every 60 s, so a hundred gaps of some 60 s
-end in every second. With ``interval: 10s`` the window is 120 s and a bucket spans 10 s: it is told of 1,000 gaps and
-keeps 32. If 3,000 rooms go, gaps shrink to 30 s in the course of a minute. When six of the twelve buckets hold short
-gaps, the median has changed over.
+Example: 6,000 rooms, ten in a call, ten calls a second: each room is read every 60 s, and a hundred gaps of some 60 s
+end in every second. With ``interval: 10s`` the window is 120 s and a bucket spans 10 s: it gets 1,000 gaps and keeps
+32. Now 3,000 rooms are removed, and gaps shrink to 30 s within a minute. Once seven of the twelve buckets hold short
+gaps, the median is 30 s.
 
-Why not simply the last 256 gaps: at a hundred gaps a second they are two and a half seconds. For a source with one room
-they are most of an hour, and once the source has stopped, they stay for ever. Why not every 32nd gap of a bucket: rooms
-are read in the same order again and again, so one in so many may always be of the same few rooms.
+Why not the last 256 gaps: at a hundred gaps a second they span 2.5 seconds. For a source with one room they span most
+of an hour, and they stay for ever once the source has stopped. Why not every 32nd gap of a bucket: rooms are read in
+the same order again and again, so every 32nd gap may always belong to the same few rooms.
 
-When it is wrong: a source with very few rooms that are read less often than the window is long has moments without any
-gap. No median is shown then, which is all that is known of the window.
+When this is wrong: a source with very few rooms, read less often than the window is long, has moments without any gap.
+No median is published then.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _INTERVALS: Final = 3.0
 
 class RecentGaps:
     """
-    The gaps of one source that ended lately.
+    The recent gaps of one source.
 
     Args:
         interval: Seconds wanted between two readings of a room; may be changed.
@@ -51,22 +50,22 @@ class RecentGaps:
 
     @property
     def window(self) -> float:
-        """Seconds that a gap counts for."""
+        """Length of the window in seconds."""
         return max(_SHORTEST_WINDOW, _INTERVALS * self.interval)
 
     def add(self, gaps: Iterable[float], now: float) -> None:
-        """Take in gaps, in seconds, that end at this monotonic time."""
+        """Add gaps, in seconds, that end at this monotonic time."""
         if not self._buckets or now >= self._buckets[-1].began + self.window / BUCKETS:
             self._buckets.append(_Bucket(now))
         self._buckets[-1].add(gaps, self._random)
 
     def within(self, now: float) -> tuple[float, ...]:
-        """The kept gaps of the window that ends at this monotonic time."""
+        """The gaps kept of the window that ends at this monotonic time."""
         return tuple([gap for bucket in self._buckets if bucket.began > now - self.window for gap in bucket.gaps])
 
 
 class _Bucket:
-    """A fair sample of the gaps that ended at ``began`` or a little later."""
+    """A uniform random sample of the gaps that ended since ``began`` (reservoir sampling)."""
 
     __slots__ = ("_count", "began", "gaps")
 

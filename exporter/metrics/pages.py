@@ -1,9 +1,18 @@
 """
-The sample lines of one source, a column per family, in pages that snapshots share.
+The sample lines of one source, one column for each metric family, in pages that snapshots share (copy-on-write).
 
-A snapshot is a list of pages and copies no line. It keeps its pages as they are: the first write to a page after a
-snapshot goes to a copy of that page. So the event loop never copies more than one page at a time, however many rooms
-there are.
+Problem: a scrape needs all lines of one moment, and a thread joins them while the event loop goes on writing readings.
+A full copy for 100,000 rooms, 700,000 references, would stop the loop for 10 ms or more.
+
+Idea: rows stand in pages of 2,000. A snapshot is a list of the pages and copies no line. After a snapshot all pages are
+shared; the first write to a shared page copies that page, and the copy replaces it.
+
+Example: 100,000 rooms are 50 pages. A scrape takes a snapshot, a list of 50 references. Then a reply with ten rooms of
+one page arrives: one page is copied, 2,000 references in each of seven columns, in some 0.1 ms. The next
+reply for the same page copies nothing.
+
+When this is wrong: if every page is written between two scrapes, all of them are copied once, so the cost of a copy is
+not saved, only cut into steps. While a slow client reads a snapshot, the old pages stay in memory beside the new ones.
 """
 
 from __future__ import annotations
@@ -11,14 +20,14 @@ from __future__ import annotations
 from typing import Final
 
 ROWS: Final = 2_000
-"""Rows of a page."""
+"""Number of rows in a page."""
 
 ABSENT: Final = b""
-"""What stands in a column where a room has no line."""
+"""Stands in a column for a room that has no line there."""
 
 
 class Page:
-    """Some rows of every column."""
+    """A number of rows, in every column."""
 
     __slots__ = ("_lengths", "columns")
 
@@ -27,7 +36,7 @@ class Page:
         self._lengths: dict[int, int] = {}
 
     def length(self, column: int) -> int:
-        """Bytes of a column's lines together; only a snapshot may ask, since nobody writes to its pages any more."""
+        """Bytes of all lines of a column. Only for pages of a snapshot: they never change, so the result is kept."""
         length = self._lengths.get(column)
         if length is None:
             length = self._lengths[column] = sum(map(len, self.columns[column]))
@@ -38,7 +47,7 @@ class Page:
 
 
 class Pages:
-    """The rows of one source, in so many columns."""
+    """All rows of one source."""
 
     def __init__(self, columns: int) -> None:
         self._columns = columns
@@ -48,7 +57,7 @@ class Pages:
         self._unshared: set[int] = set()
 
     def take(self) -> int:
-        """A row that nobody uses, without a line in any column."""
+        """Reserve a row that is not in use; it has no lines."""
         if self._free:
             return self._free.pop()
         row = self._rows
@@ -61,7 +70,7 @@ class Pages:
         return row
 
     def release(self, row: int) -> None:
-        """Take away a row's lines, and let it be taken again."""
+        """Remove the lines of a row, and free it."""
         for column in range(self._columns):
             self.put(row, column, ABSENT)
         self._free.append(row)
@@ -73,7 +82,7 @@ class Pages:
         self.page(row).columns[column][row % ROWS] = line
 
     def page(self, row: int) -> Page:
-        """The page of a row, to be written to at ``row % ROWS``; no snapshot sees it."""
+        """The page of a row, to write to place ``row % ROWS``. A page that a snapshot shares is copied first."""
         number = row // ROWS
         if number not in self._unshared:
             self._pages[number] = self._pages[number].copy()
@@ -81,6 +90,6 @@ class Pages:
         return self._pages[number]
 
     def snapshot(self) -> list[Page]:
-        """All lines as they are now; later writes do not change it."""
+        """All lines as they are now. Later writes do not change it."""
         self._unshared.clear()
         return self._pages.copy()

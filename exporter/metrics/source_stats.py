@@ -1,5 +1,5 @@
 """
-What pollers write down of their sources while they work, for the metrics and the pages to show.
+The statistics of a source. Its poller writes them; metrics and pages show them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SHORTEST_QUIET: Final = 10.0
 
 
 class ClockFigures(Protocol):
-    """What is known of the vendor's clock, in seconds."""
+    """Our clock compared with the vendor's, in seconds."""
 
     @property
     def skew(self) -> float | None:
@@ -29,7 +29,7 @@ class ClockFigures(Protocol):
 
     @property
     def shift(self) -> float:
-        """What is taken off the stamps of calls; 0 unless a signature was refused while the clocks differed."""
+        """Subtracted from the timestamps of calls. 0 until the vendor refuses a signature while the clocks differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ UNKNOWN_CLOCK: Final[ClockFigures] = _UnknownClock()
 
 @dataclass(frozen=True, slots=True)
 class FailureNote:
-    """One failed call as the status page tells it. ``unix`` is when its failure was noted."""
+    """One failed call, as the status page shows it. ``unix`` is the time of the failure."""
 
     unix: float
     failure: Failure
@@ -52,7 +52,7 @@ class FailureNote:
 
 @dataclass(frozen=True, slots=True)
 class SourceFigures:
-    """One source's numbers at one moment. Times are Unix seconds, durations seconds, ``None`` is unknown."""
+    """The numbers of one source at one moment. Times are Unix seconds, durations are seconds, ``None`` is unknown."""
 
     vendor: str
     api: str
@@ -91,14 +91,14 @@ class SourceFigures:
 
 class SourceStats:
     """
-    What a poller notes of its source while it works. All of it is for show: nobody decides by it.
+    The statistics of one source. They are for display alone: polling never decides by them.
 
     Args:
-        clock: Asked whenever the numbers are wanted.
+        clock: Read each time that ``figures`` is called.
 
     Attributes:
-        state: As the poller last wrote it.
-        calls: Attempts, those included that could not connect.
+        state: Last written by the poller.
+        calls: Number of calls, including those that could not connect.
         unrequested: Rooms in replies that the call had not asked for.
     """
 
@@ -134,7 +134,7 @@ class SourceStats:
 
     @property
     def interval(self) -> float:
-        """Seconds wanted between two readings of a room; a reload may change it."""
+        """The configured seconds between two readings of a room. A reload may change it."""
         return self._gaps.interval
 
     @interval.setter
@@ -147,27 +147,27 @@ class SourceStats:
         return self._last_success[0] if self._last_success else None
 
     def succeeded(self, monotonic: float, unix: float) -> None:
-        """Note a call that gave at least one reading."""
+        """Count a call that gave at least one reading."""
         self._last_success = (monotonic, unix)
         if self._succeeding_since is None:
             self._succeeding_since = monotonic
 
     def failed(self, note: FailureNote) -> None:
-        """Note a failed call, or a call that failed for some of its rooms."""
+        """Count a call that failed for some or all of its rooms."""
         self.failed_calls[note.failure.kind] += 1
         self.failures.append(note)
         self._succeeding_since = None
 
     def ended(self, seconds: float) -> None:
-        """Note the seconds from a call's slot to its end, however it ended; for calls that were written to the wire."""
+        """Add the duration of a call that was written to the wire: from its slot to its end, success or failure."""
         self._call_durations.observe(seconds)
 
     def gaps(self, seconds: Iterable[float], now: float) -> None:
-        """Note the seconds between two readings of each of some rooms; the second came at this monotonic time."""
+        """Add the seconds between two readings of a room, for several rooms read at this monotonic time."""
         self._gaps.add(seconds, now)
 
     def figures(self, now: float) -> SourceFigures:
-        """The numbers as they stand at this monotonic time."""
+        """The numbers at this monotonic time."""
         recent = self._last_success is not None and now - self._last_success[0] <= 2 * self.interval
         return SourceFigures(
             vendor=self.vendor,
@@ -193,10 +193,11 @@ class SourceStats:
 
     def _last_failure(self, now: float) -> Failure | None:
         """
-        The last failure, unless it is over.
+        The last failure, or ``None`` when it is over.
 
-        One failure in a hundred calls must not come and go with every scrape, so calls have to succeed for a while. A
-        refused room is seldom asked again: its failure is over when no room is refused any more.
+        With one failure in a hundred calls, the series must not appear and vanish at every scrape. So a failure is over
+        only when calls have succeeded for two intervals, ten seconds at least. A refused room is asked again seldom:
+        the failure ``refused`` is over only when no room is refused.
         """
         if not self.failures:
             return None

@@ -1,16 +1,35 @@
 r"""
-The last reading of every room, kept as ready-to-send lines.
+The last reading of every room, kept as lines that are ready to be sent.
 
-A table holds one ``SourceTable`` per source. Each has a column of sample lines per family, and a room is one row in
-all of them::
+Problem: a scrape of 100,000 rooms has some 400,000 lines, 40 MB. Formatting them takes Python more than half a second,
+and the event loop must not stop for that long. Between two scrapes only some of the values change.
+
+Idea: format a line when its reading arrives, not when a scrape asks. A ``Table`` holds one ``SourceTable`` for each
+source. A ``SourceTable`` has one column of lines for each metric family, and each room owns one row in all columns::
 
     row   rtc_room_users                     rtc_room_exists  ...
     0     b'rtc_room_users{...} 12\n'       b'rtc_room_exists{...} 1\n'
-    1     b''                                b''               (nothing known of this room)
+    1     b''                                b''               (room 1 is unknown: its lines are absent)
 
-A new reading replaces the value at the end of its lines and nothing else, so a scrape is a copy of the columns, which
-``pages`` shares with its snapshots. Rows of rooms that went away are reused. Ages are monotonic: rooms that were read
-together are kept in order of arrival, so that the expired ones stand in front.
+A new reading replaces the number at the end of the line and keeps the name and the labels. A scrape joins columns.
+``pages`` stores them and makes snapshots without copying a line (copy-on-write). The row of a removed room is used for
+the next new one.
+
+Expiry: a reading older than ``max_staleness`` must not be published. All readings of one reply form a ``Batch``, and
+batches are kept in order of arrival. ``expire`` looks at batches from the oldest on and stops at the first young one,
+so it need not look at every room.
+
+Example: a reply arrives at 12.0 s (monotonic) with ``lobby`` 3 users and ``stage`` 40. Row 0 becomes
+``b'rtc_room_users{...,room="lobby"} 3\n'``, row 1 likewise; both rows point to batch A with ``published`` 2. At
+22.0 s ``lobby`` is read again: its row points to batch B, and A has ``published`` 1. With ``max_staleness`` 30,
+``expire(42.5)`` finds A too old, withdraws ``stage`` alone, and stops at B.
+
+Why not one prometheus_client ``Gauge`` with labels: it formats every line at every scrape, and a value that was once
+set stays until somebody removes it.
+
+When this is wrong: the lines cost memory, about 1 kB for each room. Batches are in order only as far as replies are
+recorded in the order of their arrival; ``_DISORDER`` allows for one second. A reply that is recorded later than that
+can stay published too long, by as much as it was late.
 """
 
 from __future__ import annotations
@@ -39,7 +58,7 @@ _VALUES: Final = (_USERS, _ADMIN_USERS, _INVISIBLE_USERS, _EXISTS, _TIMESTAMP)
 _LENGTHS: Final = tuple(len(metric.name) for metric in catalogue.ROOM_METRICS)
 _FRESH, _MISSING = RoomState.FRESH, RoomState.MISSING
 _DISORDER: Final = 1.0
-"""Seconds by which readings may be recorded in another order than they arrived in."""
+"""Seconds by which the order of recording may differ from the order of arrival."""
 
 
 class SourceTable:
@@ -48,14 +67,15 @@ class SourceTable:
 
     Args:
         labels: ``vendor``, ``api`` and ``source`` of every series.
-        max_staleness: Seconds after which a reading is no longer published; may change while it runs.
+        max_staleness: A reading older than so many seconds is not published. A reload may change it.
 
     Attributes:
         known: Rooms with a published reading.
         unread: Rooms that are unknown because they were never read.
         limited: Rooms with a threshold.
         users: Sum over the rooms with a published reading.
-        above: Rooms above a threshold, by their last reading.
+        above: Rooms above a threshold by their last reading, by room id.
+        version: Goes up whenever a line may have changed.
     """
 
     def __init__(self, labels: Mapping[str, str], max_staleness: float) -> None:
@@ -80,13 +100,13 @@ class SourceTable:
         return iter(self._rows)
 
     def watch(self, rooms: Iterable[Room]) -> None:
-        """Watch these rooms, too: new ones are unknown, others keep their reading and show their labels anew."""
+        """Add these rooms, or update their labels and thresholds. A new room is unknown; others keep their reading."""
         for room in rooms:
-            self._put(room)
+            self._add_or_update(room)
         self.version += 1
 
     def forget(self, room_ids: Iterable[str]) -> None:
-        """Watch these rooms no longer; they leave nothing behind."""
+        """Remove these rooms, with all their lines."""
         for room_id in room_ids:
             if room_id in self._rows:
                 self._remove(room_id)
@@ -94,10 +114,10 @@ class SourceTable:
 
     def record(self, readings: Mapping[str, Reading], arrival: Arrival) -> list[float]:
         """
-        Publish what one reply said of its rooms; those that are no longer watched are passed over.
+        Publish the readings of one reply. Readings of rooms that are no longer watched are ignored.
 
         Returns:
-            For each room that was read before, the seconds between the two readings.
+            The seconds since the previous reading, for each room that has one.
         """
         batch = Batch(arrival, tuple(readings))
         self._batches[batch] = None
@@ -109,7 +129,7 @@ class SourceTable:
                 continue
             self._set_values(room_id, row, reading, arrival.monotonic)
             self._put_value(room_id, row, _TIMESTAMP, timestamp)
-            self._enter(row, _MISSING if reading.missing else _FRESH)
+            self._set_state(row, _MISSING if reading.missing else _FRESH)
             if row.read_at is not None:
                 gaps.append(arrival.monotonic - row.read_at)
             row.read_at = arrival.monotonic
@@ -125,22 +145,22 @@ class SourceTable:
         return gaps
 
     def fail(self, room_id: str) -> None:
-        """Note that the last poll of a room gave no reading; what is published stays until it is too old."""
+        """The last poll of this room gave no reading. The reading before it stays published until it is too old."""
         row = self._rows.get(room_id)
         if row is not None and row.state is not RoomState.REFUSED:
-            self._enter(row, row.last_known())
+            self._set_state(row, row.last_known())
 
     def refuse(self, room_id: str) -> None:
-        """Note that the vendor refuses to speak of this room."""
+        """The vendor refused this room."""
         row = self._rows.get(room_id)
         if row is not None:
-            self._enter(row, RoomState.REFUSED)
+            self._set_state(row, RoomState.REFUSED)
 
     def forgive(self) -> None:
-        """Let refused rooms be judged anew, since it was the source that was at fault and not its rooms."""
+        """No room is refused any more: the refusals came from a problem of the source, not of its rooms."""
         for row in self._rows.values():
             if row.state is RoomState.REFUSED:
-                self._enter(row, row.last_known())
+                self._set_state(row, row.last_known())
 
     def expire(self, now: float) -> None:
         """Withdraw the readings that are older than ``max_staleness`` at this monotonic time."""
@@ -162,7 +182,7 @@ class SourceTable:
         return self._rows[room_id].state
 
     def view(self, room_id: str, now: float) -> RoomView:
-        """One watched room as it stands at this monotonic time."""
+        """A watched room, with its ages at this monotonic time."""
         row = self._rows[room_id]
         arrival = row.batch.arrival if row.batch else None
         return RoomView(
@@ -176,7 +196,7 @@ class SourceTable:
         )
 
     def first_unread(self) -> str | None:
-        """Of the rooms that were never read and are not refused, the one that is watched for longest."""
+        """The room that has waited longest for its first reading; refused rooms do not count."""
         if not self.unread:
             return None
         return next(
@@ -184,28 +204,30 @@ class SourceTable:
         )
 
     def exceeding(self) -> dict[Severity, int]:
-        """How many rooms are above a threshold, by the worst one that they exceed."""
+        """Number of rooms above a threshold. A room counts once, for the highest threshold that it exceeds."""
         counts = dict.fromkeys(Severity, 0)
         for above in self.above.values():
             counts[above.severity] += 1
         return counts
 
     def states_of(self, room_ids: Iterable[str]) -> list[RoomState]:
-        """The states of watched rooms, many at once."""
+        """The states of these watched rooms."""
         return [row.state for row in map(self._rows.__getitem__, room_ids)]
 
     def users_of(self, room_ids: Iterable[str]) -> list[int | None]:
-        """The published users of watched rooms, many at once; ``None`` where nothing is published."""
+        """The published users of these watched rooms; ``None`` where nothing is published."""
         return [row.users for row in map(self._rows.__getitem__, room_ids)]
 
     def rooms_of(self, room_ids: Iterable[str]) -> list[Room]:
-        """Watched rooms with their labels and thresholds, many at once."""
+        """These watched rooms, with their labels and thresholds."""
         return [row.room for row in map(self._rows.__getitem__, room_ids)]
 
     def shares_of(self, room_ids: Iterable[str]) -> list[tuple[int | None, float]]:
         """
-        Of watched rooms, many at once: the users last known, as ``RoomView.last_known`` has them, and what to multiply
-        them by to get their share of the threshold (0 without one).
+        Two numbers for each of these watched rooms. Their product is the share of the threshold.
+
+        Returns:
+            The last known users (see ``RoomView.last_known``), and the weight (see ``Row``; 0 without a threshold).
         """
         above = self.above
         return [
@@ -214,22 +236,22 @@ class SourceTable:
         ]
 
     def values(self, room_id: str) -> dict[Metric, float]:
-        """What a scrape says of one watched room now."""
+        """The values that a scrape now has of a watched room."""
         row = self._rows[room_id]
         lines = [(catalogue.ROOM_METRICS[column], self._pages.line(row.number, column)) for column in _VALUES]
         return {metric: float(line[line.rindex(b" ") :]) for metric, line in lines if line}
 
     def oldest_reading(self) -> float | None:
-        """Unix time of the oldest reading now published."""
+        """Arrival of the oldest reading that is published now, in Unix seconds."""
         for batch in self._batches:
             return batch.arrival.unix
         return None
 
     def snapshot(self) -> list[Page]:
-        """Every line as it is now, a column per family of ``ROOM_METRICS``; later readings do not change it."""
+        """All lines as they are now, one column for each of ``ROOM_METRICS``. Later readings do not change it."""
         return self._pages.snapshot()
 
-    def _put(self, room: Room) -> None:
+    def _add_or_update(self, room: Room) -> None:
         row = self._rows.get(room.id)
         if row is None:
             row = self._rows[room.id] = Row(room, self._pages.take(), len(self._line_labels(room.id).encode()))
@@ -251,7 +273,9 @@ class SourceTable:
         ]
         self._pages.put(row.number, _THRESHOLD, b"".join(lines))
         if row.read_at is not None:
-            self._judge(row, self.above[room.id].users if room.id in self.above else row.users, row.read_at)
+            self._compare_with_thresholds(
+                row, self.above[room.id].users if room.id in self.above else row.users, row.read_at
+            )
 
     def _remove(self, room_id: str) -> None:
         row = self._rows.pop(room_id)
@@ -263,13 +287,13 @@ class SourceTable:
         self._pages.release(row.number)
 
     def _set_values(self, room_id: str, row: Row, reading: Reading, arrived: float) -> None:
-        """Put a reading in the place of another; lines whose value has not changed are left alone."""
+        """Replace the previous reading. A line whose value is unchanged stays as it is."""
         if reading.users != row.users:
             self.users += reading.users - (row.users or 0)
             row.users = reading.users
             self._put_value(room_id, row, _USERS, _count(reading.users))
             if reading.users > row.limit or room_id in self.above:
-                self._judge(row, reading.users, arrived)
+                self._compare_with_thresholds(row, reading.users, arrived)
         if reading.admin_users != row.admin_users:
             row.admin_users = reading.admin_users
             self._put_value(room_id, row, _ADMIN_USERS, _count(reading.admin_users))
@@ -281,8 +305,11 @@ class SourceTable:
             self._put_value(room_id, row, _EXISTS, _count(reading.exists))
         row.missing = reading.missing
 
-    def _judge(self, row: Row, users: int | None, now: float) -> None:
-        """Note whether a room is above a threshold. Only a reading can tell that it no longer is."""
+    def _compare_with_thresholds(self, row: Row, users: int | None, now: float) -> None:
+        """
+        Update ``above`` after a reading, or after a change of thresholds. Expiry does not come here: an unknown room
+        stays above until a reading proves the opposite.
+        """
         room_id = row.room.id
         severity = None if users is None else row.room.thresholds.exceeded(users)
         if users is None or severity is None:
@@ -295,7 +322,7 @@ class SourceTable:
         self.above[room_id] = Above(severity, since, began, users)
 
     def _put_value(self, room_id: str, row: Row, column: int, value: bytes | None) -> None:
-        """Put a value at the end of a line; without one there is no line."""
+        """Write a value at the end of its line; ``None`` removes the line."""
         lines, place = self._pages.page(row.number).columns[column], row.number % ROWS
         if value is None:
             lines[place] = ABSENT
@@ -314,15 +341,15 @@ class SourceTable:
         self._leave_batch(row.batch)
         row.users = row.admin_users = row.invisible_users = row.exists = row.batch = None
         if row.state is not RoomState.REFUSED:
-            self._enter(row, row.last_known())
+            self._set_state(row, row.last_known())
 
     def _leave_batch(self, batch: Batch) -> None:
-        """One room of a batch shows another reading now, or none."""
+        """One room of the batch has a newer reading, or none any more."""
         batch.published -= 1
         if not batch.published:
             del self._batches[batch]
 
-    def _enter(self, row: Row, state: RoomState) -> None:
+    def _set_state(self, row: Row, state: RoomState) -> None:
         if state is not row.state:
             self.states[row.state] -= 1
             self.states[state] += 1
@@ -338,7 +365,7 @@ class SourceTable:
 
 
 class Table:
-    """All sources' rooms, by source name, in the order in which the sources came."""
+    """The rooms of all sources, by source name, in the order of the config."""
 
     def __init__(self) -> None:
         self._sources: dict[str, SourceTable] = {}
@@ -354,29 +381,29 @@ class Table:
         return iter(self._sources.items())
 
     def replace(self, sources: Mapping[str, SourceTable]) -> None:
-        """Publish these sources and no others from now on."""
+        """Replace all sources by these."""
         self._sources = dict(sources)
         self._generation += 1
 
     def expire(self, now: float) -> None:
-        """Withdraw every reading that is too old at this monotonic time."""
+        """Withdraw the readings of every source that are too old at this monotonic time."""
         for source in self._sources.values():
             source.expire(now)
 
     def version(self) -> tuple[int, ...]:
-        """Differs from the one before whenever a line may have changed."""
+        """A value that changes whenever a line may have changed."""
         return (self._generation, *(source.version for source in self._sources.values()))
 
     def snapshot(self) -> list[Page]:
-        """Every source's lines as they are now; later readings do not change it."""
+        """The lines of all sources as they are now. Later readings do not change it."""
         return [page for source in self._sources.values() for page in source.snapshot()]
 
 
 def escape_label(value: str) -> str:
-    """A label value as both exposition formats write it between double quotes."""
+    """A label value, escaped for both exposition formats."""
     return encodable(value).replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 def _count(value: int | None) -> bytes | None:
-    """What stands behind the labels: a space, the number and the end of the line."""
+    """The end of a line: a space, the number and a newline."""
     return None if value is None else b" %d\n" % value

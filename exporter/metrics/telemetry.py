@@ -1,9 +1,11 @@
 """
-The exporter's own metrics: those of every source and budget, and of the process itself.
+The exporter's own metrics: of sources, of budgets and of the process.
 
-Pollers write plain numbers into ``SourceStats``; the collector turns them into families when a scrape asks. The
-numbers are *frozen* on the event loop together with the table's snapshot, so that ``rtc_source_users`` is the sum of
-the very ``rtc_room_users`` beside it, whatever the pollers do while the scrape is being rendered.
+Pollers write plain numbers into ``SourceStats``. The collector turns them into metric families when a scrape asks.
+
+A scrape must be consistent: ``rtc_source_users`` must be the sum of the ``rtc_room_users`` in the same body. But the
+body is rendered in a thread, while pollers go on. So the event loop calls ``freeze``, which copies all numbers, in the
+same step in which it takes the table's snapshot. The thread reads the copies alone.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from exporter.text import encodable
 
 
 class BudgetFigures(Protocol):
-    """What a budget shows of itself, in calls per second and calls."""
+    """The numbers of a budget: calls per second, and calls."""
 
     @property
     def limit(self) -> float: ...
@@ -43,20 +45,20 @@ class BudgetFigures(Protocol):
 
 class Telemetry:
     """
-    The registry of everything but the room lines.
+    The registry of all metrics except those of rooms.
 
-    All numbers here are plain ones: prometheus_client's counters and histograms would have a ``_created`` series beside
-    them, unless that is switched off for the whole process.
+    The numbers are plain: prometheus_client's own counters and histograms add a ``_created`` series each, which can be
+    switched off for the whole process only.
 
     Attributes:
-        sources: What is polled now, by name.
-        budgets: Those of the sources, by name.
-        rooms_files: Whether each file's last reading succeeded.
+        sources: The sources that are polled now, by name.
+        budgets: Their budgets, by name.
+        rooms_files: By file: whether the last attempt to read it succeeded.
         missed_runs: Runs of recurring jobs that the scheduler missed or skipped.
         unexpected_errors: Exceptions that only a bug can explain.
-        web_config_ok: Whether the last reading of the web config succeeded; ``None`` if there is none.
-        dropped_log_lines: Gives how many lines of the log were lost.
-        scrape_size: Bytes of the last whole scrape before compression; ``None`` before there was one.
+        web_config_ok: Whether the last attempt to read the web config succeeded; ``None`` without a web config.
+        dropped_log_lines: Returns the number of lost log lines.
+        scrape_size: Size in bytes of the last complete scrape, before compression; ``None`` before the first.
     """
 
     def __init__(self) -> None:
@@ -79,21 +81,21 @@ class Telemetry:
         self.registry.register(self._collector)
 
     def config_loaded(self, unix: float) -> None:
-        """Note that the config file was read successfully at this Unix time."""
+        """The config file was read successfully at this Unix time."""
         self._config_loaded = True
         self._config_loaded_at = unix
 
     def config_refused(self) -> None:
-        """Note that the config file could not be used, so that the old config is kept."""
+        """The config file could not be used. The previous config stays in use."""
         self._config_loaded = False
 
     @property
     def config_kept(self) -> bool:
-        """Whether the last reload failed, so that an older config is in use."""
+        """Whether the last reload failed, so that the previous config is in use."""
         return self._config_loaded_at is not None and self._config_loaded is False
 
     def freeze(self, now: float) -> None:
-        """Fix the numbers that the next collection gives, at this monotonic time. Runs on the event loop."""
+        """Copy all numbers, as of this monotonic time, for the next collection. Runs on the event loop."""
         self._collector.sources = [source.figures(now) for source in self.sources.values()]
         self._collector.budgets = [
             (name, budget.limit, budget.pace, budget.calls) for name, budget in self.budgets.items()
@@ -117,7 +119,7 @@ _OWN: Final = (*catalogue.SOURCE_METRICS, *catalogue.BUDGET_METRICS, *catalogue.
 
 
 class _Figures(Collector):
-    """Turns frozen numbers into families; runs on the rendering thread."""
+    """Turns the frozen numbers into metric families. Runs in the rendering thread."""
 
     def __init__(self) -> None:
         self.sources: list[SourceFigures] = []
@@ -170,7 +172,7 @@ def _add_source(families: _Families, figures: SourceFigures) -> None:
 
 
 class _Families:
-    """Every family of ours but those of the rooms, empty at first."""
+    """All metric families except those of rooms, empty at first."""
 
     def __init__(self) -> None:
         self._values: dict[Metric, GaugeMetricFamily | CounterMetricFamily] = {}
@@ -185,7 +187,7 @@ class _Families:
                 self._values[metric] = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
 
     def add(self, metric: Metric, labels: tuple[str, ...], value: float | None) -> None:
-        """Add a number, unless it is unknown."""
+        """Add a number; ``None`` (unknown) adds nothing."""
         if value is not None:
             self._values[metric].add_metric(_encodable(labels), value)
 
@@ -197,5 +199,5 @@ class _Families:
 
 
 def _encodable(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Labels that cannot spoil a scrape, whatever stands in a file's name."""
+    """The labels, safe to encode: a file name may hold bytes that are no UTF-8, which would make the scrape fail."""
     return tuple([encodable(label) for label in labels])

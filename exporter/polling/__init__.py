@@ -1,1 +1,1 @@
-"""When to call whom: which rooms are due, when the vendor's limit allows a call, and what to do when it fails."""
+"""When to call which vendor: which rooms are due, when the budget allows a call, and how to react to a failure."""

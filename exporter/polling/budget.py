@@ -1,19 +1,43 @@
 """
-A budget at work: whose turn is it?
+One vendor limit, shared by the sources that draw on it: which call may leave next, and when.
 
-A budget is a vendor's limit, and the sources that draw on it *bid* for its slots. When a slot is free and a bidder has
-a call due, the budget lets the bidder *dispatch* it, and counts it when it was written. The longest overdue call goes
-first, whichever source it belongs to. While regular polls are due, retries take at most a fifth of the slots and
-suspect rooms at most a tenth: each slot granted then earns the lane that share of one slot.
+Theory of operation
+===================
 
-Calls leave on *ticks*, about 20 ms apart, that budgets share. Ten calls that leave together cost a third less than
-ten that leave one by one, since each finds the processor's caches warm. But the last of many leaves late, so ticks are
-10 or 5 ms apart where more than ten calls would leave at each. No slot is lost: a slot is caught up, and a budget's
-slots come round in a whole number of ticks, so the log in ``pace`` compares calls that are as far apart as their slots.
-A call that the log or a pause holds up does not wait for the tick after that.
+**Problem.** Several sources may share one limit. ``pace`` says when one more call may leave, but not whose call that
+is. Retries and refused rooms must not displace regular polls, nor starve. And calls that leave one by one cost more
+processor time than calls that leave together.
 
-Before slots are used, calls that are without a reply for 250 ms are asked for their whereabouts, and asked again 250 ms
-later for as long as the network has them: ``pace`` tells what follows from that. No timer is needed for it.
+**Idea.** Each source is a *bidder*. It tells the budget when its next call is due, in each of three lanes: regular
+polls, retries, suspect rooms. When the pace has a free slot, the budget picks a bidder and lets it *dispatch* one call.
+
+1. *Earliest due time first*. The call that is longest overdue leaves next, whichever source it belongs to.
+2. *Shares*. While regular polls are due, retries get at most 20 % of the slots and suspect rooms at most 8 %. Each
+   granted slot adds 0.2 and 0.08 to the credit of these two lanes. A lane spends a credit of 1 for a slot.
+3. *Ticks*. Calls leave at ticks that all budgets share, about 20 ms apart. A slot that falls between two ticks is used
+   at the next one, and the pace lets the budget catch up. Where more than ten calls would leave at each tick, ticks are
+   10 ms or 5 ms apart.
+
+Worked example, a limit of 100 calls per second: slots are 10.26 ms apart, and ticks 1.026 s / 51 = 20.1 ms. About two
+calls leave at each tick. Of 25 slots, 5 go to retries and 2 to suspect rooms while there are enough of them. The other
+18 serve regular polls. Without regular polls, retries and suspect rooms may use every slot.
+
+A tick divides the period into a whole number of parts. So two calls that are N slots apart are also a whole number of
+ticks apart, and the sliding window log in ``pace`` does not hold up the second one. If the log or a pause does hold up
+a call, the call leaves when they allow it, without waiting for another tick.
+
+**Calls in flight.** 250 ms after a call was written without a reply, the budget asks whether the network has delivered
+it, and asks again every 250 ms while the network has not. ``pace`` explains what follows. The budget asks before it
+uses slots, so no extra timer is needed.
+
+**Why simpler is not enough.** Ten calls that leave together cost a third less processor time than ten that leave one by
+one, since each finds the processor's caches warm. Round robin over the sources would put all the lateness of an
+overloaded budget on the source with the most rooms. A fixed priority for regular polls would starve retries in an
+overloaded budget.
+
+**When this is wrong.** Shares hold for a budget and not for each source: one source with many failed calls may use all
+slots for retries. In an overloaded budget every room is late by the same number of seconds, which is a larger part of a
+short interval than of a long one. A bidder that has no connection is skipped until the next tick.
 """
 
 from __future__ import annotations
@@ -30,10 +54,10 @@ from exporter.polling.planner import LANES, Lane
 
 _SHARES: Final = {Lane.SUSPECT: 0.08, Lane.RETRY: 0.2}
 _TICKS: Final = (0.02, 0.01, 0.005)
-_COMPANY: Final = 10
+_CALLS_PER_TICK: Final = 10
 _STALL: Final = 0.25
 _LONGEST_WAIT: Final = 1.0
-_ASKED_AFTER: Final = 0.25
+_CHECKED_AFTER: Final = 0.25
 _ROUNDING: Final = 0.001
 
 
@@ -41,43 +65,47 @@ class Bidder(Protocol):
     """A source that may want a slot."""
 
     def dues(self) -> tuple[float, ...]:
-        """Monotonic times at which a call of each lane may leave, in the lanes' order; infinity where none waits."""
+        """Monotonic time at which a call of each lane may leave, in the order of ``LANES``; infinity: no call waits."""
 
     def dispatch(self, lane: Lane, due: float) -> bool:
         """
-        Write one call of this lane now, which has been due since then, and count it with ``Budget.sent``.
+        Write one call of this lane now, and count it with ``Budget.sent``.
+
+        Args:
+            due: Monotonic time since which the call has been due.
 
         Returns:
-            Whether a call was written. If not, the bidder lacks something and has its ``dues`` say so.
+            Whether a call was written. If not, the bidder lacks a connection, and its ``dues`` change accordingly.
         """
 
 
-class OnItsWay(Protocol):
-    """A call that was written."""
+class InFlight(Protocol):
+    """A call that was written and has no reply yet."""
 
     def arrives_by(self) -> float:
         """
-        Monotonic time until which the network may deliver it, if it has not.
+        Monotonic time until which the network may still deliver the call.
 
-        Minus infinity if the call has arrived, infinity if the network still tries.
+        Minus infinity if the vendor has it, infinity while the network still tries.
         """
 
     def round_trip(self) -> float:
-        """Seconds in which the network acknowledges calls usually."""
+        """Smoothed round-trip time of the connection in seconds; 0 if unknown."""
 
 
 class Timer:
     """
-    One timer of the event loop for each moment, however many budgets wait for it.
+    Callbacks at moments: one timer of the event loop for each moment, however many budgets wait for it.
 
-    The loop's clock stands still while the machine is suspended, and ours does not: a long wait is cut into seconds.
+    The loop's clock stops while the machine is suspended, and ours does not. So a long wait is cut into waits of at
+    most one second.
 
     Args:
-        raised: Told of an exception in what was to be done; the rest is done all the same.
+        raised: Called with an exception that a callback raised. The other callbacks run all the same.
 
     Attributes:
-        tick: Seconds from one tick to the next, as nearly as a budget's period allows.
-        resumed_at: End of the last stall. A stall is a moment that comes more than 250 ms late.
+        tick: Wanted seconds between two ticks. Each budget uses the nearest value that divides its period.
+        resumed_at: Monotonic end of the last stall. A stall is a timer that fires more than 250 ms late.
     """
 
     def __init__(self, clock: Clock, raised: Callable[[Exception], None]) -> None:
@@ -88,8 +116,8 @@ class Timer:
         self._waiting: dict[float, dict[Callable[[], None], None]] = {}
 
     def expect(self, rate: float) -> None:
-        """Choose the ticks for so many calls per second, all budgets together."""
-        self.tick = next((tick for tick in _TICKS if rate * tick <= _COMPANY), _TICKS[-1])
+        """Choose the tick for this many calls per second, all budgets together."""
+        self.tick = next((tick for tick in _TICKS if rate * tick <= _CALLS_PER_TICK), _TICKS[-1])
 
     def call_at(self, moment: float, callback: Callable[[], None]) -> None:
         """Call back at this monotonic time."""
@@ -100,12 +128,12 @@ class Timer:
         waiting[callback] = None
 
     def cancel(self, moment: float, callback: Callable[[], None]) -> None:
-        """Do not call back at this time."""
+        """Undo ``call_at``."""
         if moment in self._waiting:
             self._waiting[moment].pop(callback, None)
 
     def _wait(self, moment: float, seconds: float) -> None:
-        # uvloop rounds timers down to milliseconds, and would ring too early.
+        # uvloop rounds timers down to milliseconds, and would fire too early.
         delay = math.ceil(min(seconds, _LONGEST_WAIT) * 1000) / 1000
         asyncio.get_running_loop().call_later(max(0.0, delay), self._ring, moment)
 
@@ -119,7 +147,7 @@ class Timer:
         for callback in self._waiting.pop(moment):
             try:
                 callback()
-            except Exception as error:  # noqa: BLE001 whatever it is, the others hear of their moment
+            except Exception as error:  # noqa: BLE001 the other callbacks must run
                 self.raised(error)
 
 
@@ -129,33 +157,35 @@ class Budget:
 
     Args:
         name: The label ``budget``.
-        limit: Calls per second.
+        limit: Calls per second, above 0.
         timer: Shared by all budgets.
-        since: Monotonic seconds since which nobody else has called on this budget; now, if left out.
+        since: Monotonic time since which no other process has used this limit; default: now.
     """
 
     def __init__(self, name: str, limit: float, clock: Clock, timer: Timer, since: float | None = None) -> None:
         self.name = name
-        self.paced = Pace(limit, clock.monotonic() if since is None else since)
+        self.pacer = Pace(limit, clock.monotonic() if since is None else since)
         self._clock = clock
         self._timer = timer
         self._resumed_at = timer.resumed_at
         self._bidders: dict[Bidder, None] = {}
         self._credit = dict.fromkeys(_SHARES, 0.0)
         self._armed_for = math.inf
-        self._under_way: deque[tuple[float, Sent, OnItsWay]] = deque()  # when each is to be asked, the next one first
+        self._in_flight: deque[tuple[float, Sent, InFlight]] = (
+            deque()
+        )  # with the time of the next check, earliest first
 
     @property
     def limit(self) -> float:
-        return self.paced.limit
+        return self.pacer.limit
 
     @property
     def pace(self) -> float:
-        return self.paced.pace
+        return self.pacer.pace
 
     @property
     def calls(self) -> int:
-        return self.paced.calls
+        return self.pacer.calls
 
     def bid(self, bidder: Bidder) -> None:
         """Grant slots to this bidder from now on."""
@@ -167,19 +197,24 @@ class Budget:
         self._bidders.pop(bidder, None)
 
     def change_limit(self, limit: float) -> None:
-        """Keep to another limit from now on, without forgetting what was called under the old one."""
-        self.paced.change_limit(limit)
+        """Keep to another limit from now on. Calls made under the old limit still count."""
+        self.pacer.change_limit(limit)
         self.arm()
 
-    def sent(self, due: float, on_its_way: OnItsWay) -> Sent:
-        """Count a call that was just written, and had been due since then."""
+    def sent(self, due: float, in_flight: InFlight) -> Sent:
+        """
+        Count a call that was just written.
+
+        Args:
+            due: Monotonic time since which the call had been due.
+        """
         now = self._clock.monotonic()
-        call = self.paced.sent(now, due)
-        self._under_way.append((now + _ASKED_AFTER, call, on_its_way))
+        call = self.pacer.sent(now, due)
+        self._in_flight.append((now + _CHECKED_AFTER, call, in_flight))
         return call
 
     def arm(self) -> None:
-        """Wait for the next moment at which a call may leave; call it whenever due times come closer."""
+        """Set the timer for the next moment at which a call may leave. Call this whenever a due time moves closer."""
         now = self._clock.monotonic()
         if self._armed_for <= now + self._timer.tick:
             return
@@ -193,54 +228,54 @@ class Budget:
             self._armed_for = moment
 
     def _moment(self, now: float, due: float) -> float:
-        """When a call that is due then may leave: at a tick, unless log or pause hold it up until after that."""
-        period = self.paced.period
+        """When a call with this due time may leave: at a tick, or later if the log or a pause holds it up."""
+        period = self.pacer.period
         tick = period / max(1, round(period / self._timer.tick))
-        at_tick = math.ceil(max(now, due, self.paced.slot_at(now)) / tick) * tick
-        open_at = self.paced.open_at()
-        if self.paced.holds and self._under_way:
-            open_at = min(open_at, self._under_way[0][0])
+        at_tick = math.ceil(max(now, due, self.pacer.slot_at(now)) / tick) * tick
+        open_at = self.pacer.open_at()
+        if self.pacer.holds and self._in_flight:
+            open_at = min(open_at, self._in_flight[0][0])
         return max(at_tick, math.ceil(open_at * 1000) / 1000)
 
     def _use_slots(self) -> None:
-        """Let calls leave for as long as there are slots and calls that are due."""
+        """Dispatch calls while there are free slots and calls that are due."""
         self._armed_for = math.inf
         now = self._clock.monotonic()
         if self._timer.resumed_at > self._resumed_at:
             self._resumed_at = self._timer.resumed_at
-            self.paced.stalled(self._resumed_at)
-        self._ask_calls(now)
-        passed: set[Bidder] = set()
-        while max(self.paced.slot_at(now), self.paced.open_at()) <= now and (first := self._first_due(now, passed)):
+            self.pacer.stalled(self._resumed_at)
+        self._check_in_flight(now)
+        declined: set[Bidder] = set()
+        while max(self.pacer.slot_at(now), self.pacer.open_at()) <= now and (first := self._first_due(now, declined)):
             lane = self._lane(first)
             due, bidder = first[lane]
             if not self._dispatched(bidder, lane, due):
-                passed.add(bidder)
+                declined.add(bidder)
             elif Lane.REGULAR in first:
                 self._account_for(lane)
         self.arm()
 
-    def _ask_calls(self, now: float) -> None:
-        while self._under_way and self._under_way[0][0] <= now:
-            _, call, on_its_way = self._under_way.popleft()
-            until = on_its_way.arrives_by()
+    def _check_in_flight(self, now: float) -> None:
+        while self._in_flight and self._in_flight[0][0] <= now:
+            _, call, in_flight = self._in_flight.popleft()
+            until = in_flight.arrives_by()
             unacknowledged = until == math.inf
-            self.paced.arrives_by(call, until, now, on_its_way.round_trip() if unacknowledged else 0.0)
+            self.pacer.arrives_by(call, until, now, in_flight.round_trip() if unacknowledged else 0.0)
             if unacknowledged:
-                self._under_way.append((now + _ASKED_AFTER, call, on_its_way))
+                self._in_flight.append((now + _CHECKED_AFTER, call, in_flight))
 
     def _dispatched(self, bidder: Bidder, lane: Lane, due: float) -> bool:
         try:
             return bidder.dispatch(lane, due)
-        except Exception as error:  # noqa: BLE001 whatever it is, the other bidders go on
+        except Exception as error:  # noqa: BLE001 the other bidders must go on
             self._timer.raised(error)
             return False
 
-    def _first_due(self, now: float, passed: set[Bidder]) -> dict[Lane, tuple[float, Bidder]]:
-        """The longest overdue call of each lane, and whose it is."""
+    def _first_due(self, now: float, declined: set[Bidder]) -> dict[Lane, tuple[float, Bidder]]:
+        """The longest overdue call of each lane, and its bidder."""
         first: dict[Lane, tuple[float, Bidder]] = {}
         for bidder in self._bidders:
-            if bidder in passed:
+            if bidder in declined:
                 continue
             for lane, due in zip(LANES, bidder.dues(), strict=True):
                 if due <= now and (lane not in first or due < first[lane][0]):
@@ -248,7 +283,7 @@ class Budget:
         return first
 
     def _lane(self, first: dict[Lane, tuple[float, Bidder]]) -> Lane:
-        """The lane whose turn it is: the longest overdue one, or by shares while regular polls are due."""
+        """The lane that gets the slot: by shares while regular polls are due, otherwise the longest overdue one."""
         if Lane.REGULAR not in first:
             return min(first, key=lambda lane: first[lane][0])
         earned = (lane for lane, share in _SHARES.items() if lane in first and self._credit[lane] + share >= 1.0)

@@ -1,20 +1,32 @@
 """
-One call over aiohttp: bytes out, bytes in. The only place that opens a socket to a vendor.
+One source's HTTP calls over aiohttp: bytes out, bytes in. Only this module opens sockets to vendors.
 
-Connections come first: a source takes a slot of its budget only with a connection in hand, so that nothing lies between
-the slot and the write. aiohttp connects (TLS, proxies, happy eyeballs) and parses replies; the request's head is
-written here, in one step that cannot wait. ``ClientSession.request`` would connect, wait and write in one go, and would
-repeat an idempotent request by itself when a kept-alive connection breaks, outside the budget and with a nonce already
-used. No redirect is followed. Library exceptions print URLs, and URLs carry signatures, so each is put into our own
-words here.
+Theory of operation
+===================
 
-How many connections are kept ready: a call that takes a new one, soon after the call before it, has two opened in its
-place, up to a quarter second's worth of calls. So their number doubles in the time that one takes, as in TCP's slow
-start, where the vendor closes connections; where it keeps them, nothing is opened. What is idle for 30 s is closed.
+**Problem.** A budget grants a slot for one moment. To connect takes a round trip or several, so a call that connects
+first would leave at an unknown time after its slot. ``ClientSession.request`` connects, waits and writes in one go. If
+a kept-alive connection breaks, it also repeats an idempotent request by itself, outside the budget and with a nonce
+that was already used.
 
-When a request is not acknowledged for a second, idle connections that were last heard of before it are closed: they
-lead the same way. Then only a handshake shows that there is a way again, so a vendor that cannot be reached is sent
-hardly more than a second's worth of calls, and holds no more places of a limit that it shares.
+**Idea.** A source takes a slot only when it has an open connection. Then it writes the request in one step that cannot
+wait. aiohttp opens connections (TLS, proxies, happy eyeballs) and parses replies; this module writes the request.
+Redirects are not followed. Exceptions of the library contain URLs, and URLs contain signatures, so each exception is
+replaced by a text of our own.
+
+*How many connections are kept open.* If a call uses a new connection within 2 s of the call before it, two more are
+opened, up to a quarter second's worth of calls. So if the vendor closes each connection after one reply, the number of
+open connections doubles in the time that it takes to open one, as in TCP's slow start. If the vendor keeps connections,
+nothing is opened. A connection that is idle for 30 s is closed. Example: at a limit of 200 calls per second, nothing is
+opened while 50 connections are idle.
+
+*When the network is cut.* If a request is not acknowledged within a second, connections that have been idle since
+before its write are closed, since they use the same network path. Then only a TCP handshake can show that the path
+works again. So a vendor that cannot be reached receives hardly more than one second's worth of calls, and does not hold
+more places of a shared limit.
+
+**When this is wrong.** Only Linux says which bytes are acknowledged; on other systems every request counts as
+delivered.
 """
 
 from __future__ import annotations
@@ -47,7 +59,7 @@ from exporter.config import SourceConfig
 from exporter.limits import highest_for_vendors
 from exporter.metrics.room import Arrival
 from exporter.model import Failure, FailureKind, Request
-from exporter.polling.pace import LATEST
+from exporter.polling.pace import MOST_LATENESS
 from exporter.polling.resolver import Resolver
 
 MAX_REPLY: Final = 8 * 1024 * 1024
@@ -56,25 +68,25 @@ _INTERIM_REPLIES: Final = 8
 _PIECE: Final = 16 * 1024
 _USER_AGENT: Final = f"rtc-room-exporter/{__version__}"
 _NO_OTHER_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
-_READY_FOR: Final = 0.25
+_READY_SECONDS: Final = 0.25
 _IDLE: Final = 30.0
-_SUCCESSION: Final = 2.0
+_SOON_AFTER: Final = 2.0
 _CONNECT_AGAIN: Final = 1.0
-_UNHEARD: Final = 1.0
+_UNACKNOWLEDGED: Final = 1.0
 _QUEUED: Final = 3.0
-"""Seconds for which a packet may outlive its connection: a kernel asks so long for its neighbour's hardware address."""
+"""Seconds for which a packet may outlive its connection: so long a kernel queues it while it asks for a MAC address."""
 
-_Idle: TypeAlias = tuple[Connection, float, bool]  # since when, and whether it was never used
+_Idle: TypeAlias = tuple[Connection, float, bool]  # idle since this monotonic time; whether it was never used
 
 
 class Response(msgspec.Struct, frozen=True):
     """
-    A reply as it came.
+    A vendor's reply.
 
     Args:
-        headers: Found by their names in any case.
-        head_at: Monotonic seconds at which its head was there.
-        arrival: When its last byte was.
+        headers: A mapping that ignores the case of names.
+        head_at: Monotonic time at which the status and the headers had arrived.
+        arrival: Time at which the last byte had arrived.
     """
 
     status: int
@@ -85,13 +97,13 @@ class Response(msgspec.Struct, frozen=True):
 
 
 class Opener(Protocol):
-    """Who is told of connections."""
+    """Hears how ``Client.open`` ended."""
 
     def connected(self) -> None:
-        """A connection is in hand."""
+        """A connection is open."""
 
     def not_connected(self, failure: Failure, since: float) -> None:
-        """No connection could be opened, tried since this monotonic time."""
+        """No connection could be opened. The attempt began at this monotonic time."""
 
 
 class Client:
@@ -99,7 +111,7 @@ class Client:
     One source's connections to its vendor.
 
     Args:
-        opener: Told how ``open`` ended; without one, no connection is kept ready.
+        opener: Hears how ``open`` ended. Without one, no connections are opened in advance.
     """
 
     def __init__(self, config: SourceConfig, opener: Opener | None, clock: Clock) -> None:
@@ -115,16 +127,16 @@ class Client:
             socket_factory=_socket,
         )
         incoming = partial(_Incoming, asyncio.get_running_loop())
-        vars(self._connector)["_factory"] = incoming  # no other way leads there
+        vars(self._connector)["_factory"] = incoming  # aiohttp has no public parameter for it
         proxy = URL(source.proxy) if source.proxy else None
         base_url = URL(config.base_url)
-        # A proxy that is not tunnelled through is told the whole URL, and with every request who asks.
+        # A plain-http request through a proxy carries the whole URL and the proxy's credentials.
         self._absolute = proxy is not None and base_url.scheme == "http"
         headers = {hdrs.USER_AGENT: _USER_AGENT, hdrs.ACCEPT_ENCODING: "gzip, deflate"}
         proxy_headers = {hdrs.USER_AGENT: _USER_AGENT}
         if credentials := source.proxy_credentials:
             (headers if self._absolute else proxy_headers)[hdrs.PROXY_AUTHORIZATION] = f"Basic {credentials}"
-        # Its headers are those of every request.
+        # Every request has the headers of this one.
         self._target = aiohttp.ClientRequest(
             "GET",
             base_url,
@@ -133,7 +145,7 @@ class Client:
             proxy=proxy.with_user(None) if proxy else None,
             proxy_headers=proxy_headers,
         )
-        self._idle: deque[_Idle] = deque()  # a new one is used after the others
+        self._idle: deque[_Idle] = deque()  # used ones at the right end, taken first
         self._in_use: set[Connection] = set()
         self._opening: set[asyncio.Task[Failure | None]] = set()
         self._open_at = self._sent_at = -math.inf
@@ -141,9 +153,9 @@ class Client:
         self.tune(config)
 
     def tune(self, config: SourceConfig) -> None:
-        """Take over what can change while the connections stay: rate limit and time-out."""
+        """Apply the keys of a new config that need no new connections: ``rate_limit`` and ``timeout``."""
         self.timeout = config.timeout
-        self._most_ready = math.ceil(_READY_FOR * config.rate_limit) if self._opener else 0
+        self._most_ready = math.ceil(_READY_SECONDS * config.rate_limit) if self._opener else 0
 
     def ready_at(self) -> float:
         """Monotonic time from which ``send`` or ``open`` may be called; infinity while a connection is being opened."""
@@ -152,13 +164,13 @@ class Client:
         return math.inf if self._opening else self._open_at
 
     def has_connection(self) -> bool:
-        """Whether ``send`` may be called. A closed connection, or one on which unasked bytes came, is no use."""
+        """Whether ``send`` may be called. Drops idle connections that can no longer be used."""
         while self._idle and not _usable(self._idle[-1][0]):
             _close(self._idle.pop()[0])
         return bool(self._idle)
 
     def open(self, wanted: int = 1) -> None:
-        """Open a connection, or several; the opener is told how that ended."""
+        """Begin to open connections, at most as many as are kept ready. The opener hears how this ended."""
         places = 0 if self._closed else self._most_ready - len(self._idle) - len(self._opening)
         for _ in range(min(wanted, places)):
             opening = asyncio.create_task(self._connect())
@@ -166,30 +178,30 @@ class Client:
             opening.add_done_callback(partial(self._opened, self.clock.monotonic()))
 
     def send(self, request: Request) -> Exchange:
-        """Write a request to a connection, now."""
+        """Write a request now. Needs ``has_connection``."""
         message = self._head(request) + request.body
         connection, _, new = self._idle.pop()
         self._in_use.add(connection)
         exchange = Exchange(self, connection, message)
         now = exchange.written
-        if new and now - self._sent_at < _SUCCESSION and now >= self._open_at:
+        if new and now - self._sent_at < _SOON_AFTER and now >= self._open_at:
             self.open(2)
         self._sent_at = now
         return exchange
 
     async def call(self, request: Request) -> Response | Failure:
-        """Make one call, of no budget; whatever goes wrong comes back as a failure."""
+        """Make one call outside any budget. Every error is returned as a failure."""
         if not self.has_connection() and (failure := await self._connect()):
             return failure
         return await self.send(request).response()
 
-    def tend(self) -> None:
-        """Close what has been idle for long; to be called every few seconds."""
+    def maintain(self) -> None:
+        """Close connections that have been idle for over 30 s. Call this every few seconds."""
         self._close_idle(self.clock.monotonic() - _IDLE)
 
-    def unheard(self, written: float) -> None:
-        """A request that was written then is not acknowledged."""
-        if self.clock.monotonic() > written + _UNHEARD:
+    def unacknowledged(self, written: float) -> None:
+        """The other side has not acknowledged a request that was written at this monotonic time."""
+        if self.clock.monotonic() > written + _UNACKNOWLEDGED:
             self._close_idle(written)
 
     def _close_idle(self, before: float) -> None:
@@ -198,7 +210,7 @@ class Client:
             _close(idle[0])
 
     def retire(self) -> None:
-        """Open and keep nothing from now on; calls that are under way go on."""
+        """Close idle connections, and open none from now on. Calls in flight go on."""
         self._closed = True
         for opening in self._opening:
             opening.cancel()
@@ -215,7 +227,7 @@ class Client:
         await self._resolver.close()
 
     def ended(self, connection: Connection, *, complete: bool) -> None:
-        """A call is over: keep its connection if its reply was read to the end, and another can come on it."""
+        """A call has ended. Keep its connection if the whole reply was read and another call can use it."""
         self._in_use.discard(connection)
         if complete and not self._closed and _usable(connection):
             self._idle.append((connection, self.clock.monotonic(), False))
@@ -229,7 +241,7 @@ class Client:
         failure = opening.result()
         if failure is None:
             self._opener.connected()
-        elif not self._opening:  # those that are opened together have failed together
+        elif not self._opening:  # report connections that were opened together only once
             self._opener.not_connected(failure, since)
 
     async def _connect(self) -> Failure | None:
@@ -256,7 +268,7 @@ MakeClient: TypeAlias = Callable[[SourceConfig, Opener, Clock], Client]
 
 
 class Exchange:
-    """A request that was written to a connection, and its reply."""
+    """A request that was written to a connection, and its reply. Writing happens when this is made."""
 
     __slots__ = ("_arrives_by", "_client", "_connection", "_protocol", "written")
 
@@ -270,7 +282,7 @@ class Exchange:
         self._arrives_by = math.inf
 
     async def response(self) -> Response | Failure:
-        """Read the reply; whatever goes wrong comes back as a failure. To be awaited once."""
+        """Read the reply. Every error is returned as a failure. Await this once."""
         complete = False
         try:
             async with asyncio.timeout(self._client.timeout):
@@ -282,24 +294,25 @@ class Exchange:
         finally:
             if self.arrives_by() == math.inf:
                 self._arrives_by = self._client.clock.monotonic() + _QUEUED
-            # What may still come on it must not be taken for the reply to another call.
+            # A late reply must not be taken for the reply to the next call on this connection.
             self._client.ended(self._connection, complete=complete)
 
     def arrives_by(self) -> float:
         """
-        Monotonic time until which the request may still arrive: minus infinity once it has, infinity if nobody knows.
+        Monotonic time until which the request may still arrive.
 
-        Bytes that the other side acknowledged have arrived. Those of a broken connection have if the other side broke
-        it; if the kernel gave it up, or we did, packets may still lie in a queue.
+        Minus infinity: the other side has acknowledged it. Infinity: unknown. If the connection is broken, this depends
+        on who broke it: after the other side did, nothing more arrives; after the kernel or we did, packets may still
+        lie in a queue for 3 s.
         """
         if self._arrives_by == math.inf:
             now = self._client.clock.monotonic()
-            self._arrives_by = self._judged(now)
+            self._arrives_by = self._latest_arrival(now)
             if self._arrives_by > now:
-                self._client.unheard(self.written)
+                self._client.unacknowledged(self.written)
         return self._arrives_by
 
-    def _judged(self, now: float) -> float:
+    def _latest_arrival(self, now: float) -> float:
         error, transport = self._protocol.exception(), self._protocol.transport
         if error is not None:
             return now if getattr(error, "errno", None) in _BY_THE_OTHER_SIDE else now + _QUEUED
@@ -308,7 +321,7 @@ class Exchange:
         return -math.inf if not transport.is_closing() and _is_acknowledged(transport) else math.inf
 
     def round_trip(self) -> float:
-        """Seconds in which the other side acknowledges bytes usually; 0 if unknown."""
+        """The kernel's smoothed round-trip time in seconds; 0 if unknown."""
         transport = self._protocol.transport
         if transport is None or transport.is_closing() or not hasattr(socket, "TCP_INFO"):
             return 0.0
@@ -334,7 +347,7 @@ class Exchange:
         return Response(message.code, message.headers, body, head_at, arrival)
 
     async def _body(self, payload: aiohttp.StreamReader) -> bytes | None:
-        """The reply's body; ``None`` if it is too large."""
+        """The reply's body; ``None`` if it has over 8 MiB."""
         body = bytearray()
         rest = None if payload.is_eof() else asyncio.ensure_future(self._protocol.read())
         if rest is not None:
@@ -351,8 +364,10 @@ class Exchange:
 
     def _interrupted(self, payload: aiohttp.StreamReader, rest: asyncio.Future[object]) -> None:
         """
-        Something came before the body was read to its end. Where a chunk is malformed, aiohttp tells this who waits for
-        the next reply, and leaves who waits for the body waiting.
+        The parser failed, or the connection ended, before the whole body was read.
+
+        If a chunk is malformed, aiohttp raises only in the task that waits for the next reply. The task that waits for
+        this body would wait for ever, so it gets the exception here.
         """
         if rest.cancelled():
             return
@@ -364,10 +379,10 @@ class Exchange:
 
 class _Incoming(ResponseHandler):
     """
-    What comes from a vendor or a proxy, parsed a piece at a time.
+    Parses the bytes from a vendor or a proxy, 16 KiB at a time.
 
-    A read may bring 256 KiB, which can be nine thousand messages. After more of them than interim replies and one
-    final one, nobody listens any more.
+    One read may bring 256 KiB, which can hold nine thousand messages. A connection that brings more than eight interim
+    replies and a final one is aborted.
     """
 
     def data_received(self, data: bytes) -> None:
@@ -385,13 +400,13 @@ class _Incoming(ResponseHandler):
 
 
 def _usable(connection: Connection) -> bool:
-    """Whether a request can be written to it, and the next bytes that come are the reply."""
+    """Whether a request can be written to it, and the next bytes will be the reply."""
     protocol = connection.protocol  # false in a boolean context
     return protocol is not None and protocol.is_connected() and not protocol.should_close
 
 
 def _is_acknowledged(transport: asyncio.BaseTransport) -> bool:
-    """Whether the other side's kernel has all that was written; true where this one does not tell."""
+    """Whether the other side has acknowledged every byte; true on systems that do not say."""
     try:
         unacknowledged = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
     except (OSError, ValueError):
@@ -400,25 +415,30 @@ def _is_acknowledged(transport: asyncio.BaseTransport) -> bool:
 
 
 _SMOOTHED_ROUND_TRIP: Final = struct.Struct("=68xI")
-"""Of Linux' ``struct tcp_info``: ``tcpi_rtt``, in microseconds."""
+"""The field ``tcpi_rtt`` of Linux' ``struct tcp_info``, in microseconds."""
 _BY_THE_OTHER_SIDE: Final = {None, errno.ECONNRESET, errno.EPIPE}
 
 
 def _close(connection: Connection) -> None:
-    """Close it now: TLS would wait half a minute for the farewell of a peer that hangs."""
+    """Abort it: a regular TLS shutdown waits for half a minute if the peer hangs."""
     if connection.transport is not None:
         connection.transport.abort()
     connection.close()
 
 
 def _socket(address: AddrInfoType) -> socket.socket:
-    """A socket whose kernel sends bytes for about two seconds: until they are acknowledged a call holds its place."""
+    """
+    A socket to a vendor. The kernel gives up unacknowledged bytes after about two seconds.
+
+    Raises:
+        OSError: EMFILE: the remaining file descriptors are kept for scrapes.
+    """
     made = socket.socket(*address[:3])
     if made.fileno() >= highest_for_vendors():
         made.close()
         raise OSError(errno.EMFILE, "the rest is for scrapes")
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: unacknowledged bytes are not sent again after that
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(LATEST * 1000))
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(MOST_LATENESS * 1000))
     made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD_AT_CLOSE)
     return made
 
@@ -427,7 +447,7 @@ _DISCARD_AT_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 def _in_our_words(error: Exception) -> Failure:
-    """A failure for every exception that a call can end in; the exception's own text is never used."""
+    """The failure for an exception of a call. The exception's own text may hold secrets and is never used."""
     if isinstance(error, OSError) and error.errno in _EXHAUSTED:
         return _transient("exhausted", "this process ran out of file descriptors, threads or memory: raise its limits")
     return next((failure for kind, failure in _FAILURES if isinstance(error, kind)), _UNFORESEEN)
@@ -439,7 +459,7 @@ _misconfigured: Final = partial(Failure, FailureKind.MISCONFIGURED)
 _TOO_LARGE: Final = Failure(FailureKind.MALFORMED, "too_large", "the reply is over 8 MiB")
 _NOT_HTTP: Final = Failure(FailureKind.MALFORMED, "not_http", "the reply is not valid HTTP")
 _UNFORESEEN: Final = _transient("connection", "the connection to the vendor failed")
-# The first that fits holds.
+# The first match counts.
 _FAILURES: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], Failure], ...]] = (
     (TimeoutError, _transient("timeout", "no complete reply within the source's timeout")),
     (

@@ -1,5 +1,12 @@
 """
-Whether rooms fit their budgets: arithmetic on a config, before any call is made.
+Whether the rooms of a config fit their budgets. This is arithmetic on the config, before any call is made.
+
+Worked example: a budget of 10 calls per second, of which the pace keeps 9.75, and 1,500 rooms that are asked for in
+batches of ten every 10 s. They need 150 calls per interval, which is 15 calls per second. The budget makes 150 calls in
+15.4 s, so each room is read every 15.4 s: the rooms do not fit.
+
+If several sources share a budget that is too small, the longest overdue call always leaves next. So in the end every
+room is late by the same number of seconds, whatever its interval.
 """
 
 from __future__ import annotations
@@ -13,7 +20,7 @@ from exporter.config import SourceConfig
 from exporter.polling.pace import pace_kept
 
 TOLERANCE: Final = 1.05
-"""A budget fits its rooms while the interval that it can keep is at most this many times the wanted one."""
+"""Rooms fit a budget if the interval that it can keep is at most this many times the wanted one."""
 
 _LEAST_STALENESS: Final = 30.0
 
@@ -21,11 +28,11 @@ _LEAST_STALENESS: Final = 30.0
 @dataclass(frozen=True, slots=True)
 class SourceLoad:
     """
-    What one source asks of its budget.
+    What one source needs from its budget.
 
     Args:
-        calls: Per interval, batches full.
-        kept_interval: Seconds between two readings of a room that the budget can really keep.
+        calls: Calls per interval, with full batches.
+        kept_interval: Seconds between two readings of a room that the budget can keep.
     """
 
     config: SourceConfig
@@ -35,14 +42,21 @@ class SourceLoad:
 
     @property
     def max_staleness(self) -> float:
-        """Seconds that a reading is published for: as configured, or three times what can be kept, 30 at least."""
+        """Seconds for which a reading is published: as configured, or three kept intervals, and at least 30 s."""
         outlives_a_failed_poll = 1.5 * self.config.interval + self.config.timeout
         return self.config.max_staleness or max(_LEAST_STALENESS, 3 * self.kept_interval, outlives_a_failed_poll)
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetLoad:
-    """One budget and the sources that share it; calls per second ``needed``, ``allowed``, and really made: ``kept``."""
+    """
+    One budget and the sources that share it, in calls per second.
+
+    Args:
+        needed: To read every room once per interval.
+        allowed: The limit.
+        kept: What the exporter makes of the limit.
+    """
 
     name: str
     needed: float
@@ -56,7 +70,7 @@ class BudgetLoad:
 
 
 def budget_loads(sources: Iterable[tuple[SourceConfig, int]]) -> tuple[BudgetLoad, ...]:
-    """The load of every budget, given each source and the number of rooms that it watches."""
+    """The load of every budget, from each source and its number of rooms."""
     members: dict[str, list[tuple[SourceConfig, int]]] = {}
     for config, rooms in sources:
         members.setdefault(config.budget, []).append((config, rooms))
@@ -83,7 +97,7 @@ def _calls_per_second(demand: list[tuple[int, float]], late: float = 0.0) -> flo
 
 
 def _lateness(demand: list[tuple[int, float]], pace: float) -> float:
-    """Seconds by which every room is late in the end, as the longest overdue is always next."""
+    """Seconds by which every room is late in the end, found by bisection. ``demand`` is calls and interval."""
     low, high = 0.0, sum(calls for calls, _ in demand) / pace
     if _calls_per_second(demand) <= pace:
         return low

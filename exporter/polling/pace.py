@@ -1,5 +1,5 @@
 """
-May I send now? The pace of one vendor limit, as a pure class: the caller brings the time.
+When one more call may leave under one vendor limit. Pure: the caller brings the time.
 
 Theory of operation
 ===================
@@ -7,66 +7,72 @@ Theory of operation
 **Problem.** A vendor allows N calls in any second and counts a call when it *arrives*. We want at least 97 % of them,
 and never N + 1. Between our write and the vendor's count lie delays that we do not see: a busy host, a lost packet.
 
-**Idea.** Two rules, and the later of their moments counts.
+**Idea.** Two rules. A call may leave when both allow it.
 
-1. *Even slots*. One call every ``period / N`` seconds, where the period is 1.026 s at full pace. A slot that was wanted
-   but used late (the loop was busy) is caught up, for at most 100 ms.
-2. *A sliding window log*. The write times of the last N calls; one more may go out 1.024 s after the N-th last. The
-   24 ms are for delays on the way. This rule alone would hold the limit, but would send all N calls at once.
+1. *Even slots*. One call every ``period / N`` seconds, where the period is 1.026 s at full pace. If a call was due at
+   its slot but left late (the loop was busy), the next calls catch up, for at most 100 ms.
+2. *A sliding window log* of the write times of the last N calls. One more call may leave 1.024 s after the N-th last.
+   The 24 ms are for delays on the way. This rule alone would keep the limit, but would send all N calls at once.
 
-Worked example, N = 10: slots are 102.6 ms apart, so the N-th last call is always 1.026 s old and the log is open, with
-2 ms to spare. If the loop stands still for 60 ms, the next slot is used 60 ms late and the one after it 42.6 ms after
-that. 1 / 1.026 = 97.5 % of the limit are used.
+Worked example, N = 10: slots are 102.6 ms apart, so the N-th last call is always 1.026 s old, and the log allows one
+more call 2 ms before each slot. If the loop is busy for 60 ms, one call leaves 60 ms late and the next one 42.6 ms
+later, at its own slot. The pace uses 1 / 1.026 = 97.5 % of the limit.
 
-**Limits that are no whole number.** 2.5 calls per second is 3 calls in 1.2 s: the calls are rounded up, and the second
-is stretched by as much. 0.1 calls per second is 1 call in 10 s.
+**Limits that are not a whole number.** The number of calls is rounded up, and the second is stretched in proportion:
+2.5 calls per second are 3 calls in 1.2 s, and 0.1 calls per second are 1 call in 10 s.
 
-**Late arrivals.** A packet that is lost is sent again by the kernel, 200 ms later or more. Then the vendor counts one
-call in the wrong second, and the calls after it must make room. We learn of it from the reply: it comes as much later
-than usual. Usual is a mean and a mean deviation of reply times (as in RFC 6298) over about eight seconds' worth of
-replies, so that ten replies that are held up together are still unusual. Late is a reply that takes 12 ms (half of what
-is allowed for) or four deviations longer than the mean. Its call counts as written so much later, less these 12 ms.
-Example, N = 10, usual 50 ms: a reply after 270 ms says that its call may have arrived 220 ms late. It counts as written
-208 ms later, and the call that would have followed it 1.024 s after its write waits that long. At first nothing is
-usual yet, and a process and a vendor that have just met are slow: the calls of the first 0.3 s count as if they had
-arrived just before their replies. That costs the time of one reply, once.
+**Late arrivals.** The kernel sends a lost packet again, 200 ms later or more. Then the vendor counts the call in a
+later second, and the calls after it must leave later too. The reply shows this, since it is late by the same time. To
+know how long replies usually take, the pace keeps an exponentially weighted mean and mean deviation of reply times (as
+in RFC 6298) over about eight seconds' worth of replies, so that ten replies that are delayed together do not change the
+mean much. A reply is late if it takes longer than the mean by four deviations, and by at least 12 ms (half of the 24 ms
+above). Its call then counts as written later by the excess over the mean, less these 12 ms. Example, N = 10, a mean of
+50 ms: a reply arrives after 270 ms, so its call may have arrived 220 ms late. The call counts as written 208 ms later,
+and the call that could leave 1.024 s after its write must wait 208 ms more. At first there is no mean, and first
+replies are slow. So the calls of the first 0.3 s count as if they had arrived 12 ms before their replies. That costs
+the time of one reply, once.
 
-**Unacknowledged calls.** A call that waits for a network to come back arrives whenever that is, together with others.
-The kernel knows which calls the other side has not acknowledged, and the caller asks it for calls without a reply
-(``arrives_by``). A call that is unacknowledged for more than two round trips may arrive at any moment: it holds a place
-of the log for as long as that lasts, as if it were always written just now, and counts from the moment at which it
-turns out to have been acknowledged. If its connection ends before, packets may still lie in a queue on the way; then it
-counts from the moment at which no queue has any left. Example, N = 10: the network is cut when three calls are under
-way. Until they are acknowledged, seven calls may go out in 1.024 s, so that there are ten when all arrive together. A
-vendor that acknowledges at once and replies after 3 s costs no slot.
+**Unacknowledged calls.** If the network is cut, calls wait in the kernel and arrive together when it is back. The
+kernel knows which calls the other side has not acknowledged, and ``budget`` asks it about calls without a reply
+(``arrives_by``). A call that is unacknowledged for more than two round trips may arrive at any moment. It holds a place
+of the log until it is acknowledged, as if it were always written just now, and then counts from the moment at which we
+learned of that. If its connection ends first, packets may still lie in a queue on the way. Then the call counts from
+the moment at which no queue can hold them any longer. Example, N = 10: the network is cut while three calls are in
+flight. Until they are acknowledged, seven calls may leave in 1.024 s, so at most ten arrive together. A vendor that
+acknowledges at once and replies after 3 s costs no slot.
 
-**Stalls.** When this process stood still (suspended, stopped, starved), calls that are not answered yet may have been
-delayed with it. They count from the end of the stall (``stalled``).
+**Stalls.** While the process is stalled (suspended, stopped, without processor time), unanswered calls may be delayed
+with it. They count from the end of the stall (``stalled``).
 
-**Rejections.** The vendor says that we were too fast: somebody else uses the same limit, or it counts otherwise than
-it documents. A single rejection lowers the pace by a tenth. When a tenth of the last N calls (and two of the last ten,
-if N is smaller) were rejected, the pace is halved, once: rejections of calls sent until one window after that belong
-to the same episode. The pace never falls below a tenth of the limit, and climbs back::
+**Rejections.** The vendor says that we were too fast: somebody else uses the same limit, or the vendor counts in
+another way than it documents. A single rejection lowers the pace by a tenth. If a tenth of the last N calls were
+rejected (at least two, and of the last ten if N is smaller), the pace is halved, once: rejections of calls that were
+sent until one window after that belong to the same episode. The pace never falls below a tenth of the limit. It climbs
+back in steps::
 
     limit ─┐                       ┌─ each 5 min the step that one rejection takes
            │           ┌───────────┘
            │       ┌───┘ up to 0.9 × the rejected pace
            └───────┘ each 10 s a tenth of the limit
 
-After single rejections the rejected pace is the last one; after a halving it is the one from which the fall began. A
-vendor that turns everything away for a minute says nothing of any pace in between: as long as the first call after each
-step up is rejected, too, it is one fall.
+After single rejections, the rejected pace is the pace before the last one. After a halving, it is the pace before the
+fall began. A vendor that rejects every call for a minute says nothing about the paces in between: if it also rejects
+the first call after each step up, all of this is one fall.
 
 **Why simpler is not enough.** Measured at 200 calls per second: a leaky bucket of "200 per 1 s" let 399 calls into one
 second; one of "1 per 5 ms" used 84 to 96 % of the limit. Slots with a log use 97.5 % and exceed nothing.
 
-**When this is wrong.** A call that is late by no more than replies usually vary, or whose reply is not late because the
-vendor was quicker than usual, is not noticed. A vendor that turns slow for good is taken to be late for about ten
-seconds, which costs slots. An acknowledgement is that of the nearest end of a connection: a proxy or load balancer that
-holds *all* calls for a second or longer and then lets them through together makes the vendor count more than N, as does
-a vendor that counts calls long after its kernel has them. What is acknowledged when it is first asked for, after about
-250 ms, may have been late by so much, which a slow reply tells too late. Systems other than Linux do not tell what is
-acknowledged. A way whose round trip takes longer than 0.7 s is always taken to be cut, which costs slots.
+**When this is wrong.**
+
+* A late call is not noticed if replies usually vary by as much, or if the vendor made up for it by a quicker reply.
+* If the vendor becomes slow for good, its replies are taken for late for about ten seconds. That costs slots.
+* The nearest end of the connection acknowledges a call. If a proxy or load balancer holds *all* calls for a second or
+  longer and then passes them on together, the vendor counts more than N. The same happens if the vendor counts calls
+  long after its kernel has received them.
+* The kernel is asked 250 ms after the write at the earliest. A call that it has delivered by then may be up to 250 ms
+  late, and a slow reply shows this too late.
+* Systems other than Linux do not say which bytes are acknowledged.
+* If the round trip takes longer than 0.7 s, the network is always taken for cut. That costs slots.
 """
 
 from __future__ import annotations
@@ -78,15 +84,16 @@ from operator import attrgetter
 from typing import Final
 
 ALLOWED_DELAY: Final = 0.024
-"""Seconds on the way to the vendor that make no second overfull."""
+"""Seconds by which a call may be delayed on the way without exceeding the limit."""
 
 _SPARE: Final = 0.002
-"""Seconds by which slots are slower than the log allows, so that a call that is used in time never waits for it."""
+"""Seconds by which a period of slots is longer than the window of the log, so that punctual calls never wait for it."""
 
-LATEST: Final = 2.0
+MOST_LATENESS: Final = 2.0
 """
-Seconds by which a reply can move its call at most: what comes later was acknowledged and is a slow reply, or held its
-place. The kernel gives up bytes that nobody acknowledges after about as long, though not before it has sent them again.
+The most seconds by which a reply can move its call. If a reply takes longer, the call was either acknowledged (a slow
+reply) or already holds a place of the log. After about as long, the kernel gives up unacknowledged bytes, but it sends
+them again at least once.
 """
 
 _CATCH_UP: Final = 0.1
@@ -94,11 +101,14 @@ _UNNOTICED: Final = ALLOWED_DELAY / 2
 _DEVIATIONS: Final = 4
 _SECONDS_LEARNED_FROM: Final = 8
 _COLD: Final = 0.3
-_LONGEST_PATIENCE: Final = 0.7
-"""Seconds after which an unacknowledged call holds its place, however long the way is: before it leaves the log."""
+_HOLDS_AFTER: Final = 0.7
+"""Seconds after which an unacknowledged call holds its place, however long the round trip: before it leaves the log."""
 
 _REMEMBERED: Final = 2.1
-"""Seconds for which a call counts at most, the last one excepted: 1.1 calls per second is 2 calls in 1.8 s."""
+"""
+Seconds for which the log keeps calls beyond the last N, in case the limit is raised. The longest window of several
+calls is 2.024 s, at a limit just above 1 call per second.
+"""
 
 _STEP: Final = 0.1
 _FLOOR: Final = 0.1
@@ -116,11 +126,11 @@ class Sent:
     One call that was written.
 
     Args:
-        at: Monotonic seconds from which it counts; moves when the call turns out to be late. Infinity while it may
-            arrive at any moment.
-        written: Monotonic seconds of its write.
-        number: How many calls were written before it.
-        answered: Whether nothing more can be learned of when it arrived.
+        at: Monotonic time from which it counts: of its write, or later if the call may have arrived late. Infinity
+            while it may arrive at any moment.
+        written: Monotonic time of its write.
+        number: Number of calls written before it.
+        answered: Whether its arrival time is settled: by its reply, or by a stall.
     """
 
     at: float
@@ -134,13 +144,13 @@ class Pace:
     One vendor limit.
 
     Args:
-        limit: Calls per second, above 0; need not be whole; ``change_limit`` changes it.
-        now: Monotonic seconds since which nobody else has called under this limit. The first period after that is
-            silent, since the vendor may still count the calls of a process that was there before.
+        limit: Calls per second, above 0, not necessarily a whole number.
+        now: Monotonic time since which nobody else has called under this limit. No call may leave in the first period
+            after it, since the vendor may still count the calls of an earlier process.
 
     Attributes:
-        pace: Calls per second that are allowed now, between a tenth of the limit and the limit.
-        calls: Calls written so far.
+        pace: Calls per second allowed now, from a tenth of the limit up to the limit.
+        calls: Number of calls written so far.
     """
 
     def __init__(self, limit: float, now: float) -> None:
@@ -157,31 +167,32 @@ class Pace:
 
     def change_limit(self, limit: float) -> None:
         """
-        Keep to another limit from now on; what was written under others still counts.
+        Keep to another limit from now on. Calls written under the old limit still count.
 
-        A pace that rejections have lowered rises with the limit in proportion, as nothing above the old one was tried.
+        If rejections have lowered the pace, it rises in proportion to the limit, since no rejected pace was above the
+        old limit.
         """
         raised = max(1.0, limit / self.limit)
         self.pace = limit if self._fall is None else max(_FLOOR * limit, min(self.pace * raised, limit))
         if self._fall is not None:
-            self._fall.before = min(self._fall.before * raised, limit)
-            self._fall.begun_at = min(self._fall.begun_at * raised, limit)
+            self._fall.previous = min(self._fall.previous * raised, limit)
+            self._fall.initial = min(self._fall.initial * raised, limit)
         self.limit = limit
         self._burst = math.ceil(limit)
         self._window = self._burst / limit + ALLOWED_DELAY
 
     @property
     def period(self) -> float:
-        """Seconds in which slots for a whole log come round at full pace."""
+        """Seconds for N slots at full pace."""
         return self._window + _SPARE
 
     def slot_at(self, now: float) -> float:
-        """Monotonic time of the next even slot; may have passed."""
+        """Monotonic time of the next even slot; may be in the past."""
         self._climb(now)
         return self._last_slot + self.period / self._burst * self.limit / self.pace
 
     def open_at(self) -> float:
-        """Monotonic time from which log and pauses allow one more call; may have passed."""
+        """Monotonic time from which the log and pauses allow one more call; may be in the past."""
         open_at = max(self._paused_until, self._since + self.period)
         if len(self._log) < self._burst:
             return open_at
@@ -189,7 +200,7 @@ class Pace:
 
     @property
     def holds(self) -> bool:
-        """Whether a call may arrive at any moment, so that ``open_at`` may be sooner than is known now."""
+        """Whether an unacknowledged call holds a place of the log. Once it is delivered, ``open_at`` may be sooner."""
         return bool(self._log) and self._log[-1].at == math.inf
 
     def sent(self, now: float, due: float) -> Sent:
@@ -197,7 +208,7 @@ class Pace:
         Count a call that was written now.
 
         Args:
-            due: Since when somebody has wanted it. Slots that nobody wanted are not caught up.
+            due: Since when the call has been due. Slots before that were not needed, and are not caught up.
         """
         self._last_slot = max(self.slot_at(now), min(due, now), now - _CATCH_UP)
         call = Sent(now, now, self.calls)
@@ -218,17 +229,18 @@ class Pace:
         late = self._replies.lateness(took, self._burst)
         if call.written < self._cold_until:
             late = took - _UNNOTICED
-        self._count_from(call, max(min(call.at, now), call.written + min(late, LATEST)))
+        self._count_from(call, max(min(call.at, now), call.written + min(late, MOST_LATENESS)))
 
     def arrives_by(self, call: Sent, until: float, now: float, round_trip: float) -> None:
         """
-        The network may deliver this call until then, if it has not.
+        Count a call without a reply by what the network knows of it.
 
         Args:
-            until: Minus infinity if it has arrived; infinity if nobody knows, to be told again until somebody does.
-            round_trip: Seconds in which calls are acknowledged usually.
+            until: Monotonic time until which the network may deliver it: minus infinity if it has, infinity while it
+                is unacknowledged. Call again until it is finite or minus infinity.
+            round_trip: Usual seconds until a call is acknowledged; 0 if unknown.
         """
-        if until < math.inf or now - call.written > min(2 * round_trip, _LONGEST_PATIENCE):
+        if until < math.inf or now - call.written > min(2 * round_trip, _HOLDS_AFTER):
             self._count_from(call, max(until, min(call.at, now)))
 
     def _count_from(self, call: Sent, at: float) -> None:
@@ -256,10 +268,10 @@ class Pace:
         The vendor said that this call was too fast.
 
         Args:
-            retry_after: Seconds of silence that it asked for; at most 300 are kept.
+            retry_after: Seconds of silence that the vendor asked for; at most 300 are kept.
 
         Returns:
-            Whether the pace was lowered for it; if not, it belongs to an episode that has lowered it already.
+            Whether this lowered the pace. If not, the call belongs to an episode that has lowered it already.
         """
         if retry_after:
             self.pause(now + min(retry_after, _LONGEST_PAUSE))
@@ -270,17 +282,17 @@ class Pace:
         if same_episode and not halve:
             return False
         if not same_episode:
-            fall.before = self.pace
+            fall.previous = self.pace
             if call.number > fall.first_since_climb:
                 fall = _Fall(self.pace, self.pace)
         fall.lowered_at, fall.climbed_at, fall.first_since_climb = now, now, math.inf
         fall.halved_at = now if halve else fall.halved_at
         self._fall = fall
-        self.pace = max(fall.before * (0.5 if halve else 1 - _STEP), _FLOOR * self.limit)
+        self.pace = max(fall.previous * (0.5 if halve else 1 - _STEP), _FLOOR * self.limit)
         return True
 
     def _many_rejected(self, call: Sent) -> bool:
-        """Whether, with this one, a tenth of the last calls were rejected, and two at least."""
+        """Whether a tenth of the last N calls were rejected, this one included, and at least two."""
         counted = max(self._burst, 10)
         self._rejected = [number for number in self._rejected if number > call.number - counted] + [call.number]
         if len(self._rejected) < max(2, counted / 10):
@@ -305,17 +317,19 @@ class Pace:
 @dataclass(slots=True)
 class _Fall:
     """
-    The pace is below the limit since rejections.
+    The time from the first rejection until the pace is back at the limit.
 
     Args:
-        begun_at: The pace from which the fall began.
-        before: The pace before the last episode.
+        initial: The pace before the first rejection.
+        previous: The pace before the last episode.
         halved_at: Monotonic time at which the pace was last halved.
-        first_since_climb: Number of the first call since the pace last climbed; infinity if it did not climb.
+        lowered_at: Monotonic time at which the pace was last lowered.
+        climbed_at: Monotonic time at which the pace last climbed or fell.
+        first_since_climb: Number of the first call since the pace last climbed; infinity if it has not since it fell.
     """
 
-    begun_at: float
-    before: float
+    initial: float
+    previous: float
     halved_at: float = -math.inf
     lowered_at: float = -math.inf
     climbed_at: float = -math.inf
@@ -323,12 +337,12 @@ class _Fall:
 
     @property
     def rejected_pace(self) -> float:
-        return self.before if self.halved_at == -math.inf else self.begun_at
+        return self.previous if self.halved_at == -math.inf else self.initial
 
 
 @dataclass(slots=True)
 class _ReplyTimes:
-    """How long replies usually take, in seconds."""
+    """Exponentially weighted mean and mean deviation of reply times, in seconds."""
 
     _mean: float = 0.0
     _deviation: float = 0.0
@@ -336,10 +350,11 @@ class _ReplyTimes:
 
     def lateness(self, took: float, burst: int) -> float:
         """
-        By how many seconds a call should count later whose reply took so long; 0 if that is usual.
+        Seconds by which a call must count later because of its reply time; 0 if the reply was not late.
 
         Args:
-            burst: About a second's worth of replies.
+            took: Seconds from the write to the head of the reply.
+            burst: Calls per second, rounded up: about a second's worth of replies.
         """
         self._replies += 1
         if self._replies == 1:
@@ -347,13 +362,13 @@ class _ReplyTimes:
         error = took - self._mean
         usual = max(_UNNOTICED, _DEVIATIONS * self._deviation)
         gain = max(1 / self._replies, 1 / (_SECONDS_LEARNED_FROM * burst))
-        learned = max(-usual, min(error, usual))  # one outlier must not teach much
+        learned = max(-usual, min(error, usual))  # one outlier must not move the mean far
         self._mean += gain * learned
         self._deviation += gain * (abs(learned) - self._deviation)
         return error - _UNNOTICED if error > usual else 0.0
 
 
 def pace_kept(limit: float) -> float:
-    """Calls per second that are really made under this limit when every slot is wanted, a little fewer than it."""
+    """Calls per second that leave if every slot is used: a little fewer than the limit."""
     burst = math.ceil(limit)
     return burst / (burst / limit + ALLOWED_DELAY + _SPARE)

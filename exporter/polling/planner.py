@@ -1,14 +1,40 @@
 """
 Which rooms of a source are due, in full batches, longest overdue first. Pure: the caller brings the time.
 
-A room waits in a *lane*: ``REGULAR``, for its reading one interval after the last; ``RETRY``, to be asked again early
-after a failed call; ``SUSPECT``, to be asked alone because it was refused. A room may stand in two lanes at once (the
-retry that comes early and the regular poll that comes anyhow). The heaps' entries hold rooms that are due together, a
-batch at most, under one *ticket*; an entry counts for those of its rooms that still have that ticket.
+Theory of operation
+===================
 
-A batch takes the rooms longest overdue. Free places go to rooms that are due soonest, so batches are full and n rooms
-never cost more than ⌈n / batch size⌉ calls per interval. Due times are counted from a batch's *phase*: its slot, pushed
-by up to 3 % of an interval away from the batch before, until calls leave at a steady rate.
+**Problem.** A source may have 100,000 rooms, and one call asks for up to ten of them. Each room should be read once per
+interval, with as few calls as possible, at a steady rate. Rooms come and go, fail, and are refused.
+
+**Idea.** A room waits in a *lane*, which says why it is asked:
+
+* ``REGULAR``: for its next reading, one interval after the last.
+* ``RETRY``: early, because its last call failed. It also waits in ``REGULAR``, and whichever comes first counts.
+* ``SUSPECT``: alone, because the vendor refused it or a batch with it.
+
+Each lane is a heap, ordered by due time. An entry holds rooms that are due together, at most a batch. To plan a room
+anew means to issue it a new *ticket* number: entries with an older ticket no longer count for it, and are dropped when
+they reach the top (lazy deletion).
+
+A batch takes the rooms that are longest overdue. Free places go to the rooms that are due soonest. So batches are full,
+and n rooms never cost more than ⌈n / batch size⌉ calls per interval.
+
+The rooms of a batch are due again one interval after its *phase*. The phase is the batch's slot, moved later by up to
+3 % of the interval, so that it keeps its distance to the phase before it.
+
+Worked example, 100 rooms in batches of ten, an interval of 10 s and a limit of 10 calls per second: ten calls per
+interval. At first all rooms are due, so the ten calls leave within 1 s, 0.1 s apart, and 9 s pass without a call. In
+each interval the phases move apart by up to 0.3 s. After 27 intervals the ten calls leave 0.98 s apart. (0.98 s are
+98 % of an even distance. The missing 2 % are slack: one late batch does not push all batches after it for ever.)
+
+**Why simpler is not enough.** One timer for each room makes 100,000 timers, and batches of the few rooms whose timers
+fire at the same moment. A fixed list that is read from its start once per interval uses every slot of the budget in the
+first part of the interval. Then a retry, or another source of the same budget, waits behind that burst.
+
+**When this is wrong.** The interval counts from the slot and not from the due time, so lateness is never made up: if
+the budget is 0.5 s late, readings are 10.5 s apart. While phases move apart, an interval is up to 3 % longer. A room in
+a free place is read early, so two readings may be much closer than an interval.
 """
 
 from __future__ import annotations
@@ -25,11 +51,11 @@ _PUSH: Final = 0.03
 _SLACK: Final = 0.02
 _STALE_KEPT: Final = 1_000
 _BOUND: Final = 0
-"""The ticket of a room whose call is under way."""
+"""The ticket of a room whose call is in flight."""
 
 
 class Lane(IntEnum):
-    """Why a room is asked, and which share of the slots that may take."""
+    """Why the vendor is asked for a room. ``budget`` limits the share of slots of the last two."""
 
     REGULAR = 0
     RETRY = 1
@@ -39,6 +65,7 @@ class Lane(IntEnum):
 LANES: Final = tuple(Lane)
 
 Entry = tuple[float, int, tuple[str, ...]]
+"""Due time, ticket, room ids."""
 
 
 class Planner:
@@ -48,7 +75,7 @@ class Planner:
     Args:
         batch_size: Rooms that one call may ask for.
         interval: Wanted seconds between two readings of a room.
-        monotonic: Tells when a room that is new is due.
+        monotonic: The clock: a new room is due at once.
     """
 
     def __init__(self, batch_size: int, interval: float, monotonic: Callable[[], float]) -> None:
@@ -68,32 +95,32 @@ class Planner:
         return room in self._tickets
 
     def watch(self, rooms: Iterable[Room]) -> None:
-        """Plan these rooms, too: new ones are due now, the rest keep their due times."""
+        """Add rooms, which are due now. Rooms that are planned already keep their due times."""
         now = self._monotonic()
         for room in rooms:
             if room.id not in self._tickets:
                 self._put(Lane.REGULAR, (room.id,), now, self._ticket((room.id,)))
 
     def forget(self, room_ids: Iterable[str]) -> None:
-        """Plan these rooms no longer."""
+        """Remove rooms. Unknown ids are ignored."""
         for room_id in room_ids:
             self._tickets.pop(room_id, None)
             self._suspects.discard(room_id)
         self._compact()
 
     def dues(self) -> tuple[float, ...]:
-        """When the first room of each lane is due, in the lanes' order; infinity for an empty lane."""
+        """When the first room of each lane is due, in the order of ``LANES``; infinity for an empty lane."""
         return tuple([self.due(lane) if self._lanes[lane] else math.inf for lane in LANES])
 
     def due(self, lane: Lane) -> float:
         """When the first room of a lane is due; infinity for an empty lane."""
         heap = self._lanes[lane]
-        while heap and not self._counts(heap[0]):
+        while heap and not self._is_valid(heap[0]):
             heapq.heappop(heap)
         return heap[0][0] if heap else math.inf
 
-    def turn(self, room: str) -> tuple[Lane, float] | None:
-        """The lane in which a planned room is asked next, and when it is due; ``None`` while its call is under way."""
+    def next_poll(self, room: str) -> tuple[Lane, float] | None:
+        """The next lane of a planned room, and its due time; ``None`` while its call is in flight."""
         ticket = self._tickets[room]
         turns = []
         for lane in LANES if ticket != _BOUND else ():
@@ -105,10 +132,11 @@ class Planner:
 
     def take(self, lane: Lane, now: float) -> tuple[str, ...]:
         """
-        Bind a batch that leaves in this lane, none if nothing there is due.
+        Take the next batch of this lane: 1 to ``batch_size`` rooms, or none if none is due.
 
-        A suspect room goes alone. Otherwise free places are filled with retries that are due, then with rooms that
-        ride early.
+        The rooms stay bound, which means not due, until ``read``, ``retry``, ``reschedule``, ``suspect`` or
+        ``release``. A suspect room goes alone. In other lanes, free places go to overdue rooms of the regular lane, to
+        retries that are due, and then to the regular rooms that are due soonest.
         """
         if self.due(lane) > now:
             return ()
@@ -121,7 +149,7 @@ class Planner:
         return tuple(batch)
 
     def phase(self, lane: Lane, slot: float) -> float:
-        """The phase of the batch that was just taken in this lane, for this slot."""
+        """The monotonic time from which the batch that was just taken counts its next due time."""
         if lane is not Lane.REGULAR:
             return slot
         batches = math.ceil(max(1, len(self._tickets) - len(self._suspects)) / self.batch_size)
@@ -130,20 +158,20 @@ class Planner:
         return self._last_phase
 
     def read(self, rooms: Iterable[str], phase: float) -> None:
-        """These rooms were read by the call of this phase: they are due together, one interval later."""
+        """A call read these rooms: they are due together, one interval after the call's phase."""
         watched = self._watched(rooms)
         self._suspects.difference_update(watched)
         self._put(Lane.REGULAR, watched, phase + self.interval, self._ticket(watched))
 
-    def again(self, rooms: Iterable[str], due: float) -> None:
-        """These rooms' call never counted: they are due as before."""
-        healthy, suspect = self._judged(rooms)
+    def reschedule(self, rooms: Iterable[str], due: float) -> None:
+        """Make these rooms due at this time, each in its lane: regular or suspect."""
+        healthy, suspect = self._split_suspects(rooms)
         self._put(Lane.REGULAR, healthy, due, self._ticket(healthy))
         self._put(Lane.SUSPECT, suspect, due, self._ticket(suspect))
 
     def retry(self, rooms: Iterable[str], phase: float, delay: float, now: float) -> None:
-        """These rooms' call failed: they are asked again after a delay, and in any case when their poll is due."""
-        healthy, suspect = self._judged(rooms)
+        """A call failed: retry its rooms after a delay in seconds, and in any case one interval after its phase."""
+        healthy, suspect = self._split_suspects(rooms)
         self._put(Lane.SUSPECT, suspect, now + delay, self._ticket(suspect))
         ticket = self._ticket(healthy)
         self._put(Lane.REGULAR, healthy, phase + self.interval, ticket)
@@ -151,33 +179,35 @@ class Planner:
             self._put(Lane.RETRY, healthy, now + delay, ticket)
 
     def suspect(self, rooms: Iterable[str], due: float) -> None:
-        """These rooms were refused: they are asked alone from then on, until a reading."""
+        """The vendor refused these rooms: from now on ask for each alone, until it is read."""
         watched = self._watched(rooms)
         self._suspects.update(watched)
         self._put(Lane.SUSPECT, watched, due, self._ticket(watched))
 
     def release(self, rooms: Iterable[str], due: float) -> None:
-        """Plan those of these rooms that are still bound, though their call has ended: none is lost."""
+        """A call has ended: those of its rooms that are still bound are due at this time, so that none is lost."""
         bound = [room for room in rooms if self._tickets.get(room) == _BOUND]
         if bound:
-            self.again(bound, due)
+            self.reschedule(bound, due)
 
-    def trust(self, now: float) -> None:
-        """No room is suspect any more, since it was the source that was refused: all of them are due now."""
+    def clear_suspects(self, now: float) -> None:
+        """Not the rooms but the source was at fault: no room is suspect any more, and all that were are due now."""
         suspects, self._suspects = self._suspects, set()
-        self.again((room for room in suspects if self._tickets[room] != _BOUND), now)
+        self.reschedule((room for room in suspects if self._tickets[room] != _BOUND), now)
 
     def change_interval(self, interval: float, now: float) -> None:
         """
-        Keep to another interval: rooms that were read are due one new interval after their last phase, and no later
-        than one from now. What suspects have to wait counts in intervals, and stretches or shrinks with them.
+        Keep to another interval from now on.
+
+        Regular rooms are due one new interval after their last phase, and at the latest one new interval from now.
+        Suspect rooms wait for a number of intervals, so their waiting time changes in proportion.
         """
         shift, stretch = interval - self.interval, interval / self.interval
         if not shift:
             return
         self.interval = interval
         regular = self._lanes[Lane.REGULAR]
-        # What is due already stays due: it may never have been read.
+        # A room that is due stays due: it may never have been read.
         regular[:] = [
             (min(due + shift, now + interval) if due > now else due, ticket, rooms) for due, ticket, rooms in regular
         ]
@@ -191,14 +221,14 @@ class Planner:
     def _compact(self) -> None:
         for heap in self._lanes:
             if len(heap) > 2 * len(self._tickets) + _STALE_KEPT:
-                heap[:] = filter(self._counts, heap)
+                heap[:] = filter(self._is_valid, heap)
                 heapq.heapify(heap)
 
     def _watched(self, rooms: Iterable[str]) -> tuple[str, ...]:
         return tuple([room for room in rooms if room in self._tickets])
 
-    def _judged(self, rooms: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Those that are watched: the healthy ones, and the suspects."""
+    def _split_suspects(self, rooms: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Those of the rooms that are watched, as two groups: the healthy ones and the suspects."""
         watched = self._watched(rooms)
         if self._suspects.isdisjoint(watched):
             return watched, ()
@@ -208,16 +238,16 @@ class Planner:
             (suspect if room in self._suspects else healthy).append(room)
         return tuple(healthy), tuple(suspect)
 
-    def _counts(self, entry: Entry) -> bool:
-        return self._tickets.get(entry[2][0]) == entry[1] or bool(self._counting(entry))
+    def _is_valid(self, entry: Entry) -> bool:
+        return self._tickets.get(entry[2][0]) == entry[1] or bool(self._valid_rooms(entry))
 
-    def _counting(self, entry: Entry) -> list[str]:
-        """The rooms that an entry still counts for."""
+    def _valid_rooms(self, entry: Entry) -> list[str]:
+        """The rooms of an entry whose ticket is still valid."""
         tickets, ticket = self._tickets, entry[1]
         return [room for room in entry[2] if tickets.get(room) == ticket]
 
     def _ticket(self, rooms: Iterable[str]) -> int:
-        """A new ticket for these rooms; what was planned for them before does not count any more."""
+        """Issue a new ticket to these rooms, which makes their older entries invalid."""
         self._issued += 1
         for room in rooms:
             self._tickets[room] = self._issued
@@ -228,9 +258,9 @@ class Planner:
             heapq.heappush(self._lanes[lane], (due, ticket, rooms[start : start + self.batch_size]))
 
     def _pop(self, lane: Lane, most: int) -> list[str]:
-        """Bind so many of the rooms that are due first, and are due together; the rest stay."""
+        """Bind up to this many rooms of the lane's first entry; the others of it stay."""
         entry = heapq.heappop(self._lanes[lane])
-        rooms = self._counting(entry)
+        rooms = self._valid_rooms(entry)
         if len(rooms) > most:
             heapq.heappush(self._lanes[lane], (entry[0], entry[1], tuple(rooms[most:])))
             del rooms[most:]

@@ -1,13 +1,13 @@
 """
-A source's loop: plan → slot → call → record, and what to do when a call fails.
+Polls one source: plan → slot → call → record, and the reaction to a failed call.
 
-A poller bids for its budget's slots for as long as it runs. When the budget grants one, the poller binds the rooms that
-are due, signs a request for them and writes it to a connection that it has in hand, all in one step. If there is no
-connection, it opens one and bids again when it is there.
+A poller bids for its budget's slots for as long as it runs. When the budget grants a slot, the poller takes the rooms
+that are due, signs a request for them and writes it to an open connection, all in one step without a wait. If there is
+no connection, it opens one, and bids again when that is open.
 
-A call's end is judged twice. For the source: ``health`` and ``pace`` decide when the next call may leave. For its
-rooms: readings go to the table, and every room is due again, sooner or later, however its call ended. ``reaction`` has
-the table of what follows from a failure.
+The end of a call has two consequences. For the source: ``health`` and ``pace`` decide when the next call may leave. For
+its rooms: readings go to the table, and every room gets a new due time, however the call ended. ``reaction`` has the
+table of reactions to a failure.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from exporter.vendors.source import Source
 
 _FIRST_BACKOFF: Final = 0.5
 _NEVER: Final = tuple(math.inf for _ in LANES)
-_TO_BE_MENDED: Final = frozenset({SourceState.UNAUTHORIZED, SourceState.MISCONFIGURED})
+_NEEDS_REPAIR: Final = frozenset({SourceState.UNAUTHORIZED, SourceState.MISCONFIGURED})
 _BUG: Final = Failure(FailureKind.TRANSIENT, "bug", "an error of the exporter itself; its traceback is in the log")
 _ALL_REFUSED: Final = Failure(
     FailureKind.MISCONFIGURED,
@@ -52,15 +52,15 @@ _ALL_REFUSED: Final = Failure(
 
 class Call(msgspec.Struct):
     """
-    One call under way.
+    One call in flight.
 
     Args:
-        began: Monotonic seconds of its slot, or of the attempt to connect.
-        phase: Monotonic seconds that the due times of its rooms are counted from.
-        trial: Whether it is to find out if a source in trouble is well again.
-        written: The pace it was written under, and how it is counted there; ``None`` if it was not written.
-        request: What was written.
-        source: Whose call it is.
+        began: Monotonic time of its slot, or of the attempt to connect.
+        phase: Monotonic time from which the next due time of its rooms counts.
+        trial: Whether the source was not ok, so that this call finds out whether it is again.
+        written: The pace that counts the call, and its entry there; ``None`` if it was not written.
+        request: ``None`` if it was not written.
+        source: The vendor's model, for its proxy's secrets.
     """
 
     rooms: tuple[str, ...]
@@ -72,7 +72,7 @@ class Call(msgspec.Struct):
     request: Request | None = None
 
     def redacted(self, failure: Failure) -> Failure:
-        """Whatever comes from a vendor may hold what it was sent, and passes here before anybody hears of it."""
+        """The failure without secrets: a vendor's code may repeat what we sent, so redact it before it is used."""
         if self.request is None:
             return failure
         code = self.request.redact_parts(failure.code, self.source.proxy_secrets)
@@ -86,7 +86,7 @@ class Poller:
     Args:
         budget: Shared with the other sources that draw on the same limit.
         app: Shared with the other sources that have the same credentials.
-        make_client: Makes this source's connections; the poller closes them.
+        make_client: Makes this source's client; the poller closes it.
     """
 
     def __init__(
@@ -125,26 +125,26 @@ class Poller:
     def running(self) -> bool:
         return self._running
 
-    def succeed(self, before: Poller) -> None:
-        """Take the place of a source of this name that read other rooms: the log tells the end of its failures."""
-        self._journal.take_over(before._journal)
+    def take_over(self, predecessor: Poller) -> None:
+        """Replace a source of this name that read other rooms: log the end of its incidents, too."""
+        self._journal.take_over(predecessor._journal)
 
     def start(self) -> None:
-        """Bid for slots from now on."""
+        """Begin to poll."""
         self._app.join(self.health)
         self._client.open()
         self.budget.bid(self)
         self._running = True
 
     def stop(self) -> None:
-        """Begin no call and record nothing from now on, not even the replies to calls that are under way."""
+        """Make no call and record no reply from now on, also no reply to a call in flight."""
         self._running = False
         self.budget.withdraw(self)
         self._app.leave(self.health)
         self._client.retire()
 
     async def drain(self, within: float) -> None:
-        """After ``stop``: let running calls end for so many seconds, then end them, and close the connections."""
+        """After ``stop``: wait this many seconds for calls in flight, cancel the rest, and close the connections."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=within)
         for task in self._tasks:
@@ -154,10 +154,10 @@ class Poller:
 
     def reconfigure(self, config: SourceConfig, budget: Budget, app: App, client: Client | None) -> None:
         """
-        Go on with a new config that names the same rooms of the same app: readings, due times and state stay.
+        Go on with a new config that has the same ``rooms_key``: readings, due times and state stay.
 
         Args:
-            client: To be used from now on; ``None`` keeps the connections that there are.
+            client: The client from now on; ``None`` keeps the present one and its connections.
         """
         now = self._clock.monotonic()
         self._use(config, client)
@@ -172,35 +172,35 @@ class Poller:
         budget.bid(self)
 
     def watch(self, rooms: Sequence[Room]) -> None:
-        """Poll these rooms, too; new ones are due at once."""
+        """Add rooms. New ones are due at once."""
         self.planner.watch(rooms)
         self.budget.arm()
 
     def forget(self, room_ids: Sequence[str]) -> None:
-        """Poll these rooms no longer."""
+        """Remove rooms."""
         self.planner.forget(room_ids)
         self._refusals.forget(room_ids)
         for room_id in room_ids:
             self._attempts.pop(room_id, None)
 
-    async def tend(self) -> None:
-        """What is to be looked at every few seconds; the body of this source's recurring job."""
+    async def maintain(self) -> None:
+        """The body of this source's recurring job: connections, incidents, refusals, changed secrets."""
         now = self._clock.monotonic()
-        self._client.tend()
+        self._client.maintain()
         self._journal.sweep(now, refusing=bool(self._refusals))
         batch = min(self.config.codec.batch_size, len(self.planner))
         ok = self.health.state is SourceState.OK
-        if ok and self._refusals.doubt_source(batch, self.health.quiet_for(now), self.config.interval):
-            self.health.doubted(now)
-            self.planner.trust(now)
+        if ok and self._refusals.detect_refused_source(batch, self.health.since_success(now), self.config.interval):
+            self.health.all_rooms_refused(now)
+            self.planner.clear_suspects(now)
             self.table.forgive()
             self._changed_state(_ALL_REFUSED, now)
-        if self.health.state in _TO_BE_MENDED:
+        if self.health.state in _NEEDS_REPAIR:
             await self._read_files()
         self.budget.arm()
 
     def dues(self) -> tuple[float, ...]:
-        """When a call of each lane may leave, for the budget to choose; a source in trouble has only trials to make."""
+        """Monotonic time at which a call of each lane may leave. A source that is not ok offers its trials only."""
         may_call = max(self.health.may_call(), self._client.ready_at())
         if may_call == math.inf:
             return _NEVER
@@ -220,32 +220,32 @@ class Poller:
         try:
             request = self._signing.request(self.config, call.rooms)
             exchange = self._client.send(request)
-        except Exception as error:  # noqa: BLE001 whatever it is, the source goes on
+        except Exception as error:  # noqa: BLE001 the source must go on
             self._raised(call, error)
             return False
-        call.written = self.budget.paced, self.budget.sent(due, exchange)
+        call.written = self.budget.pacer, self.budget.sent(due, exchange)
         call.request = request
-        self.health.calling()
-        self._do(self._finish(call, exchange))
+        self.health.call_started()
+        self._spawn(self._finish(call, exchange))
         return True
 
     def connected(self) -> None:
-        """A connection is in hand."""
+        """A connection is open."""
         self.budget.arm()
 
     def not_connected(self, failure: Failure, since: float) -> None:
-        """No connection could be opened: if a call is due and there is no other one, that call has failed."""
+        """No connection could be opened. If a call is due and there is no other connection, the call has failed."""
         now = self._clock.monotonic()
         if self._running and not self._client.has_connection() and self.health.may_call() <= now:
             lane = next((lane for lane, due in zip(LANES, self.planner.dues(), strict=True) if due <= now), None)
             if lane is not None and (call := self._bind(lane, now)):
                 call.began = since
-                self.planner.release(call.rooms, now)  # should the next step fail, they are due all the same
+                self.planner.release(call.rooms, now)  # so that they are due even if the next step raises
                 self._failed(call, failure)
         self.budget.arm()
 
     def _bind(self, lane: Lane, now: float) -> Call | None:
-        """The call that leaves now, its rooms bound until it has ended; ``None`` if no room is due."""
+        """The call that leaves now. Its rooms are bound until it has ended. ``None`` if no room is due."""
         trial = self.health.state is not SourceState.OK
         lane = self._trial_lane() if trial else lane
         rooms = self.planner.take(lane, now)
@@ -255,23 +255,23 @@ class Poller:
         return Call(rooms, now, self.planner.phase(lane, now), trial, self.config.source)
 
     def _trial_lane(self) -> Lane:
-        """A refused room would be refused again, so that the trial told nothing: it is asked if there is no other."""
+        """Regular rooms if there are any: a refused room would be refused again, and such a trial proves nothing."""
         return Lane.REGULAR if self.planner.due(Lane.REGULAR) < math.inf else Lane.SUSPECT
 
     async def _read_files(self) -> None:
-        """Whoever mended a secret or a certificate's file need not tell us."""
+        """Read the files of secrets and certificates again: a changed file counts without a reload."""
         config = self.config
         try:
-            mended = await self._signing.mended(config)
-            if mended != config and self._running and self.config is config:  # else a reload was faster
-                other = mended.client_key != config.client_key
-                self._use(mended, self._make_client(mended, self, self._clock) if other else None)
+            reread = await self._signing.reread(config)
+            if reread != config and self._running and self.config is config:  # otherwise a reload was faster
+                other = reread.client_key != config.client_key
+                self._use(reread, self._make_client(reread, self, self._clock) if other else None)
                 self.budget.arm()
-        except Exception as error:  # noqa: BLE001 whatever it is, trials go on
-            self._count(error)
+        except Exception as error:  # noqa: BLE001 trials must go on
+            self._count_error(error)
 
     def _use(self, config: SourceConfig, client: Client | None) -> None:
-        """Make every call from now on with this config and, if there is a new one, this client; the next trial soon."""
+        """Use this config from now on, and this client if it is a new one. Make the next trial at once."""
         if config.source != self.config.source:
             self._signing.renew()
         self.config = config
@@ -283,7 +283,7 @@ class Poller:
             self._client = client
             client.open()
 
-    def _do(self, body: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, body: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(body)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -296,18 +296,18 @@ class Poller:
                 self.stats.ended(self._clock.monotonic() - call.began)
                 self._receive(call, response)
             else:
-                self._overhear(call, response)
-        except Exception as error:  # noqa: BLE001 whatever it is, the source goes on
+                self._receive_after_stop(call, response)
+        except Exception as error:  # noqa: BLE001 the source must go on
             self._raised(call, error)
         finally:
             now = self._clock.monotonic()
             self.planner.release(call.rooms, now + self.config.interval)
             if call.trial:
-                self.health.over(now)
+                self.health.calls_ended(now)
             self.budget.arm()
 
     def _receive(self, call: Call, response: Response | Failure) -> None:
-        """What a reply says of each room goes to the table, and decides when the room is due again."""
+        """Record a reply: readings go to the table, and each room gets its next due time."""
         if isinstance(response, Failure):
             self._failed(call, response)
             return
@@ -319,11 +319,11 @@ class Poller:
         self.stats.unrequested += outcome.unrequested
         read: dict[str, Reading] = {}
         failures: dict[str, Failure] = {}
-        for room, said in outcome.rooms.items():
-            if isinstance(said, Failure):
-                failures[room] = call.redacted(said)
+        for room, result in outcome.rooms.items():
+            if isinstance(result, Failure):
+                failures[room] = call.redacted(result)
             else:
-                read[room] = said
+                read[room] = result
         if not read:
             self._failed(call, next(iter(failures.values())))
             return
@@ -333,28 +333,28 @@ class Poller:
         if failures:
             self._failed_rooms(call, failures, now)
 
-    def _overhear(self, call: Call, response: Response | Failure) -> None:
-        """A reply to a source that was stopped: only the pace hears of it, as others draw on the same limit."""
+    def _receive_after_stop(self, call: Call, response: Response | Failure) -> None:
+        """A reply to a source that was stopped. It only informs the pace, since other sources use the same limit."""
         if isinstance(response, Failure) or not call.written:
             return
         failure, ok = self._outcome(call, response), SourceState.OK
         if isinstance(failure, Failure) and reaction(failure, ok, ok, rooms=1, worked_lately=True).slow_down:
-            paced, sent = call.written
-            paced.rejected(sent, self._clock.monotonic(), failure.retry_after)
+            pacer, sent = call.written
+            pacer.rejected(sent, self._clock.monotonic(), failure.retry_after)
 
     def _outcome(self, call: Call, response: Response) -> Reply | Failure:
-        """What a reply says; when it came tells the pace when the call arrived."""
+        """Parse a reply, and tell the pace of its arrival."""
         if call.written:
-            paced, sent = call.written
-            paced.answered(sent, response.head_at)
+            pacer, sent = call.written
+            pacer.answered(sent, response.head_at)
         return self.config.codec.reply(call.rooms, response.status, response.headers, response.body)
 
     def _succeeded(self, call: Call, read: Mapping[str, Reading], now: float) -> None:
-        """A call that read rooms, if not all of them."""
+        """A call read at least one room."""
         self.stats.succeeded(now, self._clock.unix())
         self._journal.succeeded(now)
         self.planner.read(read, call.phase)
-        # Vendors that say so refuse whole batches for a missing room's sake.
+        # A vendor that reports missing rooms refuses a whole batch because of one: ask for them alone.
         missing = [room for room, reading in read.items() if reading.missing] if self.planner.batch_size > 1 else ()
         if missing:
             self.planner.suspect(missing, call.phase + self.config.interval)
@@ -365,15 +365,15 @@ class Poller:
         if self.health.succeeded(call.began, now):
             self._journal.recovered(now)
             self.stats.state = self.health.state
-            # The source works, so what seemed to be its misconfiguration was that of the rooms asked for.
-            accused = self._refusals.convict()
+            # The source works, so the cause of the earlier failure was one of the rooms of that call.
+            accused = self._refusals.take_accused()
             if len(accused) == 1:
                 self._refuse(accused[0], now)
             else:
                 self.planner.suspect(accused, now)
 
     def _failed_rooms(self, call: Call, failures: Mapping[str, Failure], now: float) -> None:
-        """Some rooms of a call that read others."""
+        """Some rooms of a call failed, and others were read."""
         self._note(next(iter(failures.values())), tuple(failures), now)
         for room, failure in failures.items():
             if failure.kind is FailureKind.REFUSED:
@@ -383,7 +383,7 @@ class Poller:
                 self.planner.retry((room,), call.phase, self._backoff((room,)), now)
 
     def _failed(self, call: Call, failure: Failure) -> None:
-        """A call that read no room at all."""
+        """A call read no room at all."""
         self.first_call_ended = True
         now = self._clock.monotonic()
         self._note(failure, call.rooms, now)
@@ -391,13 +391,13 @@ class Poller:
         if self.health.failed(failure, call.began, now):
             self._changed_state(failure, now)
         if before is not SourceState.OK and failure.kind is FailureKind.MISCONFIGURED:
-            self._refusals.accuse(())  # other rooms fare no better, so it is the source
+            self._refusals.accuse(())  # other rooms fail too, so the source is at fault
         if failure.kind is FailureKind.UNAUTHORIZED and self._signing.refused():
             self.health.try_now(now)
         follows = reaction(failure, before, self.health.state, rooms=len(call.rooms), worked_lately=worked_lately)
         if follows.slow_down and call.written:
-            paced, sent = call.written
-            paced.rejected(sent, now, failure.retry_after)
+            pacer, sent = call.written
+            pacer.rejected(sent, now, failure.retry_after)
         if follows.silence:
             self.health.silence(now + follows.silence)
         if follows.app_silence:
@@ -415,12 +415,12 @@ class Poller:
             case Rooms.RETRY:
                 self.planner.retry(rooms, call.phase, self._backoff(rooms), now)
             case Rooms.WAIT:
-                self.planner.again(rooms, now + self._backoff(rooms))
+                self.planner.reschedule(rooms, now + self._backoff(rooms))
             case Rooms.AS_BEFORE:
-                self.planner.again(rooms, now)
+                self.planner.reschedule(rooms, now)
             case Rooms.LATER:
                 self._refusals.accuse(rooms)
-                self.planner.again(rooms, now + self.config.interval)
+                self.planner.reschedule(rooms, now + self.config.interval)
             case Rooms.ONE_BY_ONE:
                 self.planner.suspect(rooms, now)
 
@@ -430,7 +430,7 @@ class Poller:
             self.planner.suspect((room,), now + self._refusals.refused(room) * self.config.interval)
 
     def _backoff(self, rooms: tuple[str, ...]) -> float:
-        """Seconds to wait, full jitter, the same for all rooms of a batch so that they stay together."""
+        """Seconds to wait: exponential backoff with full jitter. The rooms of a batch wait together."""
         attempts = max(self._attempts.get(room, 0) for room in rooms)
         self._attempts.update((room, attempts + 1) for room in rooms if room in self.planner)
         return self._clock.uniform(0.0, min(self.config.interval, _FIRST_BACKOFF * 2.0 ** min(attempts, 20)))
@@ -443,18 +443,18 @@ class Poller:
         state = self.stats.state = self.health.state
         self._refusals.accuse(())
         self._journal.entered(state, failure, now)
-        if state in _TO_BE_MENDED:
-            self._do(self._read_files())
+        if state in _NEEDS_REPAIR:
+            self._spawn(self._read_files())
 
     def _raised(self, call: Call, error: Exception) -> None:
-        """An exception that only a bug explains: it is counted and logged, and the call has failed."""
-        self._count(error)
+        """An exception that only a bug explains: count it, log it, and let the call fail."""
+        self._count_error(error)
         try:
             self._failed(call, _BUG)
-        except Exception as another:  # noqa: BLE001 a bug in here must not keep the source from going on
-            self._count(another)
+        except Exception as another:  # noqa: BLE001 the source must go on in spite of a second bug
+            self._count_error(another)
         self.planner.release(call.rooms, self._clock.monotonic() + self.config.interval)
 
-    def _count(self, error: Exception) -> None:
+    def _count_error(self, error: Exception) -> None:
         self._telemetry.unexpected_errors += 1
         self._journal.raised(error)

@@ -1,19 +1,19 @@
 """
-What follows from a failed call, for the source, for its rooms and for the budget. Pure.
+How to react to a failed call, for the source, its rooms and the budget. Pure.
 
 ::
 
     failure        source               rooms                                  budget
-    rate_limited   –                    asked again when due, after a backoff  slows down
+    rate_limited   –                    due again after a backoff              slows down
       of one room  –                    retried                                –
     transient      counts to a circuit  retried; silent for Retry-After        –
     malformed      counts to a circuit  retried                                –
-    unauthorized   unauthorized         asked again at once                    –
-    misconfigured  misconfigured        asked again at once, or later          –
+    unauthorized   unauthorized         due again at once                      –
+    misconfigured  misconfigured        due again at once, or later            –
     refused        –                    a batch: one by one; alone: rarely     –
 
-That holds while the source is ok. Once it is not, its rooms are not to blame for whatever a trial ends in: they are due
-as before, behind the others. ``health`` says when the next trial leaves.
+The table holds while the source is ok. In any other state, a failed trial says nothing about its rooms: they are due
+again at once, behind the others. ``health`` decides when the next trial leaves.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ STATE_AFTER: Final = {
     FailureKind.UNAUTHORIZED: SourceState.UNAUTHORIZED,
     FailureKind.MISCONFIGURED: SourceState.MISCONFIGURED,
 }
-"""Failures that at once put the source as a whole into another state."""
+"""The state into which one such failure puts the source as a whole."""
 
 COUNTED: Final = frozenset({FailureKind.TRANSIENT, FailureKind.MALFORMED})
-"""Failures that open the circuit when there are many in a row."""
+"""Failures that open the circuit if there are many in a row."""
 
-TELLING: Final = frozenset({FailureKind.UNAUTHORIZED, FailureKind.MISCONFIGURED, FailureKind.REFUSED})
-"""Failures that a person must mend: a trial that ends in one is made again in a minute, others sooner."""
+PERSISTENT: Final = frozenset({FailureKind.UNAUTHORIZED, FailureKind.MISCONFIGURED, FailureKind.REFUSED})
+"""Failures that last until a person acts. After a trial that ends in one, the next trial waits for a minute."""
 
 _LONGEST_SILENCE: Final = 300.0
 
 
 class Rooms(StrEnum):
-    """When the rooms of a failed call are asked again."""
+    """When the rooms of a failed call are due again."""
 
     RETRY = "after a backoff, in the lane of retries, and in any case when their next poll is due"
     WAIT = "after a backoff, as a regular poll: the budget's slower pace takes care of the vendor"
@@ -62,12 +62,12 @@ _WHILE_OK: Final = {
 @dataclass(frozen=True, slots=True)
 class Reaction:
     """
-    What follows from a failed call.
+    The reaction to a failed call.
 
     Args:
-        slow_down: The budget was used too fast.
-        silence: Seconds in which the source makes no call.
-        app_silence: Seconds in which no source of the same app makes a call.
+        slow_down: Whether the budget's pace must fall.
+        silence: Seconds for which the source makes no call, 0 to 300.
+        app_silence: Seconds for which no source of the same app makes a call.
     """
 
     rooms: Rooms
@@ -78,12 +78,12 @@ class Reaction:
 
 def reaction(failure: Failure, before: SourceState, after: SourceState, *, rooms: int, worked_lately: bool) -> Reaction:
     """
-    What follows.
+    The reaction to this failure.
 
     Args:
-        before: The source's state when the call ended.
-        after: Its state because of how the call ended.
-        rooms: How many the call asked for.
+        before: The source's state before the call ended.
+        after: Its state after that, as ``Health.failed`` has set it.
+        rooms: Number of rooms in the call.
         worked_lately: Whether a call of this source succeeded within the last two intervals.
     """
     step = _WHILE_OK.get(failure.kind, Rooms.AS_BEFORE)

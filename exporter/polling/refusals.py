@@ -1,12 +1,18 @@
 """
-What it means when the vendor refuses a room: is it the room's fault, or the source's? Pure: the caller brings the time.
+If the vendor refuses rooms: is it the fault of these rooms or of the source? Pure: the caller brings the time.
 
-A room that is refused when asked for alone is asked again after 10 intervals, then 20, up to 360. When nothing but
-refusals came for two intervals, three full batches' worth in a row, the source is in doubt and not its rooms: a wrong
-region makes every room unknown. Three rooms at least must be refused: somebody may well have misspelt two.
+A room that is refused when it is asked for alone is asked again after 10 intervals, then 20, 40, … up to 360.
 
-The other way round: a source that worked a moment ago and now seems misconfigured is tried at once with another room.
-Where that succeeds, the rooms of the call that failed are *accused*: they are asked one by one from then on.
+*All rooms refused.* A wrong region makes every room unknown to the vendor. The source is at fault, and not its rooms,
+when there was no success for two intervals, at least three rooms are refused, and the last calls were nothing but
+refusals: three times as many as a full batch has rooms. Example, batches of ten: 30 refusals in a row. Three rooms are
+required because one or two ids may well be misspelt.
+
+*One room that looks like a wrong source.* If a source that has just worked seems misconfigured, its next trial asks for
+other rooms. If that succeeds, the rooms of the failed call are *accused*: each of them is asked for alone.
+
+**When this is wrong.** A source of one or two rooms never counts as refused. A source all of whose room ids are wrong
+is called misconfigured.
 """
 
 from __future__ import annotations
@@ -32,43 +38,43 @@ class Refusals:
         return bool(self._times)
 
     def refused(self, room: str) -> int:
-        """A room was refused, asked for alone; returns after how many intervals it is asked again."""
+        """A room was refused when asked for alone. Returns the number of intervals to wait before the next call."""
         self._in_a_row += 1
         times = self._times[room] = self._times.get(room, 0) + 1
         return min(_FIRST << min(times - 1, 10), _LONGEST)
 
     def read(self, rooms: Iterable[str]) -> None:
-        """These rooms were read, so they are not refused, and neither is the source."""
+        """A call read these rooms, so neither they nor the source are refused."""
         self._in_a_row = 0
         if self._times:
             for room in rooms:
                 self._times.pop(room, None)
 
     def accuse(self, rooms: tuple[str, ...]) -> None:
-        """These rooms' call made the source look misconfigured; none: it does for another reason."""
+        """Remember the rooms whose call made the source look misconfigured; none if there is another reason for it."""
         self._accused = rooms
 
-    def convict(self) -> tuple[str, ...]:
-        """The source works: the rooms that were accused, and are no longer."""
+    def take_accused(self) -> tuple[str, ...]:
+        """The source works after all: return the accused rooms, and forget them."""
         accused, self._accused = self._accused, ()
         return accused
 
-    def doubt_source(self, batch: int, quiet_for: float, interval: float) -> bool:
+    def detect_refused_source(self, batch: int, since_success: float, interval: float) -> bool:
         """
-        Whether it is the source that is refused; if so, no room is refused any more.
+        Whether the source as a whole is refused. If so, no room counts as refused any more.
 
         Args:
-            batch: Rooms in a full batch.
-            quiet_for: Seconds since the last success.
+            batch: Rooms in a full batch of this source.
+            since_success: Seconds since the last success.
         """
         enough = len(self._times) >= _ROOMS and self._in_a_row >= _BATCHES * max(1, batch)
-        if not enough or quiet_for < 2 * interval:
+        if not enough or since_success < 2 * interval:
             return False
         self._times.clear()
         self._in_a_row = 0
         return True
 
     def forget(self, rooms: Iterable[str]) -> None:
-        """These rooms are no longer watched."""
+        """Forget rooms that are no longer watched."""
         for room in rooms:
             self._times.pop(room, None)

@@ -1,10 +1,12 @@
 """
-Name look-ups that cannot get in each other's way.
+DNS look-ups that cannot delay each other.
 
-The system's resolver blocks a thread, and a hanging name server blocks it for long. Each source therefore has its own
-resolver with one look-up per name under way at most, in a daemon thread: a source whose vendor's name hangs delays
-neither another source nor the end of the process. Addresses are kept, and while a name server fails stale ones are
-better than none, unless they cannot be connected to.
+The system's resolver blocks a thread, and a name server that hangs blocks it for long. So each source has its own
+resolver, which looks up each name at most once at a time, in a daemon thread. A vendor's name that hangs delays neither
+another source nor the end of the process.
+
+An address is used for a minute. Then the resolver looks the name up again, and returns the old address meanwhile. It
+keeps the old address while the name server fails, unless nobody can connect to it (``forget``).
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ class Resolver(AbstractResolver):
     Resolves the few names that one source calls.
 
     Args:
-        monotonic: Monotonic seconds; addresses older than a minute are looked up again.
+        monotonic: The clock, in monotonic seconds.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -42,10 +44,10 @@ class Resolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """
-        Addresses of a host.
+        Addresses of a host, possibly from an earlier look-up.
 
         Raises:
-            OSError: The look-up failed and no address is known from before.
+            OSError: The look-up failed, and there is no earlier one.
         """
         key = (host, port, family)
         fresh_until, known = self._known.get(key, (-math.inf, []))
@@ -54,25 +56,25 @@ class Resolver(AbstractResolver):
         if known:
             return known
         looking = self._running[key]
-        await asyncio.wait({looking})  # whoever stops waiting leaves it to the others
+        await asyncio.wait({looking})  # a cancelled caller must not cancel the look-up of the others
         found = looking.result()
         if isinstance(found, OSError):
             raise found
         return found
 
     def forget(self) -> None:
-        """An address could not be connected to: look every name up again, and wait for the answer."""
+        """Nobody could connect to an address: the next ``resolve`` waits for a new look-up."""
         self._known.clear()
 
     async def close(self) -> None:
-        """Give up running look-ups; their threads end by themselves."""
+        """Stop waiting for look-ups. Their threads end when the system's resolver returns."""
         for looking in self._running.values():
             looking.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
         self._running.clear()
 
     async def _look_up(self, key: _Key) -> list[ResolveResult] | OSError:
-        """An error is returned, since perhaps nobody waits for it."""
+        """Returns an error instead of raising it, since nobody may be waiting for this task."""
         try:
             found = await in_thread(_addresses, *key)
         except OSError as error:

@@ -1,12 +1,13 @@
 """
-The recurring jobs, on APScheduler: looks at rooms files, the sweep of old readings, samples for the page, and for each
-source what must be looked at every few seconds.
+The recurring jobs, on APScheduler: checks of rooms files, the sweep of old readings, samples for the page, and the
+maintenance of each source.
 
-Two instances of a job may overlap, and nothing is dropped for being late. When a single call leaves is no job's matter:
-``budget`` knows to the millisecond.
+Two instances of a job may overlap, and a late run is made all the same. Calls to vendors are not jobs: ``budget`` times
+them to the millisecond.
 
-APScheduler runs on the wall clock. When that steps back, every job would stand still until the old time has come again;
-a heartbeat on the event loop's own timer notices the step and sets the next runs to now.
+APScheduler uses the wall clock. If somebody sets that clock back by an hour, no job would run for an hour. So a
+heartbeat on the event loop's own timer compares the wall clock with the monotonic clock once a second. If they have
+moved apart by over 0.5 s, it makes every job run now.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ _STEP: Final = 0.5
 _HEARTBEAT: Final = 1.0
 
 
-class _NoMatterHowLate(IntervalTrigger):  # type: ignore[misc]  # APScheduler has no types
-    """An interval that never counts through the runs of hours that the wall clock jumped over."""
+class _NeverInThePast(IntervalTrigger):  # type: ignore[misc]  # APScheduler has no types
+    """An interval whose next run is never in the past: after a jump of the wall clock, missed runs are not made up."""
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
         following: datetime = super().get_next_fire_time(previous_fire_time, now)
@@ -41,14 +42,14 @@ Body = Callable[[], Awaitable[None]]
 
 
 class Scheduler:
-    """Runs recurring jobs; missed runs and exceptions in a job are counted, logged, and stop no job."""
+    """Runs recurring jobs. Missed runs and exceptions are counted and logged, and stop no job."""
 
     def __init__(self, clock: Clock, telemetry: Telemetry, log: Log) -> None:
         self._clock = clock
         self._telemetry = telemetry
         self._log = log
         self._ahead = 0.0
-        self._told: set[tuple[str, str]] = set()
+        self._logged: set[tuple[str, str]] = set()
         self._beat: asyncio.TimerHandle | None = None
         self._jobs = AsyncIOScheduler(
             timezone=UTC,
@@ -68,21 +69,22 @@ class Scheduler:
 
     def every(self, seconds: float, name: str, body: Body, early: float = 0.0) -> None:
         """
-        Run a body every so many seconds from now on, the first time at once; a job of the same name is replaced.
+        Run a body now, and again after every interval. This replaces a job of the same name.
 
         Args:
-            early: Seconds by which the second run comes sooner, so that jobs begun together do not run together.
+            seconds: The interval.
+            early: Seconds by which the second run is earlier, so that jobs that begin together do not stay together.
         """
 
         async def run() -> None:
             try:
                 await body()
-            except Exception as error:  # noqa: BLE001 whatever it is, the job runs again
+            except Exception as error:  # noqa: BLE001 the job must run again
                 self.raised(name, error)
 
         self._jobs.add_job(
             run,
-            _NoMatterHowLate(seconds=seconds, timezone=UTC),
+            _NeverInThePast(seconds=seconds, timezone=UTC),
             id=name,
             name=name,
             next_run_time=datetime.now(UTC) - timedelta(seconds=early),
@@ -90,17 +92,17 @@ class Scheduler:
         )
 
     def cancel(self, name: str) -> None:
-        """Run this body no more; it need not be there."""
+        """Remove a job, if there is one of this name."""
         if self._jobs.get_job(name):
             self._jobs.remove_job(name)
 
     def pause(self) -> None:
-        """Begin no run from now on; those under way go on."""
+        """Start no run from now on. Running ones go on."""
         if self._jobs.running:
             self._jobs.pause()
 
     def stop(self) -> None:
-        """End the scheduler; call it when the last body has returned."""
+        """End the scheduler. Call this after the last body has returned."""
         if self._beat is not None:
             self._beat.cancel()
         if self._jobs.running:
@@ -109,7 +111,7 @@ class Scheduler:
     def _heartbeat(self) -> None:
         ahead = self._clock.unix() - self._clock.monotonic()
         if abs(ahead - self._ahead) > _STEP:
-            self._log.warning("the wall clock was set: scheduling anew", step_seconds=round(ahead - self._ahead, 1))
+            self._log.warning("the wall clock was set: all jobs run now", step_seconds=round(ahead - self._ahead, 1))
             for job in self._jobs.get_jobs():
                 job.modify(next_run_time=datetime.now(UTC))
         self._ahead = ahead
@@ -122,8 +124,8 @@ class Scheduler:
     def raised(self, name: str, error: Exception) -> None:
         """Count and log an exception that only a bug explains."""
         self._telemetry.unexpected_errors += 1
-        # A job that always raises does so every second, and one traceback tells as much as a thousand.
+        # A job that always raises would log a traceback every second: log the first of each kind only.
         kind = (name, type(error).__name__)
-        if kind not in self._told:
-            self._told.add(kind)
+        if kind not in self._logged:
+            self._logged.add(kind)
             self._log.error("unexpected error in a job", job=name, exc_info=error)

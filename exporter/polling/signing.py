@@ -1,10 +1,9 @@
 """
-How a source signs its calls, and what it tries when a signature is refused.
+How a source signs its calls, and how it reacts when the vendor refuses a signature.
 
-What a signature is made with is derived once and kept. When the vendor refuses it, either the secret was changed or a
-clock is wrong. So the files of the secrets are read again, and calls are stamped with the vendor's time where the
-clocks differ. Every trial is signed anew even if neither explains anything, and never with the very signature that was
-refused.
+The key material of a signature is derived once and reused. If the vendor refuses a signature, either the secret was
+changed or a clock is wrong. So the source reads the files of its secrets again, and stamps calls with the vendor's time
+if the clocks differ (see ``skew``). Each trial is signed anew in any case, and never with the token that was refused.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class Signing:
     Makes one source's requests.
 
     Attributes:
-        skew: The vendor's clock beside ours.
+        skew: How far our clock is ahead of the vendor's.
     """
 
     def __init__(self, clock: Clock, log: Log) -> None:
@@ -45,13 +44,15 @@ class Signing:
         self._read_again_at = self._gap = 0.0
 
     def request(self, config: SourceConfig, rooms: Sequence[str]) -> Request:
-        """The request that asks for these rooms, stamped and signed now."""
+        """A request for these rooms, stamped and signed now."""
         try:
             return self._signed(config, rooms)
         except Exception:
             if not self.skew.shift:
                 raise
-            self._log.warning("nothing can be signed with the vendor's time", skew_seconds=self.skew.shift)
+            self._log.warning(
+                "signing failed with the vendor's time: stamping calls with our own time", skew_seconds=self.skew.shift
+            )
             self.skew.drop()
             return self._signed(config, rooms)
 
@@ -63,10 +64,10 @@ class Signing:
 
     def refused(self) -> bool:
         """
-        The vendor refused a signature: sign the next request anew, and stamp it with the vendor's time if need be.
+        The vendor refused a signature: sign the next request with a new token, and check the clocks.
 
         Returns:
-            Whether stamps follow the vendor's clock from now on, so that another trial may well succeed.
+            Whether calls follow the vendor's clock from now on, so that a trial at once may succeed.
         """
         if self._auth is not None:
             self._refused, self._auth = self._auth, None
@@ -79,19 +80,23 @@ class Signing:
         return follows
 
     def renew(self) -> None:
-        """Other secrets are used from now on."""
+        """The secrets have changed: derive a new token for the next request."""
         self._auth = self._refused = None
 
     def measure(self, response: Response) -> None:
-        """Compare the vendor's clock with ours."""
+        """Compare the vendor's clock with ours by this reply."""
         if self.skew.measure(response.headers, response.arrival.unix):
             self._log.info("stamping calls with our own time again")
 
-    async def mended(self, config: SourceConfig) -> SourceConfig:
+    async def reread(self, config: SourceConfig) -> SourceConfig:
         """
-        The config with its files as they are now, or as it is if one cannot be read, or not within five seconds.
+        Read the files of the secrets and certificates again.
 
-        While one hangs it is read again by another thread, more and more rarely: another file may stand there now.
+        Returns:
+            The config with their present contents. The same config if a file cannot be read within five seconds.
+
+        While a file hangs, another thread tries again after 30 s, 60 s, … up to an hour, since the hanging file may
+        have been replaced.
         """
         now = self._clock.monotonic()
         hangs = self._reading is not None and not self._reading.done()
@@ -101,26 +106,26 @@ class Signing:
         self._read_again_at = now + self._gap
         reading = self._reading = asyncio.create_task(_read_again(config))
         await asyncio.wait({reading}, timeout=_READ_WITHIN)
-        mended = reading.result() if reading.done() else f"a file cannot be read within {_READ_WITHIN:g} s"
-        if isinstance(mended, SourceConfig):
+        result = reading.result() if reading.done() else f"a file cannot be read within {_READ_WITHIN:g} s"
+        if isinstance(result, SourceConfig):
             self._unreadable = None
-            return mended
-        if mended != self._unreadable:
-            self._log.warning("secrets cannot be read again", error=mended)
-        self._unreadable = mended
+            return result
+        if result != self._unreadable:
+            self._log.warning("secrets cannot be read again", error=result)
+        self._unreadable = result
         return config
 
     def _derived(self, config: SourceConfig, time: float) -> Auth:
         auth = config.codec.authorize(config.source, time)
         if self._refused is not None and auth.token == self._refused.token:
-            # Made in the same second, they are the same; one of a second ago is as good and another.
+            # Two tokens of the same second are equal. A token of the second before is valid too, and differs.
             earlier = config.codec.authorize(config.source, time - 1)
             return earlier if earlier.covers(time) else auth
         return auth
 
 
 async def _read_again(config: SourceConfig) -> SourceConfig | str:
-    """The config, or why there is none: returned, since perhaps nobody waits for it any more."""
+    """Returns an error as text instead of raising it, since nobody may be waiting any more."""
     try:
         return await in_thread(reread_files, config)
     except (ConfigError, OSError) as error:

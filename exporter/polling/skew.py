@@ -1,9 +1,26 @@
 """
-The vendor's clock beside ours, as far as the Date headers of its replies tell, and the time that calls are stamped
-with.
+The difference between the vendor's clock and ours, and the time with which calls are stamped.
 
-Vendors refuse stamps that are minutes off. Calls are stamped with our own time until a signature is refused while the
-clocks differ by over a minute; from then on with the vendor's time, until the clocks agree again.
+Theory of operation
+===================
+
+**Problem.** A signature covers the time of the call. Vendors refuse a time that is minutes away from their own clock,
+ZEGO for instance more than ten minutes. A machine whose clock is wrong would get no reading at all.
+
+**Idea.** Each reply has a ``Date`` header, so each reply, also a refusal, tells the vendor's time. The skew is the
+arrival time minus that date, minus half a second, since the header leaves out fractions of a second. Calls are stamped
+with our own time until the vendor refuses a signature while the skew is over 60 s. From then on they are stamped with
+the vendor's time (our time minus the skew of the latest reply), until the skew is 60 s or less.
+
+Worked example: our clock is 12 minutes ahead. A refusal arrives at 12:12:00.3 of our clock with ``Date`` 12:00:00. The
+skew is 720.3 - 0.5 = 719.8 s. The next call, at 12:12:05 of our clock, is stamped with 12:00:05. Later somebody sets
+our clock right. The next reply shows a skew near 0, and calls are stamped with our own time again.
+
+**Why simpler is not enough.** To stamp every call with the vendor's time would make each call depend on a header that
+any proxy can set. A wrong ``Date`` would then break signatures that our own clock makes right.
+
+**When this is wrong.** The skew is known to about 1 s, and a slow way back adds to it. A proxy or gateway may write its
+own ``Date``. A date over 25 hours away is taken for nonsense and ignored.
 """
 
 from __future__ import annotations
@@ -19,11 +36,11 @@ _GREATEST_SKEW: Final = 25 * 3600.0
 
 class ClockSkew:
     """
-    One source's view of the vendor's clock.
+    The clock of one source's vendor.
 
     Attributes:
-        skew: Our clock minus the vendor's in seconds, ± 1 s; ``None`` before a reply told.
-        shift: Seconds that are taken off the stamps of calls.
+        skew: Our clock minus the vendor's in seconds, ± 1 s; ``None`` before the first reply with a date.
+        shift: Seconds to subtract from our time to stamp a call; 0 unless calls follow the vendor's clock.
     """
 
     def __init__(self) -> None:
@@ -33,18 +50,19 @@ class ClockSkew:
 
     def measure(self, headers: Mapping[str, str], arrived: float) -> bool:
         """
-        Compare the clocks.
+        Compare the clocks by a reply.
 
         Args:
+            headers: Of the reply; their names in lower case, or in a mapping that ignores case.
             arrived: Unix seconds at which the reply arrived.
 
         Returns:
-            Whether calls were stamped with the vendor's time and are no longer, since the clocks agree.
+            Whether calls go back to our own time because the clocks agree again.
         """
         date = http_date(headers.get("date", ""))
         if date is None or abs(arrived - date) > _GREATEST_SKEW:
             return False
-        # The header is cut to the second, so on average the vendor's clock is half a second further.
+        # The header leaves out fractions of a second: on average, the vendor's clock is half a second ahead of it.
         self.skew = round(arrived - date - 0.5, 1)
         followed, self._following = self._following, self._following and self.notable
         self.shift = self.skew if self._following else 0.0
@@ -52,10 +70,10 @@ class ClockSkew:
 
     def follow(self) -> bool:
         """
-        A signature was refused: stamp calls with the vendor's time from now on, if the clocks differ notably.
+        The vendor refused a signature: follow the vendor's clock if the clocks differ by over a minute.
 
         Returns:
-            Whether stamps are other than before.
+            Whether this changed how calls are stamped.
         """
         if self._following or not self.notable:
             return False
@@ -64,7 +82,7 @@ class ClockSkew:
         return True
 
     def drop(self) -> None:
-        """Nothing can be signed with this shift: stamp calls with our own time."""
+        """The vendor's time makes signing fail: stamp calls with our own time again."""
         self._following = False
         self.skew = None
         self.shift = 0.0

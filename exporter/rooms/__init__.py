@@ -1,5 +1,5 @@
 """
-Which rooms are watched, and where that list comes from.
+The watched rooms of each source, and the files that list them.
 """
 
 from exporter.rooms.files import FileState, RoomsFiles

@@ -1,8 +1,9 @@
 """
-The rooms files of one source: which there are, what each last listed, and whether that still holds.
+The rooms files of one source: which files there are, which rooms each last listed, and whether that list is still
+valid.
 
-Files are looked at, not subscribed to: a ``stat`` every two seconds costs nothing and notices what file events miss on
-network file systems, bind mounts and the symlink swaps of a Kubernetes ConfigMap.
+Files are checked every two seconds with ``stat``, which costs little. File events (inotify) would miss changes on
+network file systems, in bind mounts, and by the symlink swaps of a Kubernetes ConfigMap.
 """
 
 from __future__ import annotations
@@ -22,22 +23,22 @@ from exporter.rooms.formats import NOTHING, Listing, RoomsFileError, read_listin
 from exporter.text import printable
 
 _MISSING: Final = "gone; its rooms go as well if the next look does not find it"
-_TOLD_FOR: Final = 300.0
-"""Seconds for which a file that took rooms along is still told of: long enough for an alert to fire."""
+_REPORTED_FOR: Final = 300.0
+"""Seconds for which a deleted file is still reported if rooms went with it: long enough for an alert to fire."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileState:
     """
-    What became of a rooms file.
+    The state of a rooms file.
 
     Args:
-        ok: Whether its rooms are the ones that the file lists now.
-        error: Why they are not, in one line.
-        rooms: How many rooms of it are watched.
-        since: Unix seconds; when ``ok`` or ``error`` last changed.
-        warning: About what looks like a mistake in it.
-        gone_with: How many rooms went with it; ``None`` unless it is gone.
+        ok: Whether the watched rooms are the ones that the file lists now.
+        error: If not, the reason in one line.
+        rooms: Number of watched rooms from this file.
+        since: Unix seconds at which ``ok`` or ``error`` last changed.
+        warning: What is accepted but looks like a mistake.
+        gone_with: Number of rooms that are no longer watched because the file is gone; ``None`` unless it is gone.
     """
 
     ok: bool
@@ -51,14 +52,14 @@ class FileState:
 @dataclass(frozen=True, slots=True)
 class _File:
     """
-    What is remembered of a file. Frozen: a reload reads it in one thread while another one scans.
+    What is known of a file. Frozen, since a reload may read it in one thread while another thread scans.
 
     Args:
-        signature: Of the contents that ``listing`` or ``error`` came from; ``None``: to be read at the next look.
-        listing: What the file last listed without an error of its own.
-        error: Why its present contents cannot be read.
-        watched: What counts. Not the listing if that repeats rooms of another file.
-        missing: The last look did not find the file.
+        signature: Of the contents of ``listing`` or ``error``; ``None``: read the file at the next scan.
+        listing: The last contents without an error.
+        error: Why the present contents cannot be used.
+        watched: The rooms in use: an older listing if the present one repeats rooms of another file.
+        missing: The last scan did not find the file.
     """
 
     signature: Signature | None = None
@@ -70,23 +71,22 @@ class _File:
 
 class RoomsFiles:
     """
-    The rooms of one source: its own and those of its files.
+    The rooms of one source: those of its config and those of its files.
 
-    All or nothing holds for each file. One that cannot be read, or that repeats a room of the config or of a file
-    before it in alphabetical order, keeps the rooms it had. One that is gone keeps them until the next look, since some
-    editors remove a file before they write it anew. If rooms went with it, it stays among ``files`` for five minutes
-    more, not ok and without rooms.
+    A file is used as a whole or not at all. If a file cannot be read, or repeats a room of the config or of an earlier
+    file in alphabetical order, its old list stays in use. If a file is gone, its list stays in use until the next scan,
+    since some editors delete a file before they write the new one. If rooms went with it, the file stays in ``files``
+    for five more minutes, with ``ok`` false and no rooms.
 
     Args:
-        previous: Of the same source before a reload; what its files listed is not forgotten.
-        now: Unix seconds.
+        previous: The rooms files of the same source before a reload, whose lists are kept.
+        now: The clock, in Unix seconds.
 
     Attributes:
-        rooms: Those of the config first, then by file, in the files' order.
-        files: By path as it can be printed, those that are gone last. A folder that cannot be listed stands here under
-            its pattern.
+        rooms: The rooms of the config, then those of each file, in the order of ``files``.
+        files: States by printable path; deleted files last. A folder that cannot be listed has its pattern as path.
 
-    Both are replaced, never changed, and only when there is something new: other threads may read them meanwhile.
+    A scan replaces both attributes as a whole, and only if something changed, so other threads may read them.
     """
 
     def __init__(
@@ -104,14 +104,14 @@ class RoomsFiles:
 
     def scan(self) -> bool:
         """
-        Look at every file, and read those that have changed. Blocks; one thread at a time.
+        Check every file, and read those that have changed. Blocks. Only one thread at a time may call this.
 
         Returns:
             Whether ``rooms`` or ``files`` changed.
         """
         found = look(self._config.rooms_files)
         known = dict(self._known)
-        gone = self._still_told(found.files)
+        gone = self._still_reported(found.files)
         departed: dict[str, Listing] = {}
         changed = found.failed != self._failed or gone.keys() != self._gone.keys()
         for path, seen in found.files.items():
@@ -119,7 +119,7 @@ class RoomsFiles:
         failed = matcher(found.failed)
         for path in self._known.keys() - found.files.keys():
             if not failed(path):
-                _miss(known, departed, path)
+                _mark_missing(known, departed, path)
                 changed = True
         return changed and self._publish(known, found.failed, gone, departed)
 
@@ -132,16 +132,16 @@ class RoomsFiles:
             if pattern not in there and not any(matches(path, pattern) for path in there)
         ]
 
-    def _still_told(self, found: Mapping[str, Signature]) -> dict[str, FileState]:
+    def _still_reported(self, found: Mapping[str, Signature]) -> dict[str, FileState]:
         return {
             path: state
             for path, state in self._gone.items()
-            if path not in found and 0 <= self._now() - state.since < _TOLD_FOR
+            if path not in found and 0 <= self._now() - state.since < _REPORTED_FOR
         }
 
     def origin(self, room_id: str) -> tuple[str, int | None] | None:
         """
-        The rooms file that lists a room, and the line if that still holds; ``None`` if no file does.
+        The path of the rooms file that lists a room, with its line if that is still valid; ``None`` if no file does.
         """
         for path, file in self._known.items():
             for room, line in zip(file.watched.rooms, file.watched.lines, strict=True):
@@ -150,7 +150,7 @@ class RoomsFiles:
         return None
 
     def _update(self, known: dict[str, _File], path: str, seen: Signature) -> bool:
-        """Read a file if need be; whether there is anything new about it."""
+        """Read a file if it has changed. Returns whether its state changed."""
         file = known.get(path, _NOTHING_KNOWN)
         if file.missing:
             known[path] = replace(file, missing=False)
@@ -164,7 +164,7 @@ class RoomsFiles:
             error = str(problem)
             read = None if problem.passing and seen[-1] <= LARGEST_FILE else seen
         if not _is_still(path, seen):
-            # Caught in the middle of a write: what was read may be half a list.
+            # The file changed while it was read: the contents may be half a list.
             return file.missing
         known[path] = _File(read, listing or file.listing, error, file.watched)
         return True
@@ -196,7 +196,7 @@ class RoomsFiles:
         for name, error in failed.items():
             files.setdefault(printable(name), self._state(printable(name), error, 0, None))
         for path, listing in departed.items():
-            # Not those that another file lists by now: files are renamed, too.
+            # Do not count rooms that another file lists now: the file may have been renamed.
             if count := sum(room.id not in rooms for room in listing.rooms):
                 error = f"{printable(path)}: gone; {count} room{'s' if count > 1 else ''} of it no longer watched"
                 gone[path] = FileState(ok=False, error=error, rooms=0, since=self._now(), gone_with=count)
@@ -226,7 +226,7 @@ class RoomsFiles:
         if defaults == before:
             return file
         listing = file.listing.under(defaults) if file.listing else None
-        # Thresholds of its own may not go together with the new ones: it is read anew, and judged.
+        # The file's own thresholds may contradict the new defaults: read the file again, to validate it.
         signature = None if listing and listing.has_thresholds else file.signature
         watched = listing if listing and file.watched is file.listing else file.watched.under(defaults)
         return replace(file, signature=signature, listing=listing, watched=watched)
@@ -235,8 +235,8 @@ class RoomsFiles:
 _NOTHING_KNOWN: Final = _File()
 
 
-def _miss(known: dict[str, _File], departed: dict[str, Listing], path: str) -> None:
-    """A file was not found: the first time its rooms are kept."""
+def _mark_missing(known: dict[str, _File], departed: dict[str, Listing], path: str) -> None:
+    """A scan did not find a file. Its rooms are kept the first time."""
     file = known.pop(path)
     if file.missing:
         departed[path] = file.watched
@@ -252,7 +252,7 @@ def _is_still(path: str, seen: Signature) -> bool:
 
 
 def _repetition(path: str, listing: Listing, origins: Mapping[str, str]) -> str | None:
-    """Which room of the file is listed elsewhere already, if any is."""
+    """The error if a room of the file is already listed elsewhere."""
     for index, room in enumerate(listing.rooms):
         if origin := origins.get(room.id):
             where = f"{printable(path)}:{listing.lines[index]}"

@@ -1,5 +1,5 @@
 """
-Which files the patterns of ``rooms_files`` match, and whether they have changed.
+Finds the files that the patterns of ``rooms_files`` match, and notices whether they have changed.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from exporter.config.schema import WILDCARD
 from exporter.text import printable
 
 Signature: TypeAlias = tuple[int, ...]
-"""Differs when a file was written anew, in place or not."""
+"""Device, inode, times and size of a file. It changes when the file is written, in place or by a new file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """
-    What the file system shows at one moment.
+    The state of the matched files at one moment.
 
     Args:
         files: Signatures by path, in alphabetical order.
-        failed: Why a file or a folder cannot be looked at; by path, or for a folder by pattern.
+        failed: Why a file or a folder cannot be read, by the file's path or the folder's pattern.
     """
 
     files: dict[str, Signature] = field(default_factory=dict)
@@ -35,9 +35,10 @@ class Look:
 
 def look(patterns: Iterable[str]) -> Look:
     """
-    Look at every file that one of these absolute patterns matches.
+    Look at every file that one of these absolute patterns matches. Blocks.
 
-    Wildcards stand in the last part alone, and do not match a leading dot. What does not exist is no failure.
+    Only the last part of a pattern may have wildcards, which do not match a leading dot. A path that does not exist is
+    not a failure.
     """
     result = Look()
     for pattern in patterns:
@@ -59,14 +60,14 @@ def look(patterns: Iterable[str]) -> Look:
 
 
 def matches(path: str, pattern: str) -> bool:
-    """Whether a path is one of those that a pattern stands for."""
+    """Whether a pattern matches a path."""
     folder, name = os.path.split(pattern)
     found_folder, found_name = os.path.split(path)
     return folder == found_folder and _name_matches(found_name, name)
 
 
 def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a path is one of those that any of these patterns stands for; a thousand plain ones cost nothing."""
+    """A function that says whether any of these patterns matches a path. Patterns without wildcards cost nothing."""
     plain: set[str] = set()
     wild: list[str] = []
     for pattern in patterns:
@@ -79,8 +80,10 @@ def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
 
 def signature(path: str) -> Signature:
     """
+    The signature of a file now.
+
     Raises:
-        OSError: There is no such file, or no way to it.
+        OSError: There is no such regular file, or it cannot be reached.
     """
     found = Path(path).stat()
     if not stat.S_ISREG(found.st_mode):

@@ -1,15 +1,15 @@
 """
-A rooms file: Prometheus' file_sd form in YAML or JSON, or one room id a line in ``*.txt``.
+The formats of a rooms file: Prometheus' file_sd format in YAML or JSON, or one room id per line in ``*.txt``.
 
 ```yaml
 - targets: [lobby, stage]
   labels: {event: launch}
-  thresholds: {critical: 5000}    # of ours, as in the config
+  thresholds: {critical: 5000}    # our addition, as in the config
 ```
 
-In ``*.txt`` blank lines and lines that begin with ``#`` mean nothing, and spaces around an id are not part of it. A
-file without a single value is refused, as it is most likely about to be written; ``[]``, or a comment in ``*.txt``,
-says that there are no rooms.
+In ``*.txt``, blank lines and lines that begin with ``#`` are ignored, and spaces around an id are not part of it. An
+empty file is refused, since a program has probably just begun to write it. ``[]``, or a comment in ``*.txt``, says that
+there are no rooms.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from exporter.config.rooms import (
     LabelsField,
     RoomId,
     ThresholdsField,
-    sparing,
-    taken,
+    begin_list,
+    capped,
 )
 from exporter.config.validation import Keys, fault, faults, kind, validate, words
 from exporter.config.values import List, Map, NotText, describe, dismantle
@@ -48,17 +48,18 @@ from exporter.model import NO_THRESHOLDS, Room
 _GROUPS_ACCEPTED: Final = "a list such as [{targets: [lobby, stage], labels: {event: launch}}]"
 _PIECE: Final = 64 * 1024
 _LONGEST_LINE: Final = 10_000
-"""Characters of a line that are looked at; no room id is nearly as long."""
+"""Characters of a line that are read. Every room id is far shorter."""
 
 _SURROGATES: Final = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|\\.", re.IGNORECASE | re.DOTALL)
 
 
 class RoomsFileError(Exception):
     """
-    A rooms file that cannot be used: its first problem, and how many more there are, in one line.
+    A rooms file cannot be used: its first problem, and the number of further ones, in one line.
 
     Args:
-        passing: Whether another try may succeed though the file stays as it is: this process ran out of descriptors.
+        passing: Whether another attempt may succeed with the same file, for instance if this process had no free file
+            descriptor.
     """
 
     def __init__(self, words: str, *, passing: bool = False) -> None:
@@ -67,7 +68,7 @@ class RoomsFileError(Exception):
 
 
 class Group(NamedTuple):
-    """Rooms that a file lists together, with the labels and thresholds that stand beside them."""
+    """Rooms that a file lists together, with their common labels and thresholds."""
 
     room_ids: Sequence[str]
     own: Defaults
@@ -83,11 +84,11 @@ def _target(value: object, info: Info) -> str:
 
 
 def _targets(value: object, info: Info) -> List:
-    return taken(value, info, "a list of room ids, such as [lobby, stage]")
+    return begin_list(value, info, "a list of room ids, such as [lobby, stage]")
 
 
 def _without_nulls(labels: object) -> object:
-    """Refuses labels that have no value in the program that wrote the file: they would be called ``null`` in ours."""
+    """Refuses unquoted ``null`` as a label's value: the program that wrote the file meant "no value"."""
     if isinstance(labels, Map):
         nulls = [name for name, text in labels.items() if text and isinstance(text, NotText) and text.kind == "null"]
         if nulls:
@@ -96,9 +97,9 @@ def _without_nulls(labels: object) -> object:
 
 
 class GroupKeys(Keys):
-    """The same as it stands in the file."""
+    """The keys of a group in the file."""
 
-    targets: Annotated[tuple[Annotated[str, sparing(_target, RoomId)], ...], BeforeValidator(_targets)] = Field(
+    targets: Annotated[tuple[Annotated[str, capped(_target, RoomId)], ...], BeforeValidator(_targets)] = Field(
         (), validate_default=True
     )
     labels: Annotated[LabelsField, BeforeValidator(_without_nulls)] = ()
@@ -112,7 +113,7 @@ def _group(value: object, info: Info) -> Group:
     return Group(keys.targets, info.context.shared(Defaults(keys.labels, keys.thresholds)))
 
 
-_Groups = Annotated[list[Annotated[Group, sparing(_group, GroupKeys)]], kind(List, _GROUPS_ACCEPTED)]
+_Groups = Annotated[list[Annotated[Group, capped(_group, GroupKeys)]], kind(List, _GROUPS_ACCEPTED)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +122,11 @@ class Listing:
     What a rooms file lists.
 
     Args:
-        rooms: With the labels and thresholds of the source where they have none of their own.
-        lines: Of each room, in the same order.
-        own: What stood beside the rooms, group by group.
-        sizes: Of these groups. A file may have 100,000 of them, so nothing else is kept of each.
-        warning: About what looks like a mistake.
+        rooms: Rooms; those without labels or thresholds of their own have the source's.
+        lines: Line of each room, in the same order.
+        own: The group's own labels and thresholds, group by group.
+        sizes: Number of rooms of each group. A file may have 100,000 groups, so nothing else is kept of them.
+        warning: What is accepted but looks like a mistake.
     """
 
     rooms: tuple[Room, ...] = ()
@@ -154,17 +155,17 @@ def read_rooms_file(path: Path | str, config: SourceConfig) -> tuple[Room, ...]:
     The file's rooms, with the labels and thresholds of the source. Blocks.
 
     Raises:
-        RoomsFileError: The file cannot be read, or not all of it.
+        RoomsFileError: The file cannot be read, or a part of it is not valid.
     """
     return read_listing(path, config).rooms
 
 
 def read_listing(path: Path | str, config: SourceConfig) -> Listing:
     """
-    The file's rooms and where they stand. Blocks.
+    The file's rooms and their lines. Blocks.
 
     Raises:
-        RoomsFileError: The file cannot be read, or not all of it.
+        RoomsFileError: The file cannot be read, or a part of it is not valid.
     """
     context = Context(Problems(path), rule=config.codec.room_ids, defaults=config.defaults)
     problems = context.problems
@@ -173,7 +174,7 @@ def read_listing(path: Path | str, config: SourceConfig) -> Listing:
         data = read_file(Path(path), problems)
         unread = data is None
         text = decode(data, problems) if data is not None else None
-        # What was needed for reading is gone when the collector looks again.
+        # The temporary objects are gone before the garbage collector runs again.
         with collection_paused():
             listing = _listing(_read(text, Path(path).suffix, context) if text is not None else [], context)
         problems.raise_any()
@@ -187,7 +188,7 @@ def _listing(groups: list[Group], context: Context) -> Listing:
     own, sizes = list[Defaults](), array("I")
 
     def one_by_one() -> Iterator[Group]:
-        # A hundred thousand of them freed in one go would keep other threads waiting.
+        # To free 100,000 groups in one step would block other threads.
         groups.reverse()
         while groups:
             group = groups.pop()
@@ -236,7 +237,7 @@ def _read_lines(text: str, context: Context) -> list[str]:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Lines of a text, without a step that takes long: other threads can run between any two pieces."""
+    """Lines of a text, split piece by piece, so that other threads can run between two pieces."""
     at = 0
     while at < len(text):
         end = text.find("\n", at + _PIECE)
@@ -246,7 +247,7 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _as_yaml(json: str) -> str:
-    """JSON is YAML but for two things: tabs, and characters written as two halves."""
+    """JSON as YAML. Two things differ: tabs, and characters written as surrogate pairs."""
     return _SURROGATES.sub(_character, json.replace("\t", " "))
 
 

@@ -1,10 +1,10 @@
 """
-The roster: the one set of watched rooms of a source, and the one place that changes it.
+The roster of a source: its watched rooms, and the only place that changes them.
 
-Whoever needs to know a source's rooms (the planner, the table of lines) is told by the roster, of the same rooms and in
-the same step, so no two of them ever differ. A change of 100,000 rooms is made in steps of 500, between which the event
-loop serves others. Changes do not overlap: one that is asked for during another waits, and then the newest set counts,
-whoever asked for it.
+The planner and the table of a source both need its rooms. The roster calls both with the same change in the same step,
+so they never differ. A change of 100,000 rooms is made in steps of 500, and the event loop runs other tasks between two
+steps. Changes do not overlap: a change that is requested during another one waits. If several wait, the rooms that were
+requested last count.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ T = TypeVar("T")
 
 
 class Watcher(Protocol):
-    """Whoever must know which rooms are watched; told the same once more if another watcher raised meanwhile."""
+    """An object that follows the roster. If another watcher raised, the roster repeats the same call later."""
 
     def watch(self, rooms: Sequence[Room]) -> None:
-        """Watch these rooms, too: new ones, and such whose labels or thresholds have changed."""
+        """Add new rooms, or replace rooms whose labels or thresholds have changed."""
 
     def forget(self, room_ids: Sequence[str]) -> None:
-        """Watch these rooms no longer."""
+        """Remove rooms."""
 
 
 @dataclass(slots=True)
 class Turnover:
     """
-    How many rooms came and went.
+    How many rooms a change added and removed.
 
     Args:
-        room: The last of them.
+        room: The id of the last one.
     """
 
     added: int = 0
@@ -48,24 +48,24 @@ class Turnover:
     def __bool__(self) -> bool:
         return bool(self.added or self.removed)
 
-    def came(self, room_ids: Sequence[str]) -> None:
-        """These are watched from now on."""
+    def count_added(self, room_ids: Sequence[str]) -> None:
+        """Count added rooms."""
         self.added += len(room_ids)
         self.room = room_ids[-1] if room_ids else self.room
 
-    def went(self, room_ids: Sequence[str]) -> None:
-        """These are watched no longer."""
+    def count_removed(self, room_ids: Sequence[str]) -> None:
+        """Count removed rooms."""
         self.removed += len(room_ids)
         self.room = room_ids[-1] if room_ids else self.room
 
     def include(self, other: Turnover) -> None:
-        """Count another source's, too."""
+        """Add another source's turnover."""
         self.added += other.added
         self.removed += other.removed
         self.room = other.room or self.room
 
     def values(self) -> dict[str, object]:
-        """For a line of the log: counts, since there may be thousands; a single room by its id."""
+        """Values for a log line: counts, and the room's id if it is only one."""
         only = {"room": self.room} if self.added + self.removed == 1 else {}
         return {"added": self.added, "removed": self.removed, **only}
 
@@ -75,10 +75,10 @@ class Roster:
     One source's watched rooms.
 
     Args:
-        watchers: Told of every change, in this order.
+        watchers: Called with every change, in this order.
 
     Attributes:
-        rooms: What is watched now, by room id.
+        rooms: The watched rooms by id.
     """
 
     def __init__(self, *watchers: Watcher) -> None:
@@ -92,7 +92,7 @@ class Roster:
         return room_id in self._rooms
 
     async def change(self, rooms: Iterable[Room]) -> Turnover:
-        """Watch exactly these rooms, step by step, unless others are asked for before this begins."""
+        """Watch exactly these rooms. If another change waits too, the rooms that were requested last count."""
         self._wanted = rooms
         turnover = Turnover()
         async with self._changing:
@@ -103,10 +103,10 @@ class Roster:
 
     def steps(self, rooms: Iterable[Room], turnover: Turnover) -> Iterator[None]:
         """
-        Watch exactly these rooms; between two steps others may run. One change at a time.
+        Watch exactly these rooms. Other tasks may run between two steps. Run one change at a time.
 
         Args:
-            turnover: Counts what comes and goes.
+            turnover: Counts the added and removed rooms.
         """
         wanted = {room.id: room for room in rooms}
         yield
@@ -114,21 +114,21 @@ class Roster:
             if changed := [room for room in some if self._rooms.get(room.id) != room]:
                 for watcher in self._watchers:
                     watcher.watch(changed)
-                turnover.came([room.id for room in changed if room.id not in self._rooms])
+                turnover.count_added([room.id for room in changed if room.id not in self._rooms])
                 self._rooms.update((room.id, room) for room in changed)
             yield
         for part in _in_parts(tuple(self._rooms)):
             if gone := [room_id for room_id in part if room_id not in wanted]:
                 for watcher in self._watchers:
                     watcher.forget(gone)
-                turnover.went(gone)
+                turnover.count_removed(gone)
                 for room_id in gone:
                     del self._rooms[room_id]
             yield
 
 
 def _in_parts(items: Iterable[T]) -> Iterator[list[T]]:
-    """Parts of a size that can be worked off before others run."""
+    """Parts of 500: small enough to be processed in one step of the event loop."""
     rest = iter(items)
     while part := list(islice(rest, ROOMS_AT_A_TIME)):
         yield part

@@ -1,9 +1,10 @@
 """
-Looks at the rooms files of many sources, one after the other in one thread.
+Scans the rooms files of many sources, one source after the other in one thread.
 
-A file on a dead mount blocks its thread, maybe for ever. After ten seconds with one source's files the others go on in
-another thread, and that source's files are not looked at again until the first thread has come back. That holds across
-a reload, whose new ``RoomsFiles`` of the source goes on with the lists that are known.
+A file on a dead mount blocks its thread, perhaps for ever. If the files of one source take longer than ten seconds, the
+scan goes on in another thread with the next source, and leaves the first thread behind. That source is not scanned
+again until its thread returns. This also holds across a reload: the new ``RoomsFiles`` of the source keeps the lists
+that are known.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ _LOOK: Final = 1.0
 
 class Scans:
     """
-    The looks at rooms files, of all sources.
+    Scans the rooms files of all sources.
 
     Args:
-        monotonic: Monotonic seconds.
+        monotonic: The clock, in monotonic seconds.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -35,16 +36,15 @@ class Scans:
 
     @property
     def hanging(self) -> frozenset[RoomsFiles]:
-        """Sources whose files do not answer at present: what is known of them may be old."""
+        """Rooms files that do not answer now. Their lists may be old."""
         return frozenset(self._hanging)
 
     async def scan(self, sources: Iterable[RoomsFiles]) -> list[tuple[RoomsFiles, Exception]]:
         """
-        Look at every file of these sources once, unless that is being done already; what they list is then in
-        ``RoomsFiles.rooms``.
+        Scan every file of these sources once, which updates ``RoomsFiles.rooms``. Does nothing during another scan.
 
         Returns:
-            Sources whose look failed, and why. ``TimeoutError``: it has begun to hang.
+            The sources whose scan failed, with the error. ``TimeoutError``: a file has begun to hang.
         """
         errors: list[tuple[RoomsFiles, Exception]] = []
         if self._looking:
@@ -56,7 +56,7 @@ class Scans:
             self._looking = False
 
     async def look(self, sources: Iterable[RoomsFiles]) -> list[tuple[RoomsFiles, Exception]]:
-        """The same beside another look: for sources that nobody else looks at, such as those of a reload."""
+        """The same, also during another scan: for sources that no other scan has, such as those of a reload."""
         errors: list[tuple[RoomsFiles, Exception]] = []
         waiting = deque(files for files in sources if files not in self._hanging)
         while waiting:
@@ -72,7 +72,7 @@ class Scans:
         return errors
 
     def replace(self, before: RoomsFiles, files: RoomsFiles) -> None:
-        """These files stand for others, which may hang: then these do as well, until those answer."""
+        """Replace rooms files at a reload. If the old ones hang, the new ones count as hanging until they answer."""
         if working := self._hanging.get(before):
             self._hang(files, working)
 
@@ -82,7 +82,7 @@ class Scans:
 
 
 class _Worker:
-    """One thread's work: the sources that wait, until it is abandoned."""
+    """The work of one thread: it scans the waiting sources until it is abandoned."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class _Worker:
             self._current = files, self._monotonic()
             try:
                 files.scan()
-            except Exception as error:  # noqa: BLE001 whatever it is, the other sources' files are looked at
+            except Exception as error:  # noqa: BLE001 the other sources must be scanned
                 self._errors.append((files, error))
         self._current = None
 

@@ -1,7 +1,7 @@
 """
-The apps that the simulated vendors know, and their credentials.
+The apps of the simulated vendors, and their credentials.
 
-The demo credentials are fixed and obviously fake; they open nothing but this simulator.
+The demo credentials are fixed and obviously fake: they work with this simulator only.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,9 @@ Vendor = Literal["zego", "tencent", "volcengine"]
 class ZegoApp:
     """
     Attributes:
-        server_secret: 32 characters. Empty: the vendor lost it (code 100000010).
-        production: False for a project that exists in the test environment only, so that calls need `IsTest=true`.
-        services: The products that are switched on in the console.
+        server_secret: 32 characters. Empty: the vendor cannot find it (code 100000010).
+        production: False for a project of the test environment: calls need `IsTest=true`.
+        services: The products that are enabled in the console.
     """
 
     app_id: int
@@ -30,7 +30,7 @@ class ZegoApp:
 class TencentApp:
     """
     Attributes:
-        identifier: The app's admin account; REST calls under another name are refused.
+        identifier: The app's admin account; REST calls of other accounts are refused.
         secret_key: Used as text, never hex-decoded.
     """
 
@@ -41,7 +41,7 @@ class TencentApp:
 
 @dataclass(frozen=True, slots=True)
 class VolcengineApp:
-    """One app of an account. Apps with the same access key share one account, and with it one limit."""
+    """One app. Apps with the same access key belong to one account, and share one limit."""
 
     app_id: str
     access_key_id: str

@@ -1,4 +1,4 @@
-"""The call log: what was asked, what was answered, and when."""
+"""The call log: requests, answers and their times."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -10,20 +10,20 @@ from exporter.simulator.exchange import Answered
 
 class Call(NamedTuple):
     """
-    One call, entered when its answer was ready to go.
+    One call, logged when its answer is ready to be sent.
 
     Attributes:
-        number: 1 for the first entry, then one more each; entries are in order of their answers.
-        received: Unix seconds.
-        received_monotonic: Seconds; limits are counted on these.
-        answered: Unix seconds, when the answer was looked up in the world and written.
-        api: Empty for a request that is no vendor's.
-        limit, holder: The budget it counted for.
-        outcome: "answer" (the truth, a missing room included), "refusal" (a check failed), "rate_limited", "abandoned"
-            (the client left), or the kind of the fault that decided, "garbage:negative" for instance.
-        status: HTTP status; 0 when none was sent.
-        code: The vendor's code; empty when none was sent.
-        counts: What the reply truthfully says, room by room.
+        number: Consecutive, from 1 on, in the order of the answers.
+        received: Time of arrival in Unix seconds.
+        received_monotonic: The same in monotonic seconds; limits use these.
+        answered: Time at which the answer was made from the world, in Unix seconds.
+        api: Empty for a request of no vendor.
+        limit, holder: The budget for which it counted.
+        outcome: "answer" (true, also for a missing room), "refusal" (a check failed), "rate_limited", "abandoned" (the
+            client left), or the kind of the decisive fault, for instance "garbage:negative".
+        status: HTTP status; 0 if none was sent.
+        code: The vendor's code; empty if none was sent.
+        counts: The true values in the reply, room by room.
     """
 
     number: int
@@ -44,10 +44,10 @@ class Call(NamedTuple):
 
 class CallLog:
     """
-    The last calls; older ones are forgotten.
+    The last calls, in a ring buffer.
 
-    Kept as plain tuples of plain values, which Python's garbage collector leaves alone after the first look: a long
-    log must not make pauses that bunch calls up in the second they are counted in.
+    Calls are stored as plain tuples of plain values: Python's garbage collector stops tracking these. Otherwise a long
+    log would cause pauses, and a pause moves several calls into the same second of the rate limit.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -57,30 +57,30 @@ class CallLog:
 
     @property
     def last(self) -> int:
-        """The number of the newest call; 0 before the first."""
+        """Number of the newest call; 0 before the first."""
         return self._last
 
     @property
     def oldest(self) -> int:
-        """The number of the oldest call still kept; one more than `last` when none is."""
+        """Number of the oldest call still kept; `last` + 1 if none is."""
         return self._last - len(self._rows) + 1
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Call]:
-        """Oldest first."""
+        """The kept calls, oldest first."""
         return (_call(row) for row in tuple(self._rows))
 
     def enter(self, call: Call) -> Call:
-        """Log it under the next number."""
+        """Add a call under the next number."""
         self._last += 1
         numbered = call._replace(number=self._last)
         self._rows.append((*numbered[:-1], tuple(tuple(count) for count in numbered.counts)))
         return numbered
 
     def since(self, number: int, *, limit: int, api: str | None = None) -> list[Call]:
-        """Up to `limit` calls that came after the one of that number, oldest first."""
+        """Up to `limit` calls after the one with this number, oldest first."""
         rows = islice(self._rows, max(0, number - self.oldest + 1), None)
         return [_call(row) for row in islice((row for row in rows if api is None or row[_API] == api), limit)]
 

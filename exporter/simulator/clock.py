@@ -1,4 +1,4 @@
-"""Where the simulator gets its time from."""
+"""The clocks of the simulator."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,10 +10,10 @@ from time import time as wall_clock
 @dataclass(frozen=True, slots=True)
 class Clock:
     """
-    Wall clock, monotonic clock and sleep, all in seconds. Tests hand in their own three.
+    Wall clock, monotonic clock and sleep, all in seconds. Tests pass their own.
 
-    The world and the vendors' timestamp checks follow the wall clock; rate limits and fault durations the monotonic
-    one.
+    The world and the checks of timestamps use the wall clock; rate limits and durations of faults use the monotonic
+    clock.
     """
 
     time: Callable[[], float] = wall_clock

@@ -1,4 +1,4 @@
-"""Every documented error code of each API, and which of them the simulator uses for what."""
+"""All documented error codes of each API, and the code that the simulator uses in each situation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ class Codes:
     One API's codes.
 
     Attributes:
-        messages: Code → the vendor's words for it.
-        rate_limited: Beyond the limit.
-        refused: A room id that the vendor does not take.
-        internal: The vendor's own fault.
-        revoked: The signature was right once; its secret is not any more.
+        messages: The vendor's text for each code.
+        rate_limited: The call is beyond the limit.
+        refused: The vendor does not accept the room id.
+        internal: An error of the vendor.
+        revoked: The signature is correct, but its secret is no longer valid.
     """
 
     messages: Mapping[str, str]
@@ -216,9 +216,9 @@ VOLCENGINE_NUMBERS: Mapping[str, tuple[int, int]] = {
     "InternalServiceError": (0, 502),
 }
 """
-Code → (CodeN, HTTP status). Where the vendor documents no status, 200: its errors do come with it.
+CodeN and HTTP status of each code. If the vendor documents no status, it is 200: its errors do come with 200.
 
-A code with a dot has the numbers of the part before the dot, but HTTP 200; one that is not listed has CodeN 0.
+A code with a dot has the CodeN of the part before the dot, but HTTP 200. A code that is not listed has CodeN 0.
 """
 
 CODES: Mapping[str, Codes] = {

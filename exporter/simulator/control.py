@@ -1,4 +1,4 @@
-"""`/_sim`: the truth and the levers, for tests that run in another process."""
+"""The control API under `/_sim`: tests in other processes read the truth and change the simulator."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -19,14 +19,14 @@ from exporter.simulator.world import World
 from exporter.simulator.worlds import Worlds
 
 MOST_ROWS = 10_000
-"""Rooms or calls in one answer."""
+"""Most rooms or calls in one answer."""
 
 _SLICE = 200
-"""Rows made before the loop may turn to the vendors' calls, whose receive times must not be bunched up by ours."""
+"""Rows made without a pause. Vendor calls must run in between, or several would get the same time of arrival."""
 
 
 class Parts(Protocol):
-    """What there is to look at and to pull; a `Simulator` is one."""
+    """The parts of a `Simulator` that the control API uses."""
 
     settings: Settings
     clock: Clock
@@ -36,19 +36,19 @@ class Parts(Protocol):
     faults: Faults
     credentials: Credentials
 
-    def sleep_through(self, seconds: float) -> None:
+    def go_dark_for(self, seconds: float) -> None:
         """Refuse every connection for so many seconds."""
         ...
 
 
 class Control:
-    """The control API. Every answer is JSON; what it does not understand it refuses with 400 and the reason."""
+    """The control API. Answers are JSON. An invalid request gets status 400 and the reason."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
     def routes(self) -> list[web.RouteDef]:
-        """What lives below `/_sim`."""
+        """The routes below `/_sim`."""
         return [
             web.get("/_sim", _reasoned(self._index)),
             web.get("/_sim/rooms", _reasoned(self._rooms)),
@@ -65,7 +65,7 @@ class Control:
         ]
 
     async def _index(self, request: web.Request) -> web.Response:
-        """What there is, and the credentials to call the vendors with."""
+        """An overview, with the credentials for calling the vendors."""
         _parameters(request)
         apps = self._parts.settings.apps
         return _json(
@@ -92,7 +92,7 @@ class Control:
         )
 
     async def _rooms(self, request: web.Request) -> web.Response:
-        """An app's truth now; or, with `from` and `to`, everything that was true in that window."""
+        """The true states of an app's rooms now; with `from` and `to`, all true states in that window."""
         query = _parameters(request, "api", "room", "app", "prefix", "limit", "offset", "from", "to")
         api = orders.one_of("api", query.get("api"), APIS)
         world = orders.world_of(self._parts.worlds, api, query.get("app"))
@@ -112,7 +112,7 @@ class Control:
         return await _json_rows(head, "rooms", _history(world, api, page, start, end))
 
     async def _order_rooms(self, request: web.Request) -> web.Response:
-        """One `orders.RoomOrder`, or a list of them, carried out all or none."""
+        """Apply one `orders.RoomOrder`, or a list of them: all or none."""
         _parameters(request)
         given = msgspec.json.decode(await request.read(), type=orders.RoomOrder | list[orders.RoomOrder])
         room_orders = given if isinstance(given, list) else [given]
@@ -129,7 +129,7 @@ class Control:
         )
 
     async def _calls(self, request: web.Request) -> web.Response:
-        """The log after number `since`. `lost`: how many of those the ring has forgotten; `next`: where to go on."""
+        """The calls after number `since`. `lost`: how many of them are no longer kept; `next`: the next `since`."""
         query = _parameters(request, "since", "api", "limit")
         since = orders.whole("since", query.get("since", "0"), least=0, most=10**15)
         limit = orders.whole("limit", query.get("limit", "1000"), least=1, most=MOST_ROWS)
@@ -147,7 +147,7 @@ class Control:
         return await _json_rows(head, "calls", rows)
 
     async def _limits(self, request: web.Request) -> web.Response:
-        """Every budget drawn on so far: limit, calls, rejected calls, and the worst sliding second."""
+        """All budgets in use: limit, calls, rejected calls, and most calls in a sliding second."""
         _parameters(request)
         return _json({"limits": self._parts.limits.report()})
 
@@ -160,9 +160,9 @@ class Control:
         return _json({"limits": self._parts.limits.report()})
 
     async def _forget_limits(self, request: web.Request) -> web.Response:
-        """Count calls, rejections and worst seconds from zero."""
+        """Reset the counters of all budgets."""
         _parameters(request)
-        self._parts.limits.forget_records()
+        self._parts.limits.reset_counters()
         return _json({"limits": self._parts.limits.report()})
 
     async def _faults(self, request: web.Request) -> web.Response:
@@ -179,13 +179,13 @@ class Control:
         return _json({"faults": in_force})
 
     async def _order_fault(self, request: web.Request) -> web.Response:
-        """One `faults.Fault`, in force from now on."""
+        """Activate one `faults.Fault`."""
         _parameters(request)
         fault = msgspec.json.decode(await request.read(), type=Fault)
         return _json({"number": self._parts.faults.order(fault)})
 
     async def _clear_faults(self, request: web.Request) -> web.Response:
-        """All, or the one of that `number`."""
+        """End all faults, or the one with this `number`."""
         query = _parameters(request, "number")
         number = orders.whole("number", query["number"], least=1, most=10**9) if "number" in query else None
         if number is not None and number not in {order.number for order in self._parts.faults.orders()}:
@@ -194,7 +194,7 @@ class Control:
         return _json({"faults": len(self._parts.faults.orders())})
 
     async def _rotate_secret(self, request: web.Request) -> web.Response:
-        """One `orders.SecretOrder`: the old secret is worthless from now on."""
+        """Apply one `orders.SecretOrder`: the old secret is invalid from now on."""
         _parameters(request)
         order = msgspec.json.decode(await request.read(), type=orders.SecretOrder)
         try:
@@ -204,10 +204,10 @@ class Control:
         return _json({"vendor": order.vendor, "app": order.app})
 
     async def _order_darkness(self, request: web.Request) -> web.Response:
-        """One `orders.DarknessOrder`: no connection is accepted for that long, this API's included."""
+        """Apply one `orders.DarknessOrder`: no connections are accepted for so long, also none for this API."""
         _parameters(request)
         order = msgspec.json.decode(await request.read(), type=orders.DarknessOrder)
-        self._parts.sleep_through(order.seconds)
+        self._parts.go_dark_for(order.seconds)
         return _json({"seconds": order.seconds})
 
 
@@ -229,7 +229,7 @@ _Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def _reasoned(handler: _Handler) -> _Handler:
-    """Turn what a handler cannot accept into 400 and the reason."""
+    """Turn an exception of a handler into status 400 and the reason."""
 
     @wraps(handler)
     async def answer(request: web.Request) -> web.Response:
@@ -252,7 +252,7 @@ def _json(document: object, status: int = 200) -> web.Response:
 
 
 async def _json_rows(head: Mapping[str, object], name: str, rows: Iterable[object]) -> web.Response:
-    """The head with a list beside, made slice by slice."""
+    """A JSON object of the head and a list; the list is made slice by slice."""
     encoded: list[bytes] = []
     for number, row in enumerate(rows, start=1):
         encoded.append(msgspec.json.encode(row))

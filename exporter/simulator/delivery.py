@@ -1,4 +1,4 @@
-"""How replies reach the client, or fail to."""
+"""Sends replies, or breaks the connection as a fault demands."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 def response(reply: Reply, vendor_time: float) -> web.Response:
-    """The reply as it should be sent, dated by the vendor's clock."""
+    """The complete reply, with the time of the vendor's clock in the Date header."""
     headers = {"Content-Type": reply.content_type, "Date": formatdate(vendor_time, usegmt=True), **reply.headers}
     return web.Response(status=reply.status, body=reply.body, headers=headers)
 
@@ -29,10 +29,10 @@ def reset(transport: asyncio.Transport) -> None:
 
 
 async def cut(request: web.Request, reply: Reply, vendor_time: float) -> web.StreamResponse:
-    """Send half of the reply under its full Content-Length, then break the connection."""
+    """Send half of the reply with its full Content-Length, then reset the connection."""
     stream = await _open(request, reply, vendor_time)
     await stream.write(reply.body[: len(reply.body) // 2])
-    # One turn of the loop, so that the half is on its way before the reset overtakes it.
+    # One iteration of the loop: otherwise the reset would overtake the half.
     await asyncio.sleep(0)
     if request.transport is not None:
         reset(request.transport)
@@ -42,7 +42,7 @@ async def cut(request: web.Request, reply: Reply, vendor_time: float) -> web.Str
 async def drip(
     request: web.Request, reply: Reply, vendor_time: float, *, seconds: float, clock: Clock
 ) -> web.StreamResponse:
-    """Send the reply in twenty pieces, spread over so many seconds."""
+    """Send the reply in twenty pieces over so many seconds."""
     stream = await _open(request, reply, vendor_time)
     length = len(reply.body)
     for piece in range(_DRIPS):

@@ -1,4 +1,4 @@
-"""What becomes of a call: counted, checked, answered, logged. Sockets and waiting are `server`'s."""
+"""Handles a call: counts, checks, answers and logs it. Sockets and waiting are in `server`."""
 
 from dataclasses import dataclass, replace
 from html import escape
@@ -22,12 +22,12 @@ from exporter.simulator.zego import ZegoGateway
 @dataclass(frozen=True, slots=True)
 class Case:
     """
-    One call on its way.
+    One call that is being handled.
 
     Attributes:
-        at, moment: When it came, in Unix and in monotonic seconds.
-        refusal: Why the vendor will not answer; None: it will.
-        outcome: What the log will call this, see `calls.Call`.
+        at, moment: Time of its arrival, in Unix and in monotonic seconds.
+        refusal: Why the vendor refuses the call; None: the vendor answers.
+        outcome: The outcome for the log, see `calls.Call`.
     """
 
     at: float
@@ -40,7 +40,7 @@ class Case:
 
 
 class Desk:
-    """The three vendors' gateways, behind the faults and limits that they share."""
+    """The gateways of the three vendors, with the faults and limits that they share."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Desk:
         )
 
     def open(self, received: Received, *, at: float, moment: float) -> Case | None:
-        """Find out whose call this is, count it, roll the dice for it and check it; None when it is no vendor's."""
+        """Find the vendor of a request, count it, choose its faults and check it; None if no vendor has such a call."""
         for gateway in self._gateways:
             ask = gateway.read(received)
             if ask is not None:
@@ -78,13 +78,13 @@ class Desk:
         return self._checked(case)
 
     def settle(self, case: Case) -> Reply:
-        """The reply, as of this moment; logged."""
+        """Make the reply from the data of this moment, and log the call."""
         reply, outcome = self._reply(case)
         self.log(case, outcome, reply)
         return reply
 
     def log(self, case: Case, outcome: str, reply: Reply | None = None) -> None:
-        """Enter the call in the log; without a reply: none was sent."""
+        """Add the call to the log; without a reply if none was sent."""
         self._calls.enter(
             Call(
                 number=0,
@@ -105,7 +105,7 @@ class Desk:
         )
 
     def vendor_time(self, case: Case) -> float:
-        """What the vendor's clock shows now, in Unix seconds."""
+        """The present time of the vendor's clock, in Unix seconds."""
         return self._clock.time() + case.effects.skew
 
     def _checked(self, case: Case) -> Case:

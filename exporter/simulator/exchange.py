@@ -1,4 +1,4 @@
-"""The shapes that pass between the parts of the simulator during one call."""
+"""The types that pass between the modules of the simulator during one call."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ from exporter.simulator.outlook import Outlook
 @dataclass(frozen=True, slots=True)
 class Received:
     """
-    A request as it came off the wire.
+    A request as received.
 
     Attributes:
-        query: Raw, without the question mark: signatures are checked on what was sent, not on a library's idea of it.
-        params: The query, decoded, `+` read as a space; each name with all its values. None when it is not UTF-8.
-        headers: Looked up without regard to case.
+        query: Raw, without the question mark: a signature covers the bytes that were sent, not a decoded form.
+        params: The decoded query, with `+` as a space: all values of each name. None if it is not UTF-8.
+        headers: Names are case-insensitive.
     """
 
     method: str
@@ -28,32 +28,32 @@ class Received:
 
     @classmethod
     def of(cls, method: str, target: str, headers: Mapping[str, str], body: bytes) -> "Received":
-        """From the parts of a request; `target` is what stands in its first line."""
+        """From the parts of a request; `target` is the one in its first line."""
         path, _, query = target.partition("?")
         return cls(method, path, query, _query_params(query), headers, body)
 
     def param(self, name: str) -> str:
-        """The parameter's first value; empty when it is missing."""
+        """The first value of a parameter; empty if it is missing."""
         values = self.values(name)
         return values[0] if values else ""
 
     def values(self, name: str) -> Sequence[str]:
-        """Every value that the parameter was given."""
+        """All values of a parameter."""
         return () if self.params is None else self.params.get(name, ())
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
     """
-    What a request asks for, as far as it can be read. Nothing is checked yet.
+    A parsed request. Nothing is checked yet.
 
     Attributes:
-        api: Whose call it is, "zego_rtc" for instance.
+        api: The API, for instance "zego_rtc".
         action: The vendor's name of the call.
-        app: The app id it claims; empty when it names none that the vendor knows.
-        limit: Name of the limit that it counts for (see `settings.DOCUMENTED_LIMITS`).
-        holder: Whose budget of that limit: the app id, at Volcengine the access key; empty when unknown.
-        document: The JSON body; None when it has none or is not JSON.
+        app: The app id in the request; empty if the vendor has no such app.
+        limit: Name of the limit for which it counts (see `settings.DOCUMENTED_LIMITS`).
+        holder: Owner of the budget: the app id, at Volcengine the access key; empty if unknown.
+        document: The JSON body; None without a body or if it is not JSON.
     """
 
     received: Received
@@ -66,7 +66,7 @@ class Ask:
     document: object = None
 
     def param(self, name: str) -> str:
-        """The query parameter's first value; empty when it is missing."""
+        """The first value of a query parameter; empty if it is missing."""
         return self.received.param(name)
 
 
@@ -77,8 +77,8 @@ class Refusal:
 
     Attributes:
         code: As the vendor writes it, "206" or "FlowLimitExceeded.QPSOverLimit".
-        message: Empty: the documented words for that code.
-        status: HTTP status; None: the one that goes with the code.
+        message: Empty for the documented text of the code.
+        status: HTTP status; None for the documented status of the code.
     """
 
     code: str
@@ -87,7 +87,7 @@ class Refusal:
 
 
 class Answered(NamedTuple):
-    """What a reply truthfully says of one room; None for what this API does not tell."""
+    """The true values of one room in a reply; None where the API has no such value."""
 
     room: str
     users: int
@@ -99,11 +99,11 @@ class Answered(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Reply:
     """
-    What goes back.
+    An HTTP reply.
 
     Attributes:
-        code: The vendor's code in it; "0" for success, empty for a reply that has none.
-        answered: The rooms whose counts it tells truthfully.
+        code: The vendor's code in it; "0" for success, empty for a reply without a code.
+        answered: The rooms for which it has true values.
     """
 
     status: int
@@ -115,22 +115,22 @@ class Reply:
 
 
 class Gateway(Protocol):
-    """One vendor: reads, checks and answers requests, and writes its errors."""
+    """One vendor: parses, checks and answers requests, and writes errors in its format."""
 
     def read(self, received: Received) -> Ask | None:
-        """What is asked; None when this request is not for this vendor."""
+        """Parse a request; None if it is not for this vendor."""
         ...
 
     def check(self, ask: Ask, now: float) -> Refusal | None:
-        """Why the vendor refuses at this moment of its own clock (Unix seconds), if it does. Spends the nonce."""
+        """Why the vendor refuses, at this time of its own clock (Unix seconds); None if it does not. Uses the nonce."""
         ...
 
     def answer(self, ask: Ask, outlook: Outlook) -> Reply:
-        """The reply to a request that passed every check; an error still, perhaps, as for a room that is missing."""
+        """The reply to a request that passed all checks. It can still be an error, for instance for a missing room."""
         ...
 
     def refuse(self, ask: Ask, refusal: Refusal) -> Reply:
-        """The vendor's envelope around an error."""
+        """An error in the vendor's format."""
         ...
 
 

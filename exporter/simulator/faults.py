@@ -1,4 +1,4 @@
-"""Ordered trouble: what shall go wrong, for whom, how often and how long."""
+"""Fault injection: the kind of fault, the calls that it hits, its probability and its duration."""
 
 import random
 import re
@@ -31,7 +31,7 @@ Kind = Literal[
 ]
 
 MODIFIERS: frozenset[Kind] = frozenset({"latency", "clock_skew", "echo", "revoked"})
-"""Kinds that add to whatever else happens. Of all others, the first that strikes decides the call."""
+"""Kinds that combine with others. Of all other kinds, the first that hits a call decides its result."""
 
 _OPTIONS: Mapping[Kind, frozenset[str]] = MappingProxyType(
     {
@@ -67,32 +67,32 @@ _NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """
-    One order. The kinds, and what they do to a call that they strike:
+    An injected fault. The kinds, and their effect on a call that they hit:
 
-    - latency: answered only after `seconds`, give or take `jitter`.
+    - latency: the answer comes after `seconds`, plus or minus up to `jitter`.
     - clock_skew: the vendor's clock is `seconds` ahead, in its checks and in its Date header.
     - echo: every error message quotes the request line and headers.
-    - revoked: the secret is worthless; the signature does not match.
-    - outage: the connection is reset before the request is looked at.
-    - reset: the request is taken in, the connection reset instead of an answer.
+    - revoked: the secret is no longer valid; the signature does not match.
+    - outage: the connection is reset before the request is read.
+    - reset: the request is read, then the connection is reset without an answer.
     - hang: no answer for `seconds` (default: for ever), then the connection is reset.
     - cut: half of the true answer, then the connection is reset.
-    - drip: the true answer, spread over `seconds`.
-    - status: that HTTP status with a page of HTML, 3xx with a Location.
-    - code: that error code of the vendor, in its envelope.
-    - rate_limited: the vendor's rate-limit code, or another one as `code`.
-    - refused: what the vendor answers to an id that it does not take; for `zego_rtc` one such room spoils its batch.
-    - garbage: the true answer spoilt, see `garbage.Form`; without a form, a different one each time.
+    - drip: the true answer, sent slowly over `seconds`.
+    - status: this HTTP status with a page of HTML; 3xx with a Location.
+    - code: this error code of the vendor, in the vendor's format.
+    - rate_limited: the vendor's rate-limit code, or another one given as `code`.
+    - refused: the vendor's answer to an id that it does not accept; in `zego_rtc` one such room fails the whole batch.
+    - garbage: the true answer made invalid, see `garbage.Form`; without a form, a random one for each call.
 
     Attributes:
-        apis: None: all.
-        app: App id; None: all.
-        rooms: Strikes only calls that ask for one of these; None: any call.
-        probability: Of striking a call.
-        duration: Seconds from the order on; None: until cleared.
+        apis: The APIs to hit; None for all.
+        app: The app id to hit; None for all.
+        rooms: Only calls that ask for one of these rooms are hit; None for all calls.
+        probability: Probability that a call is hit.
+        duration: Seconds from now on; None: until cleared.
 
     Raises:
-        ValueError: A kind without what it needs, or with what it has no use for.
+        ValueError: An option that the kind needs is missing, or one that it does not have is given.
     """
 
     kind: Kind
@@ -127,7 +127,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         self._check_options()
 
     def strikes(self, api: str, app: str, rooms: tuple[str, ...]) -> bool:
-        """Whether such a call is meant."""
+        """Whether the fault applies to such a call."""
         return (
             (self.apis is None or api in self.apis)
             and (self.app is None or app == self.app)
@@ -151,12 +151,12 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 @dataclass(frozen=True, slots=True)
 class Effects:
     """
-    What happens to one call.
+    The effects of all faults on one call.
 
     Attributes:
-        skew: Seconds that the vendor's clock is ahead.
+        skew: Seconds by which the vendor's clock is ahead.
         delay: Seconds before the answer.
-        decisive: The fault that decides what becomes of the call; None: the vendor answers as it should.
+        decisive: The fault that decides the result of the call; None: the vendor answers normally.
     """
 
     skew: float = 0.0
@@ -171,7 +171,7 @@ UNTROUBLED = Effects()
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A fault in force. `until` is a moment on the monotonic clock; None: until cleared."""
+    """An active fault. `until` is a monotonic time; None: until cleared."""
 
     number: int
     fault: Fault
@@ -179,7 +179,7 @@ class Order:
 
 
 class Faults:
-    """The orders in force."""
+    """The active faults."""
 
     def __init__(self, clock: Clock, seed: int) -> None:
         self._clock = clock
@@ -188,7 +188,7 @@ class Faults:
         self._last = 0
 
     def order(self, fault: Fault) -> int:
-        """Put a fault in force. Returns the number to clear it by."""
+        """Activate a fault. Returns its number, for clearing it."""
         self._last += 1
         until = None if fault.duration is None else self._clock.monotonic() + fault.duration
         self._orders[self._last] = Order(self._last, fault, until)
@@ -199,7 +199,7 @@ class Faults:
         End one fault, or all.
 
         Raises:
-            KeyError: No fault of that number is in force.
+            KeyError: No active fault has this number.
         """
         if number is None:
             self._orders.clear()
@@ -207,7 +207,7 @@ class Faults:
             del self._orders[number]
 
     def orders(self) -> list[Order]:
-        """What is in force, oldest first."""
+        """The active faults, oldest first."""
         now = self._clock.monotonic()
         for order in list(self._orders.values()):
             if order.until is not None and order.until <= now:
@@ -215,7 +215,7 @@ class Faults:
         return list(self._orders.values())
 
     def effects(self, api: str, app: str, rooms: tuple[str, ...]) -> Effects:
-        """Roll the dice for one call."""
+        """Choose at random the effects on one call."""
         if not self._orders:
             return UNTROUBLED
         struck = [
@@ -233,7 +233,7 @@ class Faults:
 
     @property
     def dice(self) -> random.Random:
-        """The seeded randomness of everything that goes wrong."""
+        """The seeded random numbers for all faults."""
         return self._dice
 
     def _delay(self, fault: Fault) -> float:

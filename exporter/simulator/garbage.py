@@ -1,4 +1,4 @@
-"""True replies, spoilt."""
+"""Makes true replies invalid."""
 
 import gzip
 import random
@@ -35,14 +35,14 @@ Form = Literal[
     "bare_list",
 ]
 """
-What is done to a reply.
+The ways to change a reply.
 
-The count of one room is text that is no number (wrong_type), negative, boolean, a fraction, null, missing, or beyond
-every integer type (huge). The body is cut in the middle (truncated), a page of HTML, empty, a JSON list, not UTF-8, 9
-MiB long (oversize), or 16 MiB compressed to a few kilobytes (bomb). A `string` count is a number as text, which
-clients should take. For `zego_rtc` only: the rooms stand in reverse order (swapped), one is left out (omitted), stands
-there twice with different counts (duplicated) or was not asked for (foreign), or `Data` is the list itself
-(bare_list).
+The count of one room is a text that is not a number (wrong_type), negative, boolean, a fraction, null, missing, or too
+large for every integer type (huge). The body is cut in the middle (truncated), a page of HTML, empty, a JSON list, not
+UTF-8, 9 MiB long (oversize), or 16 MiB compressed to a few kilobytes (bomb). With `string` the count is a number as
+text, which clients should accept. For `zego_rtc` only: the rooms are in reverse order (swapped), one is left out
+(omitted), one occurs twice with different counts (duplicated), one was not requested (foreign), or `Data` is the list
+itself (bare_list).
 """
 
 _BATCHES: tuple[Form, ...] = ("swapped", "omitted", "duplicated", "foreign")
@@ -68,16 +68,16 @@ _PATHS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def any_form(api: str, dice: random.Random) -> Form:
-    """One at random, of those that harm no machine; for batches also those in disorder."""
+    """A random form, without the very large ones; for a batch also the forms that mix up rooms."""
     return dice.choice(_EVERYWHERE + _BATCHES if api == "zego_rtc" else _EVERYWHERE)
 
 
 def spoil(form: Form, api: str, reply: Reply, dice: random.Random) -> Reply:
     """
-    The reply in that form; cut in the middle where that form does not fit it, such as a missing count in a reply
-    without counts.
+    Change a reply in this way. If that is impossible, for instance a missing count in a reply without counts, the reply
+    is cut in the middle.
 
-    What the spoilt reply still says truthfully stays in `answered`.
+    `answered` keeps the rooms whose values are still true.
     """
     if form in _BODIES:
         return _BODIES[form](reply)

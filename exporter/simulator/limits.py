@@ -1,4 +1,4 @@
-"""Rate limits, counted the hard way: no sliding second may hold more calls than the limit."""
+"""Rate limits in an exact sliding window: no window of one second may contain more calls than the limit."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from exporter.simulator.settings import DOCUMENTED_LIMITS, Settings
 
 class Budget:
     """
-    One limit of one app (at Volcengine: of one access key).
+    One limit of one app (Volcengine: of one access key).
 
-    Moments are seconds on the monotonic clock and must not fall. A second is (t - 1, t]. Refused calls do not use the
-    budget up, as with the vendors, but they count in what is reported.
+    Times are monotonic seconds and must not decrease. The window at time t is (t - 1, t]. As with the vendors, rejected
+    calls do not use the budget up, but they are counted in the report.
     """
 
     def __init__(self, limit: int) -> None:
@@ -21,14 +21,14 @@ class Budget:
         self._admitted: deque[float] = deque()
 
     def receive(self, at: float) -> None:
-        """A call came in, whatever becomes of it."""
+        """Count a call, rejected or not."""
         _forget(self._received, at - 1)
         self._received.append(at)
         self.calls += 1
         self.worst = max(self.worst, len(self._received))
 
     def admit(self, at: float) -> bool:
-        """Whether this call is within the limit; if so, it uses it."""
+        """Whether this call is within the limit. If so, it uses the budget."""
         _forget(self._admitted, at - 1)
         if len(self._admitted) >= self.limit:
             self.rejected += 1
@@ -36,8 +36,8 @@ class Budget:
         self._admitted.append(at)
         return True
 
-    def forget_records(self) -> None:
-        """Count calls, rejections and the worst second from zero; what the current second has used stays used."""
+    def reset_counters(self) -> None:
+        """Reset the counters. Calls of the last second still use the budget."""
         self.calls = self.rejected = self.worst = 0
 
 
@@ -45,8 +45,8 @@ class Budget:
 class BudgetReport:
     """
     Attributes:
-        limit: Calls per sliding second, as it is now.
-        worst: Most calls that any sliding second held, rejected ones included.
+        limit: The present limit, in calls per sliding second.
+        worst: Most calls in any sliding second, including rejected ones.
     """
 
     name: str
@@ -58,7 +58,7 @@ class BudgetReport:
 
 
 class Limits:
-    """Every budget, made when first drawn on."""
+    """All budgets, each made at its first use."""
 
     def __init__(self, settings: Settings) -> None:
         self._limits = {name: settings.limit(name) for name in DOCUMENTED_LIMITS}
@@ -68,7 +68,7 @@ class Limits:
     def budget(self, name: str, holder: str) -> Budget:
         """
         Args:
-            name: The limit's name, see `settings.DOCUMENTED_LIMITS`.
+            name: Name of the limit, see `settings.DOCUMENTED_LIMITS`.
             holder: App id or access key.
 
         Raises:
@@ -82,8 +82,8 @@ class Limits:
 
     def change(self, name: str, calls: int, holder: str | None = None) -> None:
         """
-        Allow that many calls per sliding second from now on, for one holder or for all: a rival that takes half of the
-        quota, for instance.
+        Change a limit from now on, for one holder or for all. For instance, to play another client of the same app that
+        uses half of the quota.
 
         Raises:
             KeyError: No limit has that name.
@@ -92,7 +92,7 @@ class Limits:
         if name not in self._limits:
             raise KeyError(name)
         if calls < 0:
-            raise ValueError(f"{calls} calls per second: less than none")
+            raise ValueError(f"{calls} calls per second: a negative number")
         if holder is None:
             self._limits[name] = calls
             self._own = {key: own for key, own in self._own.items() if key[0] != name}
@@ -103,16 +103,16 @@ class Limits:
                 budget.limit = calls
 
     def report(self) -> list[BudgetReport]:
-        """Every budget that was drawn on, in order of name and holder."""
+        """All budgets in use, sorted by name and holder."""
         return [
             BudgetReport(name, holder, budget.limit, budget.calls, budget.rejected, budget.worst)
             for (name, holder), budget in sorted(self._budgets.items())
         ]
 
-    def forget_records(self) -> None:
-        """Start every report from zero."""
+    def reset_counters(self) -> None:
+        """Reset the counters of all budgets."""
         for budget in self._budgets.values():
-            budget.forget_records()
+            budget.reset_counters()
 
 
 def _forget(moments: deque[float], until: float) -> None:

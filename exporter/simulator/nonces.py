@@ -1,16 +1,16 @@
-"""Nonces that a vendor has seen."""
+"""Remembers the nonces that a vendor has seen."""
 
 from exporter.simulator.clock import Clock
 
 REMEMBERED_FOR = 1200.0
-"""Seconds. A timestamp is accepted ten minutes either way, so a nonce could be played back for twenty."""
+"""Seconds. Timestamps are accepted from ten minutes back to ten minutes ahead, so a replay is possible for twenty."""
 
 MOST = 500_000
-"""Nonces in one generation; a flood beyond it shortens the memory instead of filling the machine's."""
+"""Most nonces in one generation: a flood makes nonces be forgotten earlier, instead of using up memory."""
 
 
 class Nonces:
-    """The used nonces of one app, in two generations: each is remembered for 20 minutes at least, 40 at most."""
+    """The used nonces of one app, in two generations: each is remembered for 20 to 40 minutes."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -19,7 +19,7 @@ class Nonces:
         self._born = clock.monotonic()
 
     def spend(self, nonce: int) -> bool:
-        """Whether the nonce is new; it is used from now on."""
+        """Use a nonce. Returns whether it was new."""
         now = self._clock.monotonic()
         if now - self._born >= REMEMBERED_FOR or len(self._young) >= MOST:
             self._old = self._young if now - self._born < 2 * REMEMBERED_FOR else set()

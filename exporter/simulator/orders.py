@@ -1,4 +1,4 @@
-"""What the control API can be told, read strictly."""
+"""The requests of the control API, strictly parsed."""
 
 import math
 from typing import Annotated, Literal
@@ -17,12 +17,12 @@ class RoomOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     Change a room from now on.
 
     Attributes:
-        do: set (it exists and has these users), create (likewise, with one user unless told otherwise), destroy, or
-            release (back to its own curve).
-        app: Whose room it is, the app id as text; None: the first app's.
+        do: `set` (it exists and has these users), `create` (the same; one user by default), `destroy`, or `release`
+            (it follows its curve again).
+        app: The app id as text; None for the first app.
 
     Raises:
-        ValueError: An unknown API, an empty room, or numbers that cannot be.
+        ValueError: An unknown API, an empty room, or impossible numbers.
     """
 
     api: str
@@ -46,12 +46,12 @@ class RoomOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def first_users(self) -> int:
-        """Users that the room then has."""
+        """The users after the change."""
         return 1 if self.users is None else self.users
 
 
 class LimitOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Allow `calls` per sliding second from now on; without a holder: to every app."""
+    """Allow `calls` per sliding second from now on; without a holder, for every app."""
 
     limit: str
     calls: int
@@ -67,13 +67,13 @@ class SecretOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class DarknessOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Refuse every connection for so many seconds, an hour at most."""
+    """Refuse all connections for so many seconds, an hour at most."""
 
     seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
 
 def carry_out(order: RoomOrder, world: World) -> None:
-    """Change the world as ordered."""
+    """Change a room."""
     if order.do in ("set", "create"):
         world.set(order.api, order.room, order.first_users, admin=order.admin, invisible=order.invisible)
     elif order.do == "destroy":
@@ -84,7 +84,7 @@ def carry_out(order: RoomOrder, world: World) -> None:
 
 def world_of(worlds: Worlds, api: str, app: str | None) -> World:
     """
-    The world of that app; without one, of the first app.
+    The world of this app; of the first app if none is given.
 
     Raises:
         ValueError: The API's vendor has no such app.
@@ -97,10 +97,10 @@ def world_of(worlds: Worlds, api: str, app: str | None) -> World:
 
 def one_of(name: str, given: str | None, known: tuple[str, ...]) -> str:
     """
-    The given word.
+    Check that a word is one of the known ones.
 
     Raises:
-        ValueError: It is missing or not among the known ones.
+        ValueError: It is missing or unknown.
     """
     if given not in known:
         raise ValueError(f"{name}: {'missing' if given is None else repr(given)}; known are {', '.join(known)}")
@@ -109,10 +109,10 @@ def one_of(name: str, given: str | None, known: tuple[str, ...]) -> str:
 
 def whole(name: str, text: str, *, least: int, most: int) -> int:
     """
-    The number that the text says.
+    Parse a whole number.
 
     Raises:
-        ValueError: It is no whole number between `least` and `most`.
+        ValueError: Not a whole number from `least` to `most`.
     """
     if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
         raise ValueError(f"{name}: {text!r} is not a whole number from {least} to {most}")
@@ -121,10 +121,10 @@ def whole(name: str, text: str, *, least: int, most: int) -> int:
 
 def moment(name: str, text: str | None) -> float:
     """
-    The moment that the text says, in Unix seconds.
+    Parse a time in Unix seconds.
 
     Raises:
-        ValueError: It is missing or no finite number.
+        ValueError: It is missing or not a finite number.
     """
     try:
         number = float(text or "")

@@ -1,4 +1,4 @@
-"""An app's world as its vendor's own data show it."""
+"""The world of an app, as of the last update of its vendor's data."""
 
 from exporter.simulator.population import State
 from exporter.simulator.settings import Settings
@@ -7,17 +7,17 @@ from exporter.simulator.world import World
 
 class Outlook:
     """
-    What the vendors know at one moment.
+    The data of the vendors at one moment.
 
-    An API that looks at its rooms every n seconds tells the number of users as of its last look, on the full n seconds
-    of Unix time; whether a room exists it always knows. A room created since then counts 0 users until the next look.
+    Some APIs update their numbers of users every n seconds only, at multiples of n in Unix time. Whether a room exists
+    they always know. A room created since the last update has 0 users until the next.
     """
 
     def __init__(self, world: World, settings: Settings, now: float) -> None:
         self._world, self._settings, self._now = world, settings, now
 
     def state(self, api: str, room: str) -> State:
-        """What the API answers of this room."""
+        """The state of a room that the API reports."""
         state = self._world.state(api, room, self._now)
         refresh = self._settings.refresh_of(api)
         if not refresh or not state.exists:

@@ -1,4 +1,4 @@
-"""How many users a room holds: a pure function of seed, room and time, constant for a few seconds at a time."""
+"""The number of users in a room: a pure function of seed, room and time, constant for a few seconds at a time."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _MAY_BE_EMPTY = "tencent_im"
 
 
 class State(NamedTuple):
-    """What is true of a room at one moment. Admin and invisible users are among the users."""
+    """The true state of a room at one moment. ``users`` includes admin and invisible users."""
 
     users: int
     admin: int
@@ -26,7 +26,7 @@ ABSENT = State(users=0, admin=0, invisible=0, exists=False)
 
 def present(users: int, *, admin: int = 0, invisible: int = 0) -> State:
     """
-    A room that exists and has these users.
+    The state of a room that exists and has these users.
 
     Raises:
         ValueError: A negative number, or more admin or invisible users than users.
@@ -39,21 +39,21 @@ def present(users: int, *, admin: int = 0, invisible: int = 0) -> State:
 @dataclass(frozen=True, slots=True)
 class Curve:
     """
-    One room's life: a daily curve with its peak in the evening, a slow wobble, a little noise.
+    The users of one room over time: a daily curve with its peak in the evening, a slow random variation, some noise.
 
-    Time is cut into steps of 3 to 20 seconds; within a step nothing changes. Sizes are heavy-tailed, from a handful to
-    thousands. Rooms with a cycle are sessions: created and destroyed once per cycle.
+    Time is divided into steps of 3 to 20 seconds; within a step nothing changes. Sizes are heavy-tailed, from a few
+    users to thousands. A room with a cycle is created and destroyed once in each cycle.
 
     Attributes:
-        peak: Users at the best hour.
-        step: Seconds.
-        phase: Where the room's steps begin, in seconds, so that rooms do not all change at once.
+        peak: Users at the peak hour.
+        step: Length of a step in seconds.
+        phase: Start of the room's first step in seconds, so that rooms do not all change at once.
         peak_hour: UTC.
         cycle: Steps from one creation to the next; 0 for a room that always exists.
         open_share: Share of the cycle during which the room exists.
-        least: Users while it exists; a group may be empty, a room is destroyed with its last user.
-        world, worlds: Of that many worlds it is this one's curve. While the room exists, its users leave the remainder
-            `world` when divided by `worlds`: no two worlds ever agree on the number of users in a room.
+        least: Fewest users while it exists: a group may be empty; other rooms are destroyed with their last user.
+        world, worlds: Number of this curve's world, and of all worlds. While the room exists, `users % worlds` is
+            `world`: so no two worlds ever have the same number of users in a room.
     """
 
     key: int
@@ -71,7 +71,7 @@ class Curve:
 
     @classmethod
     def of(cls, seed: int, api: str, room: str, churn: float, *, world: int = 0, worlds: int = 1) -> "Curve":
-        """The curve of that room; the same for the same arguments, for ever."""
+        """The curve of a room; the same arguments always give the same curve."""
         name = f"{seed}\0{api}\0{room}" + (f"\0{world}" if world else "")
         digest = blake2b(name.encode(errors="surrogatepass"), digest_size=32).digest()
         size, pace, hour, life = (int.from_bytes(digest[at : at + 4]) / 2**32 for at in (8, 12, 16, 20))
@@ -93,11 +93,11 @@ class Curve:
         )
 
     def step_at(self, at: float) -> int:
-        """The number of the step that holds at that moment (Unix seconds); never falls as time goes on."""
+        """The number of the step at that Unix time; it never decreases with time."""
         return math.floor((at - self.phase) / self.step)
 
     def state(self, step: int) -> State:
-        """What is true of the room during that step."""
+        """The true state of the room during that step."""
         presence = self._presence(step) if self.cycle else 1.0
         if presence <= 0:
             return ABSENT
@@ -110,7 +110,7 @@ class Curve:
         return State(users, min(users, self.admins), int(users * self.invisible_share), exists=True)
 
     def _presence(self, step: int) -> float:
-        """0 while the room is closed; rises to 1 after its creation and falls before its end."""
+        """Factor for the users: 0 while the room is closed; rises to 1 after its creation and falls before its end."""
         lap, position = divmod(step, self.cycle)
         length = int(self.cycle * self.open_share)
         opened = int((self.cycle - length) * _chance(~self.key & _MASK, lap))
@@ -124,7 +124,7 @@ class Curve:
 
 
 def _chance(key: int, number: int) -> float:
-    """A number in [0, 1) that belongs to this key and number: SplitMix64's finalizer."""
+    """A hash of key and number, as a number in [0, 1): the finalizer of SplitMix64."""
     x = (key ^ (number * 0x9E3779B97F4A7C15)) & _MASK
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK

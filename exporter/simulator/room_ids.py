@@ -1,11 +1,11 @@
-"""Room ids: which ones each API takes, and believable ones to start a world with."""
+"""Room ids: the rules of each API, and realistic ids for the start of a world."""
 
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
 ODD_EVERY = 40
-"""One room in so many gets an id that is hard to escape."""
+"""One in so many rooms has an id that is hard to escape."""
 
 _WORDS = (
     "lobby",
@@ -45,7 +45,7 @@ _ODD: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 _DOCUMENTED: Mapping[str, tuple[int, re.Pattern[str]]] = MappingProxyType(
     {
-        # ZEGO's page on this call and Tencent's on live rooms name no alphabet: everything that can be printed passes.
+        # The documents of zego_rtc and tencent_live name no alphabet: every printable character is accepted.
         "zego_rtc": (128, re.compile(r"[^\x00-\x1f\x7f]+")),
         "zego_zim": (32, re.compile(r"[0-9A-Za-z!#$%&()+\-:;<=.>?@\[\]^_{}|~]+")),
         "tencent_im": (48, re.compile(r"[\x20-\x7e]+")),
@@ -59,9 +59,9 @@ _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]+")
 
 def sample(api: str, count: int, seed: int) -> list[str]:
     """
-    The first `count` ids of an endless, seeded list of different ones.
+    The first `count` ids of an endless list of different ids, which depends on the seed.
 
-    A longer list begins with the shorter one, so that a bigger world contains the smaller.
+    A longer list begins with the shorter one, so a larger world contains the smaller one.
     """
     words, odd = _WORDS, _ODD[api]
     return [
@@ -73,12 +73,12 @@ def sample(api: str, count: int, seed: int) -> list[str]:
 
 
 def too_long(api: str, room: str) -> bool:
-    """Whether the id has more bytes than its API documents."""
+    """Whether the id is longer than its API documents, in bytes."""
     return len(room.encode(errors="surrogatepass")) > _DOCUMENTED[api][0]
 
 
 def well_formed(api: str, room: str, *, strict: bool) -> bool:
-    """Whether the id keeps to its API's documented alphabet and length; not strict: whether it is printable at all."""
+    """Whether the id follows the documented alphabet and length; not strict: whether it is printable."""
     if not strict:
         return _PRINTABLE.fullmatch(room) is not None
     return _DOCUMENTED[api][1].fullmatch(room) is not None and not too_long(api, room)

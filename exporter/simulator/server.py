@@ -20,7 +20,7 @@ from exporter.simulator.world import World
 from exporter.simulator.worlds import Worlds
 
 SHUTDOWN_GRACE = 0.5
-"""Seconds that running answers get when the simulator stops; hanging ones would need for ever."""
+"""Seconds for running answers when the simulator stops; a call that hangs would never end."""
 
 _LONGEST_LINE = 32 * 1024
 _TIME_TO_ANSWER = 0.05
@@ -33,11 +33,11 @@ class Simulator:
     Attributes:
         url: `http://host:port` while it runs.
         tls_url: `https://host:port` while it runs, if it was started with a certificate.
-        worlds: The truth of every app, and the levers to change it.
-        faults: Ordered trouble.
-        limits: Budgets, and how well they were kept.
+        worlds: The world of each app; tests read and change it.
+        faults: The injected faults.
+        limits: The budgets, with their counters.
         calls: The call log.
-        credentials: What the vendors know of their apps.
+        credentials: The apps of the vendors, with their present secrets.
     """
 
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
@@ -60,11 +60,11 @@ class Simulator:
         )
         self._runner: web.AppRunner | None = None
         self._listening: list[tuple[str, int, ssl.SSLContext | None]] = []
-        self._nights: set[asyncio.Task[None]] = set()
+        self._dark_periods: set[asyncio.Task[None]] = set()
 
     @property
     def world(self) -> World:
-        """The truth of every vendor's first app."""
+        """The world of every vendor's first app."""
         return self.worlds.first
 
     async def start(self, host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None = None) -> None:
@@ -105,16 +105,16 @@ class Simulator:
             self._listening.append((host, ports[-1], tls))
 
     async def stop(self) -> None:
-        """Close the port and every connection."""
-        for night in self._nights:
-            night.cancel()
-        await asyncio.gather(*self._nights, return_exceptions=True)
+        """Close the port and all connections."""
+        for period in self._dark_periods:
+            period.cancel()
+        await asyncio.gather(*self._dark_periods, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
         self._runner, self.url, self.tls_url = None, "", ""
 
     async def go_dark(self) -> None:
-        """Reset every connection and refuse new ones, the control API's included, until `wake`."""
+        """Reset all connections and refuse new ones until `wake`, also those of the control API."""
         if self._runner is None or self._runner.server is None:
             return
         for site in list(self._runner.sites):
@@ -124,18 +124,18 @@ class Simulator:
                 delivery.reset(connection.transport)
 
     async def wake(self) -> None:
-        """Listen again, on the same addresses."""
+        """Listen again on the same addresses."""
         if self._runner is not None and not self._runner.sites:
             for host, port, tls in self._listening:
                 await web.TCPSite(self._runner, host, port, ssl_context=tls).start()
 
-    def sleep_through(self, seconds: float) -> None:
-        """Go dark once the order to do so is answered, and wake after so many seconds."""
-        night = asyncio.get_running_loop().create_task(self._sleep_through(seconds))
-        self._nights.add(night)
-        night.add_done_callback(self._nights.discard)
+    def go_dark_for(self, seconds: float) -> None:
+        """Go dark in a moment, after the answer to the order is sent, and wake after so many seconds."""
+        period = asyncio.get_running_loop().create_task(self._go_dark_for(seconds))
+        self._dark_periods.add(period)
+        period.add_done_callback(self._dark_periods.discard)
 
-    async def _sleep_through(self, seconds: float) -> None:
+    async def _go_dark_for(self, seconds: float) -> None:
         await self.clock.sleep(_TIME_TO_ANSWER)
         await self.go_dark()
         await self.clock.sleep(seconds)
@@ -144,10 +144,10 @@ class Simulator:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read() if request.body_exists else b""
         received = Received.of(request.method, request.raw_path, request.headers, body)
-        # A call is received when it is complete: moments then come in order, as the limits want them.
+        # A call counts as received when it is complete, so that times of arrival never decrease, as limits require.
         case = self._desk.open(received, at=self.clock.time(), moment=self.clock.monotonic())
         if case is None:
-            return web.Response(status=404, text="No vendor lives here; /_sim tells what does.\n")
+            return web.Response(status=404, text="No vendor has this path. /_sim lists the APIs.\n")
         try:
             if case.effects.delay:
                 await self.clock.sleep(case.effects.delay)
@@ -177,7 +177,7 @@ class Simulator:
 
 
 def _url(host: str, port: int, scheme: str = "http") -> str:
-    """Where a client on this machine reaches what listens on that address; every address includes the loopback's."""
+    """The URL for a client on this machine. A server on all addresses is reached at the loopback address."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a simulator is started with."""
+"""The settings of a simulator."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,26 +27,26 @@ DOCUMENTED_LIMITS: Mapping[str, int] = MappingProxyType(
     }
 )
 """
-Calls per sliding second. A name is an API, or a special case of one; each app (Volcengine: each access key) has its
-own budget of each.
+Calls per sliding second. A name is an API, or one special call of an API. Each app (Volcengine: each access key) has
+its own budget of each name.
 """
 
 DOCUMENTED_REFRESH: Mapping[str, float] = MappingProxyType({"tencent_im": 10.0, "tencent_live": 40.0})
-"""Every how many seconds an API takes a new look at its rooms. The others always know."""
+"""Seconds between two updates of an API's data. All other APIs are always up to date."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """
     Attributes:
-        seed: Same seed, same rooms with the same populations at the same moments, same dice for faults.
-        rooms: How many rooms each app has at start, by API. An API that is not named has none.
-        limits: Differences to `DOCUMENTED_LIMITS`.
-        refresh: Differences to `DOCUMENTED_REFRESH`; 0 answers with the present count.
+        seed: The same seed gives the same rooms, the same users at the same times, and the same random faults.
+        rooms: Number of rooms of each app at the start, by API; an API that is not named has none.
+        limits: Replaces entries of `DOCUMENTED_LIMITS`.
+        refresh: Replaces entries of `DOCUMENTED_REFRESH`; 0 means always up to date.
         churn: Share of rooms that are destroyed and created again over time, 0 to 1.
-        strict_ids: Refuse ids beyond the documented alphabet and length. False refuses only empty ids and control
+        strict_ids: Refuse ids that violate the documented alphabet or length. False refuses only empty ids and control
             characters.
-        call_log: How many calls the log keeps.
+        call_log: Number of calls that the log keeps.
 
     Raises:
         ValueError: An unknown name, or a number out of range.
@@ -71,11 +71,11 @@ class Settings:
             raise ValueError(f"call_log: {self.call_log!r} is not a positive number of calls")
 
     def limit(self, name: str) -> int:
-        """Calls per sliding second of the limit of that name."""
+        """The limit of this name, in calls per sliding second."""
         return self.limits.get(name, DOCUMENTED_LIMITS[name])
 
     def refresh_of(self, api: str) -> float:
-        """Seconds between two looks of that API at its rooms; 0 where it always knows."""
+        """Seconds between two updates of an API's data; 0: always up to date."""
         return self.refresh.get(api, DOCUMENTED_REFRESH.get(api, 0.0))
 
 

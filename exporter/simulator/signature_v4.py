@@ -1,4 +1,4 @@
-"""Volcengine's Signature V4, from the side that verifies it."""
+"""Verifies Volcengine's Signature V4."""
 
 import hmac
 import re
@@ -17,7 +17,7 @@ _ACCESS_KEY = re.compile(r"Credential=([^/,\s]+)/")
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """The parts of an Authorization header."""
+    """The parsed Authorization header."""
 
     access_key_id: str
     date: str
@@ -28,7 +28,7 @@ class Authorization:
 
 
 def parse_authorization(header: str) -> Authorization | None:
-    """The header's parts; None when it is not what the vendor documents."""
+    """Parse the header; None if it does not follow the documents."""
     found = _AUTHORIZATION.fullmatch(header)
     if found is None:
         return None
@@ -43,14 +43,15 @@ def parse_authorization(header: str) -> Authorization | None:
 
 
 def claimed_access_key(header: str) -> str:
-    """The access key that an Authorization header names, however broken the rest is; empty when it names none."""
+    """The access key in an Authorization header, even if the rest is invalid; empty if there is none."""
     found = _ACCESS_KEY.search(header)
     return found[1] if found else ""
 
 
 def canonical_query(query: str) -> str:
     """
-    The query as it is signed: sorted by name, then value; RFC 3986, only letters, digits and `-_.~` unescaped.
+    The query in the form that is signed: sorted by name, then by value; everything but letters, digits and `-_.~` is
+    percent-encoded (RFC 3986).
 
     Raises:
         ValueError: The query's bytes are not UTF-8.
@@ -65,7 +66,7 @@ def canonical_request(
     method: str, query: str, headers: Mapping[str, str], signed_headers: tuple[str, ...], body: bytes
 ) -> str:
     """
-    The text that the request's signature covers.
+    The canonical request, which the signature covers.
 
     Args:
         query: Raw, as received.
@@ -76,7 +77,7 @@ def canonical_request(
 
 
 def signature(secret_access_key: str, authorization: Authorization, x_date: str, canonical: str) -> str:
-    """The signature that the request should carry, 64 hex digits."""
+    """The expected signature: 64 hex digits."""
     scope = f"{authorization.date}/{authorization.region}/{authorization.service}/request"
     text = f"HMAC-SHA256\n{x_date}\n{scope}\n{sha256(canonical.encode()).hexdigest()}"
     key = _signing_key(secret_access_key, authorization.date, authorization.region, authorization.service)

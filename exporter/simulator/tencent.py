@@ -17,10 +17,10 @@ from exporter.simulator.exchange import Answered, Ask, Received, Refusal, Reply
 from exporter.simulator.outlook import Outlook
 
 MOST_MEMBERS = 1000
-"""Where the list of a live room's members stops, however many there are."""
+"""Most members that the list of a live room contains."""
 
 MOST_FAILURES, COOL_DOWN = 30, 60.0
-"""An app whose UserSig fails so often within so many seconds is refused for as long again (code 70050)."""
+"""After 30 wrong UserSigs of an app within 60 s, all its calls are refused for 60 s (code 70050)."""
 
 _ACTIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -40,7 +40,7 @@ _NEXT = re.compile(r"([1-9][0-9]{0,5})-sim")
 
 
 class TencentGateway:
-    """IM and Live share address, UserSig and public codes; their own codes differ."""
+    """IM and Live have the address, the UserSig and the public codes in common. Other codes differ."""
 
     def __init__(self, credentials: Credentials, clock: Clock, *, strict_ids: bool) -> None:
         self._credentials, self._clock, self._strict_ids = credentials, clock, strict_ids
@@ -57,7 +57,7 @@ class TencentGateway:
         )
 
     def read(self, received: Received) -> Ask | None:
-        """Everything below `/v4/` is Tencent's."""
+        """All requests below `/v4/` are for Tencent."""
         if not received.path.startswith("/v4/"):
             return None
         app = received.param("sdkappid")
@@ -75,7 +75,7 @@ class TencentGateway:
         return Ask(received, api, action, app=known, limit=limit, holder=known, rooms=rooms, document=document)
 
     def check(self, ask: Ask, now: float) -> Refusal | None:
-        """The public checks, UserSig last, then the call's own."""
+        """The common checks, the last of them that of the UserSig; then the checks of the call."""
         return self._check_url(ask) or self._check_usersig(ask, now) or self._check_body(ask)
 
     def answer(self, ask: Ask, outlook: Outlook) -> Reply:
@@ -83,7 +83,7 @@ class TencentGateway:
         return self._answers[ask.action](ask, outlook)
 
     def refuse(self, ask: Ask, refusal: Refusal) -> Reply:
-        """HTTP 200, always."""
+        """The HTTP status is always 200."""
         message = refusal.message or CODES[ask.api].messages.get(refusal.code, "failed")
         document = {"ActionStatus": "FAIL", "ErrorCode": int(refusal.code), "ErrorInfo": message}
         return Reply(refusal.status or 200, msgspec.json.encode(document), refusal.code)
@@ -107,7 +107,7 @@ class TencentGateway:
         return None if ask.app else Refusal("70020")
 
     def _check_usersig(self, ask: Ask, now: float) -> Refusal | None:
-        """Too many failures earn a cool-down, during which even a good UserSig is refused."""
+        """After too many failures, even a correct UserSig is refused for a while."""
         moment = self._clock.monotonic()
         if moment < self._cooling.get(ask.app, moment):
             return Refusal("70050")
@@ -207,7 +207,7 @@ class TencentGateway:
         return replace(self.refuse(ask, Refusal(code)), answered=(Answered(ask.rooms[0], 0, None, None, exists=False),))
 
     def _response(self, response: Mapping[str, object]) -> dict[str, object]:
-        """Live wraps what IM writes at the top level."""
+        """Live puts into `Response` what IM has at the top level."""
         return {"RequestId": f"Id-sim-O-Seq-{next(self._request_ids)}", "Response": response}
 
 
@@ -216,7 +216,7 @@ def _field(ask: Ask, name: str) -> object:
 
 
 def _group_type(room: str) -> str:
-    """Communities can be told by their ids, and have a service of their own."""
+    """The type of a group. Communities have ids with a prefix, and a service of their own."""
     return "Community" if room.startswith("@TGS#_") else "AVChatRoom"
 
 
@@ -226,7 +226,7 @@ def _in_wrong_service(ask: Ask) -> bool:
 
 
 def _offset(following: object) -> int | None:
-    """Where the page with this `Next` begins; None when no reply ever gave it."""
+    """The start of the page with this `Next`; None if no reply contains such a `Next`."""
     if following == "":
         return 0
     found = _NEXT.fullmatch(following) if isinstance(following, str) else None

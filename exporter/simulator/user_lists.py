@@ -1,8 +1,8 @@
 """
-Lists of users, ready-made.
+Prepared lists of users.
 
-A vendor's reply may name thousands of users, and nobody here reads them. User ids are all equally long, so a list of
-any length is a slice of one long text.
+A vendor's reply may list thousands of users, and nobody reads them. All user ids have the same length, so a list of any
+length is a slice of one long text.
 """
 
 from functools import lru_cache
@@ -10,11 +10,11 @@ from functools import lru_cache
 import msgspec
 
 LONGEST = 100_000
-"""Users that one list can name."""
+"""Most users in one list."""
 
 
 def prepare() -> None:
-    """Make the text now: in the middle of a call it would hold every other call up, and bunch them in one second."""
+    """Make the text now: during a call, it would delay all other calls, and move them into the same second."""
     _all_ids()
 
 
@@ -26,10 +26,10 @@ def ids(first: int, last: int) -> msgspec.Raw:
 
 def objects(*fields: str, first: int, last: int, reverse_of: int | None = None) -> list[dict[str, str]]:
     """
-    A list of objects that each carry a user's id in every one of these fields.
+    A list of objects; each has the id of one user in all these fields.
 
     Args:
-        reverse_of: The room's number of users, to list them from the last to the first.
+        reverse_of: The room's number of users, to list them in reverse order.
     """
     numbers = range(first, last) if reverse_of is None else range(reverse_of - first - 1, reverse_of - last - 1, -1)
     return [dict.fromkeys(fields, _user(number)) for number in numbers]

@@ -1,4 +1,4 @@
-"""Tencent's UserSig, from the side that verifies it."""
+"""Verifies Tencent's UserSig."""
 
 import base64
 import binascii
@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 
 _LARGEST = 8192
-"""Bytes of an inflated UserSig; a real one has some 250."""
+"""Largest decompressed UserSig in bytes; a real one has some 250."""
 
 _FIELDS = {
     "TLS.ver": str,
@@ -26,8 +26,8 @@ class UserSig:
     An unpacked UserSig.
 
     Attributes:
-        time: Unix seconds, when it was made.
-        expire: Seconds that it is good for.
+        time: When it was made, in Unix seconds.
+        expire: Seconds for which it is valid.
     """
 
     identifier: str
@@ -37,7 +37,7 @@ class UserSig:
     sig: str
 
     def signed_with(self, secret_key: str) -> bool:
-        """Whether the signature was made with this key, taken as text."""
+        """Whether the signature was made with this key; the key is used as text."""
         content = (
             f"TLS.identifier:{self.identifier}\nTLS.sdkappid:{self.sdk_app_id}\n"
             f"TLS.time:{self.time}\nTLS.expire:{self.expire}\n"
@@ -48,10 +48,10 @@ class UserSig:
 
 def unpack(usersig: str) -> UserSig:
     """
-    Undo the letters, the compression and the JSON.
+    Decode the base64 variant, decompress, and parse the JSON.
 
     Raises:
-        ValueError: It cannot be a UserSig, with the reason.
+        ValueError: The text is not a UserSig; says why.
     """
     try:
         packed = base64.b64decode(usersig.translate(_TO_BASE64), validate=True)
@@ -80,5 +80,5 @@ def unpack(usersig: str) -> UserSig:
     )
 
 
-# "+", "/" and "=" in the letters of the wire stand for nothing: only their substitutes may occur.
+# The wire format replaces "+", "/" and "=". The originals are not valid in it.
 _TO_BASE64 = str.maketrans("*-_+/=", "+/=\0\0\0")

@@ -19,11 +19,11 @@ from exporter.simulator.signature_v4 import Authorization
 
 VERSION = "2023-11-01"
 TOLERANCE = 900
-"""Seconds that X-Date may be off, either way."""
+"""Largest difference of X-Date from the vendor's clock, in seconds."""
 
 REGIONS = ("cn-north-1", "ap-singapore-1", "ap-southeast-1")
 MOST_INVISIBLE = 10_000
-"""Invisible users that a reply names; the total goes on."""
+"""Most invisible users that a reply lists. Their total has no limit."""
 
 _ACTIONS = ("GetRoomOnlineUsers", "ListRoomInfo")
 _X_DATE = re.compile(r"\d{8}T\d{6}Z")
@@ -32,14 +32,14 @@ _MOST_PER_PAGE = 100
 
 
 class VolcengineGateway:
-    """The account is its access key; the limit is the account's, whatever the app."""
+    """An access key stands for an account. All apps of an account share one limit."""
 
     def __init__(self, credentials: Credentials, clock: Clock, *, strict_ids: bool) -> None:
         self._credentials, self._clock, self._strict_ids = credentials, clock, strict_ids
         self._request_ids = itertools.count(1)
 
     def read(self, received: Received) -> Ask | None:
-        """A request on `/` with a Version, or with an Authorization of ours."""
+        """A request for `/` with a Version, or with an Authorization of this vendor."""
         authorization = received.headers.get("Authorization", "")
         if received.path != "/" or not (received.values("Version") or authorization.startswith("HMAC-SHA256")):
             return None
@@ -61,7 +61,7 @@ class VolcengineGateway:
         )
 
     def check(self, ask: Ask, now: float) -> Refusal | None:
-        """Signature first, then what is asked."""
+        """Check the signature, then the parameters."""
         return self._check_signature(ask, now) or self._check_parameters(ask)
 
     def answer(self, ask: Ask, outlook: Outlook) -> Reply:
@@ -69,7 +69,7 @@ class VolcengineGateway:
         return self._online_users(ask, outlook) if ask.action == "GetRoomOnlineUsers" else self._room_info(ask, outlook)
 
     def refuse(self, ask: Ask, refusal: Refusal) -> Reply:
-        """The gateway's codes come with their HTTP status, the product's with 200."""
+        """Codes of the gateway have their own HTTP status; codes of the product come with 200."""
         message = refusal.message or CODES[ask.api].messages.get(refusal.code, "failed")
         prefix = refusal.code.partition(".")[0]
         number, status = VOLCENGINE_NUMBERS.get(prefix, (0, 200))

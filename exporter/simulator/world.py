@@ -1,4 +1,4 @@
-"""The truth of one app: which rooms there are, and every number of users they ever held."""
+"""The world of one app: its rooms, and every number of users that they ever had."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
@@ -10,14 +10,14 @@ from exporter.simulator.population import ABSENT, Curve, State, present
 from exporter.simulator.settings import APIS
 
 MOST_STEPS = 200_000
-"""How many changes of one room a window may span."""
+"""Most changes of one room that a window may contain."""
 
 __all__ = ["ABSENT", "State", "World"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Scripted:
-    """From `at` on (Unix seconds) the room is in that state; None gives it back to its curve."""
+    """From the Unix time `at` on the room has this state; None: it follows its curve again."""
 
     at: float
     state: State | None
@@ -25,14 +25,14 @@ class _Scripted:
 
 class World:
     """
-    Rooms per API and their populations, as one app of each vendor sees them.
+    The rooms of each API and their users, as one app of each vendor sees them.
 
-    Rooms known at start follow their curve; what a script sets holds until the next script and is remembered for ever.
-    A room that neither knows does not exist. Moments are Unix seconds; where none is given, now.
+    Rooms of the start follow their curve. A state that a test sets stays until the next one is set, and the history of
+    these states is kept. All other rooms do not exist. Times are Unix seconds; the default is now.
 
     Args:
-        number, of: Which of how many worlds this is, from 0 on. All have the same room ids. A curve's users tell the
-            worlds apart (see `population.Curve`); what a script sets is what it says.
+        number, of: Number of this world, from 0 on, and the number of all worlds. All have the same room ids, but their
+            curves never have the same number of users (see `population.Curve`).
     """
 
     def __init__(
@@ -47,16 +47,16 @@ class World:
         self._scripts: dict[str, dict[str, list[_Scripted]]] = {api: {} for api in APIS}
 
     def room_ids(self, api: str) -> list[str]:
-        """The rooms known at start, existing now or not. Stable for a seed; fewer rooms are the head of more."""
+        """The rooms of the start, existing now or not. A longer list begins with the shorter one of the same seed."""
         return list(self._at_start[api])
 
     def known(self, api: str) -> list[str]:
-        """The rooms known at start, and those that a script made."""
+        """The rooms of the start, and those that a test made."""
         curves = self._curves[api]
         return [*curves, *(room for room in self._scripts[api] if room not in curves)]
 
     def state(self, api: str, room: str, at: float | None = None) -> State:
-        """What is true of a room at a moment."""
+        """The true state of a room at a moment."""
         moment = self._clock.time() if at is None else at
         if scripts := self._scripts[api].get(room):
             index = bisect_right(scripts, moment, key=lambda script: script.at)
@@ -67,7 +67,7 @@ class World:
         return ABSENT if curve is None else curve.state(curve.step_at(moment))
 
     def users(self, api: str, room: str, at: float | None = None) -> int:
-        """Users in the room; 0 when it does not exist."""
+        """Users in the room; 0 if it does not exist."""
         return self.state(api, room, at).users
 
     def exists(self, api: str, room: str, at: float | None = None) -> bool:
@@ -76,7 +76,7 @@ class World:
 
     def states(self, api: str, room: str, start: float, end: float) -> list[State]:
         """
-        Every state that the room was in between `start` and `end`, both included, in order, each as often as it came.
+        Every state that the room had between `start` and `end`, both included, in order of time.
 
         Raises:
             ValueError: The window is reversed, or spans more than 200,000 changes.
@@ -98,12 +98,12 @@ class World:
         return states
 
     def values(self, api: str, room: str, start: float, end: float) -> set[int]:
-        """Every number of users that it held between `start` and `end`, both included; 0 while it did not exist."""
+        """Every number of users that it had between `start` and `end`, both included; 0 while it did not exist."""
         return {state.users for state in self.states(api, room, start, end)}
 
     def set(self, api: str, room: str, users: int, *, admin: int = 0, invisible: int = 0) -> None:
         """
-        Fix the room's users from now on; it exists from now on.
+        Set the room's users from now on; it exists from now on.
 
         Raises:
             ValueError: A negative number, or more admin or invisible users than users.
@@ -111,7 +111,7 @@ class World:
         self._script(api, room, present(users, admin=admin, invisible=invisible))
 
     def create(self, api: str, room: str, users: int = 1) -> None:
-        """Make the room, with its first users."""
+        """Create the room, with its first users."""
         self.set(api, room, users)
 
     def destroy(self, api: str, room: str) -> None:
@@ -119,19 +119,19 @@ class World:
         self._script(api, room, ABSENT)
 
     def release(self, api: str, room: str) -> None:
-        """Give the room back to its own curve; a room without one is gone."""
+        """Let the room follow its curve again; a room without a curve is destroyed."""
         self._script(api, room, None)
 
     def _script(self, api: str, room: str, state: State | None) -> None:
         scripts = self._scripts[api].setdefault(room, [])
         now = self._clock.time()
-        # A wall clock that was set back must not unsort the history.
+        # The history must stay sorted, even if the wall clock is set back.
         scripts.append(_Scripted(max(now, scripts[-1].at) if scripts else now, state))
 
     def _stretches(self, api: str, room: str, start: float, end: float) -> Iterator[tuple[float, float, State | None]]:
-        """The window, cut where a script took over: (from, to, scripted state or None for the curve)."""
+        """The window, divided at the changes that tests made: (from, to, set state or None for the curve)."""
         scripts = self._scripts[api].get(room, [])
-        # The instant of a change belongs to both sides: two scripts may fall on one tick of the clock.
+        # The moment of a change belongs to both sides: two changes may have the same time.
         index = bisect_left(scripts, start, key=lambda script: script.at)
         current, since = scripts[index - 1].state if index else None, start
         for script in scripts[index:]:
@@ -142,7 +142,7 @@ class World:
         yield since, end, current
 
     def _curve(self, api: str, room: str) -> Curve | None:
-        """Made when first asked for: a world of 100,000 rooms starts at once."""
+        """The curve of a room, made at its first use: so a world of 100,000 rooms starts at once."""
         curves = self._curves[api]
         if room not in curves:
             return None

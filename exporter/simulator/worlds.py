@@ -1,4 +1,4 @@
-"""The worlds of all apps: whose room an id names depends on the app that is asked."""
+"""The worlds of all apps. The same room id means different rooms in different apps."""
 
 from exporter.simulator.clock import Clock
 from exporter.simulator.settings import Settings
@@ -7,11 +7,11 @@ from exporter.simulator.world import World
 
 class Worlds:
     """
-    A world for each app, made when it is first asked for.
+    One world for each app, made at its first use.
 
-    The first app of every vendor has its rooms in the first world, the second app in the second world, and so on; no
-    API has two apps in one world. All worlds begin with the same room ids, as when every app of a company has a
-    `lobby`, but a room's users differ from world to world at every moment at which it exists.
+    The first app of every vendor has its rooms in the first world, the second app in the second world, and so on: an
+    API never has two apps in one world. All worlds start with the same room ids, as if every app of a company had a
+    `lobby`. But at any time a room's users differ from world to world, as long as the room exists.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -26,7 +26,7 @@ class Worlds:
 
     def of(self, api: str, app: str) -> World:
         """
-        The world in which this app's rooms are.
+        The world of this app.
 
         Args:
             app: The app id as text.

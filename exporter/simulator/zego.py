@@ -19,7 +19,7 @@ from exporter.simulator.outlook import Outlook
 
 MOST_ROOMS = 10
 TOLERANCE = 600
-"""Seconds that a timestamp may be off, either way."""
+"""Largest difference of a timestamp from the vendor's clock, in seconds."""
 
 _APIS = {"DescribeUserNum": "zego_rtc", "QueryRoomUserList": "zego_zim"}
 _LARGEST_APP_ID = 2**32 - 1
@@ -29,7 +29,7 @@ _WHOLE = re.compile(r"[0-9]{1,19}")
 
 
 class ZegoGateway:
-    """Both products share address, signature and gateway codes; their own codes differ."""
+    """Both products have the address, the signature and the gateway's codes in common. Other codes differ."""
 
     def __init__(self, credentials: Credentials, clock: Clock, *, strict_ids: bool) -> None:
         self._credentials, self._clock, self._strict_ids = credentials, clock, strict_ids
@@ -37,7 +37,7 @@ class ZegoGateway:
         self._request_ids = itertools.count(7840039829955402142)
 
     def read(self, received: Received) -> Ask | None:
-        """Everything on `/`; Volcengine, which lives there too, is asked first."""
+        """All requests for `/` that Volcengine, which uses the same path, has not taken."""
         if received.path != "/":
             return None
         action, app = received.param("Action"), received.param("AppId")
@@ -48,7 +48,7 @@ class ZegoGateway:
         return Ask(received, api, action, app=known, limit=limit, holder=known, rooms=rooms)
 
     def check(self, ask: Ask, now: float) -> Refusal | None:
-        """The gateway's checks in its own order, then the product's."""
+        """The checks of the gateway in the documented order, then those of the product."""
         return (
             _check_form(ask)
             or _check_timestamp(ask, now)
@@ -58,11 +58,11 @@ class ZegoGateway:
         )
 
     def answer(self, ask: Ask, outlook: Outlook) -> Reply:
-        """Counts; for a ZIM room also a page of its users."""
+        """The counts; for a ZIM room also a page of its users."""
         return self._user_num(ask, outlook) if ask.api == "zego_rtc" else self._user_list(ask, outlook)
 
     def refuse(self, ask: Ask, refusal: Refusal) -> Reply:
-        """HTTP 200, the code in the body."""
+        """The HTTP status is 200; the code is in the body."""
         message = refusal.message or CODES[ask.api].messages.get(refusal.code, "failed")
         document = {"Code": int(refusal.code), "Message": message, "RequestId": self._request_id()}
         return Reply(refusal.status or 200, msgspec.json.encode(document), refusal.code)
@@ -148,7 +148,7 @@ class ZegoGateway:
 
 
 def signature(app: ZegoApp, nonce: str, timestamp: str) -> str:
-    """What `Signature` should say: 32 lowercase hex digits."""
+    """The expected value of `Signature`: 32 lowercase hex digits."""
     return md5(f"{app.app_id}{nonce}{app.server_secret}{timestamp}".encode(), usedforsecurity=False).hexdigest()
 
 

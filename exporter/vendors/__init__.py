@@ -1,5 +1,5 @@
 """
-What each vendor API's bytes mean, as pure functions.
+The codecs of the five vendor APIs: pure functions that make requests and parse replies.
 """
 
 from __future__ import annotations
@@ -18,4 +18,4 @@ from exporter.vendors.zego_zim import ZegoZim
 _CODECS: tuple[Codec, ...] = (ZegoRtc(), ZegoZim(), TencentIm(), TencentLive(), VolcengineRtc())
 
 APIS: Final[Mapping[str, Codec]] = MappingProxyType({codec.api: codec for codec in _CODECS})
-"""Every API by its name in the config."""
+"""The codec of every API, by the API's name in the config."""

@@ -1,8 +1,8 @@
 """
-The one seam that every vendor API implements, and what all five share.
+The interface that every vendor API implements.
 
-A codec says what an API's bytes mean. It is made of pure functions: no socket, no clock, no sleep, no log. Adding an
-API is one file beside this one plus its line in ``vendors.APIS``.
+A codec makes the requests of one API and parses its replies. It consists of pure functions: no socket, no clock, no
+sleep, no log. To add an API, add one module here and one entry in ``vendors.APIS``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from exporter.vendors.source import Source
 @dataclass(frozen=True, slots=True)
 class RoomIdRule:
     """
-    What an API accepts as a room id.
+    The room ids that an API accepts.
 
     Args:
-        max_bytes: Longest id in UTF-8 bytes; longer ones are refused in the config.
-        alphabet: Matches an id made of documented characters only; others earn a warning.
+        max_bytes: Longest id in UTF-8 bytes. The config refuses longer ones.
+        alphabet: Matches an id of documented characters. Other ids get a warning.
         described: The alphabet in words, for that warning.
     """
 
@@ -34,54 +34,53 @@ class RoomIdRule:
 
 class Codec(Protocol):
     """
-    What polling needs to know of one vendor API.
+    One vendor API, as polling uses it.
 
-    ``reply`` is total: whatever the vendor sends, it ends in readings and failures by room or in one failure of the
-    call, never in an exception.
+    ``reply`` never raises: for any bytes from the vendor, it returns results by room or one failure of the call.
     """
 
     api: str
     vendor: str
     source_model: type[Source]
     batch_size: int
-    """Rooms that one call may ask for."""
+    """Most rooms in one call."""
     default_interval: float
-    """Seconds between two readings of a room, unless configured."""
+    """Seconds between two readings of a room, if none are configured."""
     room_ids: RoomIdRule
     tells_admin_users: bool
     tells_invisible_users: bool
     tells_existence: bool
 
     def default_limit(self, source: Any) -> float:
-        """Documented calls per second of the budget that this source draws on."""
+        """Documented calls per second of this source's budget."""
 
     def base_url(self, source: Any) -> str:
-        """Where this source's requests go: the configured address, else the vendor's for its region; no final slash."""
+        """Scheme and host of this source's requests: as configured, or the vendor's for its region. No final slash."""
 
     def budget_key(self, source: Any) -> str:
-        """Names the vendor's limit that this source draws on; equal keys share one limit."""
+        """Identifies the vendor's limit. Sources with equal keys share one limit."""
 
     def app_key(self, source: Any) -> str:
-        """Names the credentials' owner; equal keys are unauthorized together."""
+        """Identifies the vendor app. If the vendor wants silence, all sources with this key are silent."""
 
     def rooms_key(self, source: Any) -> str:
         """
-        Names everything that decides whose room an id names: the API, the app, its environment and the address.
+        Identifies the owner of the room ids: the API, the app, its environment and the address.
 
-        A reading may be published only for the key that it was asked with. What merely gets a call through (secrets,
-        the account that signs, proxy, certificates) is not in it.
+        A reading is valid only for the rooms key with which it was requested. The key does not contain what a call
+        needs only for access: secrets, the account that signs, proxy, certificates.
         """
 
     def authorize(self, source: Any, now: float) -> Auth:
-        """Derive what calls are signed with, at Unix time ``now``."""
+        """Derive the key material for signatures at Unix time ``now``."""
 
     def request(self, source: Any, auth: Auth, rooms: Sequence[str], stamp: Stamp) -> Request:
         """
-        The request that asks for 1 to ``batch_size`` rooms.
+        A signed request for 1 to ``batch_size`` rooms.
 
         Raises:
             ValueError: More rooms than one call takes, or none.
         """
 
     def reply(self, rooms: Sequence[str], status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
-        """What the vendor's reply says of these rooms, or why the call as a whole failed."""
+        """The result for each of these rooms, or the failure of the call as a whole."""

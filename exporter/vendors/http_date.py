@@ -1,5 +1,5 @@
 """
-Dates of HTTP headers: Date and Retry-After.
+Parses the dates of HTTP headers: Date and Retry-After.
 
 Source: RFC 9110, section 5.6.7.
 """
@@ -11,16 +11,17 @@ from functools import lru_cache
 from typing import Final
 
 _FIRST_OF_9999: Final = 253_370_764_800.0
-"""Unix seconds. A later date could not be added to: Python's calendar ends with that year."""
+"""Unix seconds. Python's calendar ends with the year 9999, so a later date would leave no room for additions."""
 
 
-@lru_cache(maxsize=64)  # many replies in one second carry the same
+@lru_cache(maxsize=64)  # many replies have the same date
 def http_date(text: str) -> float | None:
     """
     Unix seconds of a date such as ``Tue, 14 Nov 2023 22:13:20 GMT``.
 
     Returns:
-        ``None`` for what is no date, has no zone (C's ``asctime`` form and ``-0000``), or lies outside of 1970 to 9998.
+        ``None`` if the text is not a date, has no time zone (C's ``asctime`` form and ``-0000``), or is not from 1970
+        to 9998.
     """
     try:
         moment = parsedate_to_datetime(text)

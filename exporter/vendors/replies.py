@@ -1,8 +1,7 @@
 """
-What the replies of all vendors have in common: how they are read, what counts as a number, and what a failure without
-a vendor's code means.
+What the replies of all vendors have in common: parsing, numbers, and failures without a vendor's code.
 
-Sources: RFC 9110 for HTTP statuses and Retry-After; everything else is ours.
+Sources: RFC 9110 for HTTP statuses and Retry-After. Everything else is our own decision.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from exporter.model import Failure, FailureKind
 from exporter.vendors.http_date import http_date
 
 MAX_USERS: Final = 2**53
-"""A count above it is no count: JSON numbers are exact up to here."""
+"""Largest valid count: JSON numbers are exact up to here."""
 
 MOST_OBJECTS: Final = 20_000
-"""JSON objects in a reply. To make so many takes some ten milliseconds, and no reply to one call needs them."""
+"""Most JSON objects in a reply. To decode this many takes about ten milliseconds. No genuine reply has as many."""
 
 _LARGE: Final = 256 * 1024
 
@@ -43,18 +42,20 @@ def malformed(code: str, words: str) -> Failure:
 
 UNDOCUMENTED: Final = malformed("not_as_documented", "the reply is not the JSON that the vendor documents")
 NO_COUNT: Final = malformed("no_count", "the reply's number of users is missing, or not a whole number of 0 or more")
-IMPOSSIBLE_COUNT: Final = malformed("impossible_count", "a part of the room's users is not a number between 0 and all")
-CONTRADICTION: Final = malformed("contradiction", "the reply says two different things of this room")
-OMITTED: Final = malformed("omitted", "the reply does not speak of this room, though it was asked for")
+IMPOSSIBLE_COUNT: Final = malformed(
+    "impossible_count", "the reply has more admin or invisible users than users, or no valid number of them"
+)
+CONTRADICTION: Final = malformed("contradiction", "the reply contradicts itself about this room")
+OMITTED: Final = malformed("omitted", "the call asked for this room, and the reply does not contain it")
 
 
 def read(
     body: bytes, whole: msgspec.json.Decoder[_Whole], envelope: msgspec.json.Decoder[_Envelope]
 ) -> _Whole | _Envelope | None:
     """
-    The whole reply; its envelope alone where the rest is not as documented; ``None`` if it is no JSON object at all.
+    The whole reply; only its envelope if the rest is not as documented; ``None`` if it is not a JSON object.
 
-    A vendor's failure often comes without the data that a success has, and its code must be heard all the same.
+    A vendor's failure often lacks the data of a success, and its code must be found all the same.
     """
     if len(body) > _LARGE and body.count(b"{") > MOST_OBJECTS:
         return None
@@ -70,13 +71,13 @@ def read(
 
 def repeats(body: bytes, keys: tuple[bytes, ...], times: int) -> bool:
     """
-    Whether an object of a reply has a key twice, of which a decoder hears only the last.
+    Whether an object of a reply has a key twice. A decoder would use only the last one.
 
     Args:
-        keys: What is read of the reply, in quotes as it stands there.
-        times: How often each was decoded.
+        keys: The keys that are used, in quotes as they are written in the reply.
+        times: Number of times that each key was decoded.
     """
-    # This is all that an ordinary reply costs; a key that is written with escapes is not found by its letters.
+    # Ordinary replies end here. A key may also be written with escapes, which this search would not find.
     if all(body.count(key) <= times for key in keys) and b"\\u00" not in body:
         return False
     if len(body) > _LARGE:
@@ -91,7 +92,7 @@ def repeats(body: bytes, keys: tuple[bytes, ...], times: int) -> bool:
 
 
 class _TwiceError(Exception):
-    """A key stands twice in an object."""
+    """An object has a key twice."""
 
 
 def _once(pairs: list[tuple[str, object]]) -> None:
@@ -101,13 +102,13 @@ def _once(pairs: list[tuple[str, object]]) -> None:
 
 def count(value: object) -> int | None:
     """
-    The number of users that a JSON number or a string of decimal digits stands for; ``None`` if it is neither.
+    The number of users in a JSON number or a string of decimal digits: 0 to 2**53; ``None`` if it is neither.
 
-    To JSON, ``7``, ``7.0`` and ``7e0`` are the same number.
+    In JSON, ``7``, ``7.0`` and ``7e0`` are the same number.
     """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    # An exact type, since a boolean is an int as well.
+    # Compare the exact type, since a boolean is an int, too.
     if type(value) is not int:
         if not (isinstance(value, str) and _DECIMAL.fullmatch(value)):
             return None
@@ -116,14 +117,14 @@ def count(value: object) -> int | None:
 
 
 def vendor_code(value: object) -> int | str | None:
-    """A vendor's code, as a number where it is one; ``None`` if there is none."""
+    """A vendor's code, as a number if it is one; ``None`` if there is no code."""
     if isinstance(value, str) and value:
         return int(value) if _INTEGER.fullmatch(value) else value
     return value if type(value) is int and abs(value) < 10**18 else None
 
 
 def code_table(kind: FailureKind, words: Mapping[int, str]) -> dict[int | str, Failure]:
-    """Ready-made failures of one kind by vendor code."""
+    """Failures of one kind, by the vendor's code."""
     return {code: Failure(kind, str(code), meaning) for code, meaning in words.items()}
 
 
@@ -131,9 +132,9 @@ def failed_call(
     code: int | str | None, codes: Mapping[int | str, Failure], status: int, headers: Mapping[str, str]
 ) -> Failure | None:
     """
-    Why a call to a vendor whose code for success is 0 failed; ``None`` if it succeeded.
+    The failure of a call, for vendors whose success code is 0; ``None`` if the call succeeded.
 
-    The vendor's code wins over the HTTP status, except that a success needs both.
+    The vendor's code comes before the HTTP status. A success needs both.
     """
     if code:
         return by_code(code, codes.get(code), status, headers)
@@ -143,7 +144,7 @@ def failed_call(
 
 
 def by_code(code: int | str, known: Failure | None, status: int, headers: Mapping[str, str]) -> Failure:
-    """The failure that a vendor's code stands for; what an unknown code means, the HTTP status beside it tells."""
+    """The failure for a vendor's code. The HTTP status decides what an unknown code means."""
     if known is None:
         kind, words = _MEANING_OF_UNLISTED.get(status, (FailureKind.TRANSIENT, _UNLISTED))
         known = Failure(kind, printable_code(code), words)
@@ -163,12 +164,12 @@ _MEANING_OF_UNLISTED: Final[Mapping[int, tuple[FailureKind, str]]] = {
 
 
 def printable_code(code: int | str) -> str:
-    """A vendor's code, fit for a log line: whatever a reply holds, nothing is injected."""
+    """A vendor's code for a log line. A code with unusual characters is replaced, so that it cannot forge a line."""
     return text if _PRINTABLE_CODE.fullmatch(text := str(code)) else "unprintable"
 
 
 def by_status(status: int, headers: Mapping[str, str]) -> Failure | None:
-    """What an HTTP status means when the reply holds no vendor's code; ``None`` for 2xx."""
+    """The failure for an HTTP status if the reply has no vendor's code; ``None`` for 2xx."""
     if 200 <= status < 300:
         return None
     kind = _kind_of_status(status)
@@ -210,9 +211,9 @@ def _with_retry_after(failure: Failure, headers: Mapping[str, str]) -> Failure:
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """
-    Seconds that the vendor asks us to wait; ``None`` if it does not say, or not in a way that can be understood.
+    Seconds that the vendor asks us to wait; ``None`` without a valid header.
 
-    A date is taken relative to the reply's own Date, so that no clock but the vendor's is involved.
+    If Retry-After is a date, the reply's own Date is subtracted, so that only the vendor's clock counts.
     """
     wanted = _header(headers, "retry-after")
     if wanted is None:

@@ -1,8 +1,8 @@
 """
-What every source has, whatever its API: the part of a source's configuration that polling reads.
+The configuration of a source that all APIs share, as far as polling uses it.
 
-The API's own keys (credentials, region) are added by each vendor's model, and those of its rooms by the config. Values
-arrive as text; pydantic types them.
+Each vendor's model adds the API's own keys (credentials, region). The config adds the keys of rooms. All values are
+text; pydantic parses them.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ DURATION_ACCEPTED: Final = "a duration such as 500ms, 10s or 1m30s"
 
 class Secret:
     """
-    A secret of the config; neither ``str``, ``repr`` nor a pydantic dump shows it.
+    A secret of the config. ``str``, ``repr`` and a pydantic dump do not show it.
 
     Args:
-        file: The file it was read from; such a secret may be read again when the vendor refuses it.
+        file: The file that it was read from. If the vendor refuses the secret, the file is read again.
     """
 
     __slots__ = ("_value", "file")
@@ -52,14 +52,14 @@ class Secret:
 @dataclass(frozen=True, slots=True)
 class SecretForm:
     """
-    What a vendor's secrets of one kind look like. Another form only earns a warning: the vendor may change it.
+    The form of a vendor's secrets. A secret of another form only gets a warning, since the vendor may change the form.
 
-    Stands beside a secret's type: ``Annotated[Secret, SecretForm(…)]``.
+    Use it with a secret's type: ``Annotated[Secret, SecretForm(…)]``.
 
     Args:
-        pattern: Matches such a secret as a whole.
-        described: The pattern in words, as a whole clause.
-        confused_with: What else the vendor's console shows, by pattern; the words say what it is.
+        pattern: Matches a whole secret.
+        described: The pattern in words, as a clause.
+        confused_with: Other values of the vendor's console: a pattern, and words that say what it is.
     """
 
     pattern: str
@@ -70,9 +70,9 @@ class SecretForm:
 @dataclass(frozen=True, slots=True)
 class Documented:
     """
-    The values of a key that the vendor documents. Another one only earns a warning: the vendor may have more by now.
+    The documented values of a key. Another value only gets a warning, since the vendor may have added some.
 
-    Stands beside the key's type: ``Annotated[str, Documented(…)]``.
+    Use it with the key's type: ``Annotated[str, Documented(…)]``.
     """
 
     values: tuple[str, ...]
@@ -81,11 +81,11 @@ class Documented:
 @dataclass(frozen=True, slots=True)
 class Certificates:
     """
-    The certificates of a ``ca_file``, as they were when it was read. Equal if their text is, whatever the file.
+    The contents of a ``ca_file``. Two are equal if their text is equal, even from different files.
 
     Args:
-        pem: For ``ssl``, as ``cadata``.
-        file: To read them again from.
+        pem: Certificates in PEM form, for ``cadata`` of ``ssl``.
+        file: The file that they were read from.
     """
 
     pem: str = field(repr=False)
@@ -94,10 +94,10 @@ class Certificates:
 
 def parse_duration(value: object) -> float:
     """
-    Seconds of a duration as Go writes it, such as ``500ms``, ``10s``, ``1m30s`` or ``1.5h``; ``0`` needs no unit.
+    The seconds of a duration in Go's format, such as ``500ms``, ``10s``, ``1m30s`` or ``1.5h``. ``0`` needs no unit.
 
     Raises:
-        PydanticCustomError: Not a duration.
+        PydanticCustomError: The value is not a duration.
     """
     if isinstance(value, float | int) and not isinstance(value, bool):
         return float(value)
@@ -124,10 +124,12 @@ def _printable(text: str) -> str:
 
 def duration(shortest: float, longest: float, bounds: str) -> BeforeValidator:
     """
-    Reads a duration between these two.
+    A validator that parses a duration.
 
     Args:
-        bounds: The same in words.
+        shortest: Lower bound in seconds, inclusive.
+        longest: Upper bound in seconds, inclusive.
+        bounds: Both bounds in words.
     """
 
     def read(value: object) -> float:
@@ -159,7 +161,7 @@ def _app_number(value: object) -> int:
 
 def matching(pattern: str, accepted: str) -> AfterValidator:
     """
-    Accepts text that matches as a whole.
+    A validator that accepts text if the pattern matches all of it.
 
     Args:
         accepted: The pattern in words.
@@ -187,7 +189,7 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 AppNumber = Annotated[
     int, BeforeValidator(_app_number), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 2**32 - 1})
 ]
-"""An app's id where the vendor numbers its apps: an unsigned 32-bit integer above 0."""
+"""The id of an app, for vendors that number their apps: an unsigned 32-bit integer above 0."""
 
 INTERVAL: Final = "from 100ms to 24h"
 TIMEOUT: Final = "from 100ms to 1m"
@@ -196,9 +198,9 @@ MAX_STALENESS: Final = "from 100ms to 168h"
 
 class Source(BaseModel):
     """
-    One API polled with one app's credentials, as polling sees it.
+    One API that is polled with one app's credentials.
 
-    ``None`` stands for the default, which depends on the API, the region or the number of rooms.
+    ``None`` means the default, which depends on the API, the region or the number of rooms.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -230,7 +232,7 @@ class Source(BaseModel):
 
     @classmethod
     def secret_fields(cls) -> tuple[str, ...]:
-        """Names of this model's secrets; each is configured as ``X``, ``X_env`` or ``X_file``."""
+        """Names of this model's secrets. The config gives each as ``X``, ``X_env`` or ``X_file``."""
         return tuple(name for name, info in cls.model_fields.items() if _is_secret(info.annotation))
 
     def secrets(self) -> tuple[str, ...]:
@@ -240,7 +242,7 @@ class Source(BaseModel):
 
     @property
     def proxy_credentials(self) -> str | None:
-        """User and password of the proxy as it is told them: byte for byte as the URL has them, in base64."""
+        """User and password of the proxy for a Basic authorization header: percent-decoded, in base64."""
         parts = urlsplit(self.proxy or "")
         if parts.username is None:
             return None
@@ -249,7 +251,7 @@ class Source(BaseModel):
 
     @property
     def proxy_secrets(self) -> tuple[str, ...]:
-        """What must not be seen of the proxy's password, which stands in no ``Request``."""
+        """The proxy's password in every form that must be redacted. No ``Request`` contains it."""
         password = urlsplit(self.proxy or "").password
         return (password, unquote(password), self.proxy_credentials or "") if password else ()
 

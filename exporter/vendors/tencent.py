@@ -1,5 +1,5 @@
 """
-What Tencent's chat and live APIs share: app, UserSig, address, request and the common codes.
+The common parts of Tencent's chat and live APIs: app, UserSig, address, request and the common codes.
 
 Sources: "RESTful API Overview", "Generating UserSig" and "Error Codes" of Tencent Cloud Chat; tls-sig-api-v2 1.1.
 """
@@ -23,7 +23,7 @@ from exporter.vendors.replies import LOWER_RATE_LIMIT, code_table
 from exporter.vendors.source import AppNumber, Secret, SecretForm, Source, matching
 
 USER_SIG_SECONDS: Final = 48 * 3600
-"""A UserSig is valid for two days and replaced after one, so that a day of trouble expires nothing."""
+"""A UserSig is valid for two days and is replaced after one, so it does not expire during a day of failures."""
 
 HOSTS: Final[Mapping[str, str]] = {
     "china": "console.tim.qq.com",
@@ -51,9 +51,9 @@ SECRET_KEY: Final = SecretForm(
 
 class TencentSource(Source):
     """
-    A Tencent app, known by its SDKAppID, one of its administrators and the key of its console page.
+    A Tencent app: its SDKAppID, one of its administrators, and the SDKSecretKey of its console page.
 
-    The administrator must exist in the app; the REST API obeys nobody else.
+    The administrator must exist in the app. The REST API accepts calls of administrators only.
     """
 
     sdk_app_id: AppNumber = Field(description="SDKAppID, a number")
@@ -80,10 +80,10 @@ def authorize(source: TencentSource, now: float) -> Auth:
 
 def user_sig(sdk_app_id: int, key: str, identifier: str, issued: int, expire: int) -> str:
     """
-    The signature by which Tencent knows a user of an app.
+    A UserSig: the signature that identifies a user of an app to Tencent.
 
     Args:
-        key: As the console shows it: text, although it looks like hex.
+        key: The SDKSecretKey as text, as the console shows it. It looks like hex, but must not be decoded.
         issued: Unix seconds.
         expire: Seconds after ``issued``.
     """
@@ -154,15 +154,15 @@ COMMON_CODES: Final[Mapping[int | str, Failure]] = {
             10008: f"the signature was not accepted: {_ONE_APP}",
             60004: f"identifier or UserSig is wrong: {_ONE_APP}",
             60005: f"identifier or UserSig is wrong: {_ONE_APP}",
-            70001: "the UserSig has expired; if a new one fares no better, set this machine's clock",
+            70001: "the UserSig has expired; if a new one is refused too, set this machine's clock",
             70002: "no UserSig arrived: check base_url and proxy, which must keep the query",
             70003: f"the UserSig is not valid: {_ONE_APP}",
             70005: f"the UserSig is not valid: {_ONE_APP}",
             70009: f"the UserSig is not valid: {_ONE_APP}",
             70013: f"the UserSig is another user's: {_ONE_APP}",
             70014: f"the UserSig is another app's: {_ONE_APP}",
-            70016: "Tencent has no such key: copy secret_key anew from Tencent's console",
-            70052: "the UserSig is no longer valid; if a new one fares no better, check identifier",
+            70016: "Tencent has no such key: copy secret_key again from Tencent's console",
+            70052: "the UserSig is no longer valid; if a new one is refused too, check identifier",
         },
     ),
     70050: Failure(

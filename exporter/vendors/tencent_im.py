@@ -1,8 +1,9 @@
 """
-Tencent Chat, ``get_online_member_num``: people online in one audio-video group (AVChatRoom), and whether it exists.
+Tencent Chat, ``get_online_member_num``: number of people online in one audio-video group (AVChatRoom), and whether the
+group exists.
 
-Source: Tencent Cloud Chat, "Getting the Number of Online Users in an Audio-Video Group" (2022-12-16). The number is
-made anew every 10 s, and with web users up to 20 s late.
+Source: Tencent Cloud Chat, "Getting the Number of Online Users in an Audio-Video Group" (2022-12-16). Tencent updates
+the number every 10 s. Web users may appear in it up to 20 s late.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class TencentIm:
         """
         if len(rooms) != 1:
             raise ValueError(f"get_online_member_num takes one room, not {len(rooms)}")
-        # Communities have a service of their own; their ids, and no others, begin like this.
+        # Communities have their own service. Only their ids begin like this.
         service = "million_group_open_http_svc" if rooms[0].startswith("@TGS#_") else "group_open_http_svc"
         command = f"{service}/get_online_member_num"
         return tencent.post(source, self.base_url(source), auth, command, {"GroupId": rooms[0]}, stamp)

@@ -1,8 +1,8 @@
 """
-Tencent Live (TUILiveKit), ``get_member_list``: people in one live room, and whether it exists.
+Tencent Live (TUILiveKit), ``get_member_list``: number of people in one live room, and whether the room exists.
 
-Source: Tencent RTC, "Get Room Member List" (2026-04; the edition of 2024-12-11 leaves out RoomId, which is mandatory).
-The list is made anew every 40 s and names 1000 people at most, so the count is read and the list is not.
+Source: Tencent RTC, "Get Room Member List" (2026-04; the edition of 2024-12-11 omits RoomId, which is mandatory).
+Tencent updates the list every 40 s, and it names at most 1,000 people. So only the count is read, and not the list.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class TencentLive:
 
     def request(self, source: TencentLiveSource, auth: Auth, rooms: Sequence[str], stamp: Stamp) -> Request:
         """
-        Ask Tencent for the first page of a room's members; the total comes with it.
+        Ask Tencent for the first page of a room's members. The reply contains the total.
 
         Raises:
             ValueError: More than one room, or none.

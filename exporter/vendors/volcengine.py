@@ -1,5 +1,5 @@
 """
-Volcengine's Signature V4, for a GET without a body.
+Volcengine's Signature V4 for a GET request without a body.
 
 Source: volcengine 1.0.229 (``SignerV4``); "Signature" of the Volcengine API documentation.
 """
@@ -19,7 +19,7 @@ EMPTY_BODY_SHA256: Final = hashlib.sha256(b"").hexdigest()
 @dataclass(frozen=True, slots=True)
 class Signed:
     """
-    A signed GET: the headers to send, and the two of their values that nobody may see.
+    A signed GET: the headers to send, and the two of their values that must be redacted.
 
     Args:
         signature: 64 hex digits, the end of ``authorization``.
@@ -44,12 +44,12 @@ def signing_key(secret_access_key: str, date: str, region: str, service: str) ->
 
 
 def canonical_query(parameters: Mapping[str, str]) -> str:
-    """The query as it is signed, and must be sent: sorted, and encoded by RFC 3986, so a space is ``%20``."""
+    """The query, sorted and encoded by RFC 3986 (a space is ``%20``). The request must send it exactly as signed."""
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(parameters.items()))
 
 
 def signed_host(base_url: str) -> str:
-    """The host as it is signed, and must be sent: with its port, unless that is 80 or 443."""
+    """The host to sign and to send: with its port, unless that is 80 or 443."""
     host = urlsplit(base_url).netloc
     return host.removesuffix(":80").removesuffix(":443")
 
@@ -72,7 +72,7 @@ def sign(
         query: Canonical, as ``canonical_query`` makes it.
         key: The signing key of ``date``'s day.
         date: ``YYYYMMDDTHHMMSSZ``, UTC.
-        session_token: Comes with temporary credentials (STS) and is signed along.
+        session_token: Of temporary credentials (STS). It is signed, too.
     """
     signed = {"host": host, "x-content-sha256": EMPTY_BODY_SHA256, "x-date": date}
     if session_token is not None:

@@ -1,8 +1,9 @@
 """
-Volcengine RTC, ``GetRoomOnlineUsers``: users and invisible users of one room, and whether it exists.
+Volcengine RTC, ``GetRoomOnlineUsers``: users and invisible users of one room, and whether the room exists.
 
-Source: Volcengine RTC OpenAPI 2023-11-01, "GetRoomOnlineUsers" and "Common error codes". The vendor lists 10,000
-invisible users at most, and does not say whether the totals end there too.
+Source: Volcengine RTC OpenAPI 2023-11-01, "GetRoomOnlineUsers" and "Common error codes". Volcengine lists at most
+    10,000
+invisible users. It does not document whether the totals have the same limit.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ class VolcengineRtcSource(Source):
     """
     A Volcengine RTC app, and the access key of an account that may call ``GetRoomOnlineUsers`` for it.
 
-    Overseas regions begin with ``ap-``; the vendor's pages call the one of Singapore both ``ap-southeast-1`` and
-    ``ap-singapore-1``. ``session_token`` belongs to temporary credentials (STS).
+    Overseas regions begin with ``ap-``. Volcengine's documentation calls the region of Singapore both
+    ``ap-southeast-1`` and ``ap-singapore-1``. ``session_token`` belongs to temporary credentials (STS).
     """
 
     api: Literal["volcengine_rtc"]
@@ -96,11 +97,11 @@ class VolcengineRtc:
         return f"volcengine:{source.access_key_id}"
 
     def rooms_key(self, source: VolcengineRtcSource) -> str:
-        # The region is signed with every call, so a gateway can route by it even where the address stays the same.
+        # Every call contains the region, so a gateway may route by it even if the address stays the same.
         return f"volcengine_rtc {source.app_id} {source.region} {self.base_url(source)}"
 
     def authorize(self, source: VolcengineRtcSource, now: float) -> Auth:
-        """The signing key of the UTC day, which is good until midnight."""
+        """The signing key of the UTC day. It is valid until midnight."""
         midnight = now // _DAY * _DAY
         date = f"{datetime.fromtimestamp(midnight, UTC):%Y%m%d}"
         key = volcengine.signing_key(source.secret_access_key.reveal(), date, source.region, _SERVICE)
@@ -108,9 +109,9 @@ class VolcengineRtc:
 
     def request(self, source: VolcengineRtcSource, auth: Auth, rooms: Sequence[str], stamp: Stamp) -> Request:
         """
-        Ask Volcengine who is in a room.
+        Ask Volcengine for the users of a room.
 
-        The newer ``Property`` parameter is left out on purpose: with it the limit falls from 40 calls a second to 1.
+        The newer ``Property`` parameter is not used: with it, the limit is 1 call per second instead of 40.
 
         Raises:
             ValueError: More than one room, or none.
@@ -188,7 +189,7 @@ _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 
 def _outcome(result: _Result) -> Reading | Failure:
     if result.RoomExists is False:
-        # Everything else is left out then.
+        # Then the reply has no other data.
         return CONTRADICTION if count(result.TotalUser) else Reading(users=0, exists=False, missing=True)
     if result.RoomExists is not True:
         return UNDOCUMENTED
@@ -204,7 +205,7 @@ def _outcome(result: _Result) -> Reading | Failure:
 
 
 def _error(error: _Error, status: int, headers: Mapping[str, str]) -> Failure:
-    """HTTP 200 may carry an error as well; its Code tells more than its CodeN, and both more than the status."""
+    """The failure for an error, also with HTTP 200. Code comes before CodeN, and CodeN before the HTTP status."""
     code = vendor_code(error.Code) or vendor_code(error.CodeN)
     if code is None:
         return by_status(status, headers) or UNDOCUMENTED
@@ -226,7 +227,7 @@ _GRANT = "the account may not call this API for this app: grant it RTC in Volcen
 
 _SERVICE_KEYS = "the access key is that of one of Volcengine's own services: use one of the account that has the app"
 
-# Matched on the beginning of Code, the first that fits; the number is CodeN, for replies that hold nothing else.
+# The first entry counts whose text begins Code, or whose number equals the code, for replies that have only CodeN.
 _CODES: Final[tuple[tuple[str, str, FailureKind, str], ...]] = (
     ("FlowLimitExceeded", "100018", FailureKind.RATE_LIMITED, _SLOW_DOWN),
     ("AccountFlowLimitExceeded", "100027", FailureKind.RATE_LIMITED, _SLOW_DOWN),

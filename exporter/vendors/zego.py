@@ -1,5 +1,5 @@
 """
-What ZEGO's server APIs share: app, address, signature and the gateway's codes.
+The common parts of ZEGO's server APIs: app, address, signature and the gateway's codes.
 
 Source: ZEGOCLOUD Server APIs v2, "Accessing Server APIs" and "Return codes".
 """
@@ -31,9 +31,9 @@ _UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
 
 class ZegoSource(Source):
     """
-    A ZEGO app, known by its uint32 AppID, and the ServerSecret of its console page.
+    A ZEGO app: its AppID (uint32), and the ServerSecret of its console page.
 
-    ``region`` picks the nearest access point; every one of them knows every room.
+    ``region`` chooses the nearest access point. Every access point knows every room.
     """
 
     app_id: AppNumber = Field(description="AppID, a number")
@@ -51,21 +51,21 @@ def app_key(source: ZegoSource) -> str:
 
 
 def authorize(source: ZegoSource) -> Auth:
-    """The ServerSecret itself: nothing in a signature outlives its call."""
+    """The ServerSecret itself, since each call has its own signature."""
     return Auth(source.server_secret.reveal())
 
 
 def signature(app_id: int, nonce: str, server_secret: str, timestamp: int) -> str:
     """
-    MD5 of the four values, written one after the other, in lower-case hex.
+    MD5 of the four concatenated values, in lower-case hex.
 
-    ZEGO accepts a timestamp within ten minutes of its own clock, and each nonce once.
+    ZEGO accepts a timestamp within ten minutes of its own clock. It accepts each nonce once.
     """
     return hashlib.md5(f"{app_id}{nonce}{server_secret}{timestamp}".encode(), usedforsecurity=False).hexdigest()
 
 
 def get(source: ZegoSource, base_url: str, auth: Auth, action: str, parameters: str, stamp: Stamp) -> Request:
-    """A signed GET; ``parameters`` is the rest of the query, percent-encoded already."""
+    """A signed GET. ``parameters`` is the rest of the query, already percent-encoded."""
     secret = cast(str, auth.token)
     timestamp = int(stamp.time)
     signed = signature(source.app_id, stamp.nonce, secret, timestamp)
@@ -81,7 +81,7 @@ def get(source: ZegoSource, base_url: str, auth: Auth, action: str, parameters: 
 
 
 def encoded(room: str) -> str:
-    """A room id for the query: RFC 3986, so a space is ``%20``."""
+    """A room id, percent-encoded by RFC 3986 (a space is ``%20``)."""
     return room if _UNRESERVED(room) else quote(room, safe="")
 
 
@@ -90,7 +90,7 @@ GATEWAY_CODES: Final[Mapping[int | str, Failure]] = {
         FailureKind.UNAUTHORIZED,
         {
             100000004: "the signature has expired: set this machine's clock, which may be ten minutes off at most",
-            100000005: "the signature is wrong: copy server_secret anew from the page of this app_id in ZEGO's console",
+            100000005: "the signature is wrong: copy server_secret again from this app_id's page in ZEGO's console",
             100000008: "no nonce arrived: check base_url and proxy, which must keep the query",
             100000009: "no signature arrived: check base_url and proxy, which must keep the query",
         },

@@ -37,8 +37,8 @@ class ZegoRtcSource(zego.ZegoSource):
     """
     Rooms of ZEGO's audio and video product.
 
-    ``is_test`` is for projects created up to 2021-11-16, which have a test environment of their own; the others must
-    leave it out.
+    ``is_test`` is for projects created up to 2021-11-16, which have their own test environment. Other projects must not
+    use it.
     """
 
     api: Literal["zego_rtc"]
@@ -97,7 +97,7 @@ class ZegoRtc:
         answer = read(body, _WHOLE, _ENVELOPE)
         code = vendor_code(answer.Code) if answer else None
         if code in _NO_SUCH_ROOM and len(rooms) == 1:
-            # Empty rooms are destroyed, so even here ZEGO does not say that the room never existed.
+            # ZEGO destroys empty rooms, so this does not prove that the room never existed.
             return Reply({rooms[0]: Reading(users=0, missing=True)})
         if failure := failed_call(code, _CODES, status, headers):
             return failure
@@ -122,7 +122,7 @@ class _Envelope(msgspec.Struct):
 
 
 class _UserNum(msgspec.Struct):
-    # The vendor's table calls Data a list of rooms; its example and its OpenAPI file, an object that holds the list.
+    # ZEGO's table describes Data as a list of rooms. Its example and its OpenAPI file show an object with the list.
     Data: _Data | list[_Room]
     Code: Any = None
 
@@ -154,7 +154,7 @@ def _outcome(entry: _Room) -> Reading | Failure:
     admin_users = count(entry.AdminUserCount)
     if admin_users is None or admin_users > users:
         return IMPOSSIBLE_COUNT
-    # ZEGO answers 0 for a room that does not exist, so existence stays unknown here.
+    # ZEGO answers 0 for a room that does not exist, so existence stays unknown.
     return Reading(users, admin_users)
 
 
@@ -178,7 +178,7 @@ _CODES: Final[Mapping[int | str, Failure]] = {
         {
             2: "ZEGO takes no such room id: check the ids of these rooms",
             3: "a room id is too long: check the ids of these rooms",
-            **dict.fromkeys(_NO_SUCH_ROOM, "one of these rooms does not exist: asked one by one, ZEGO tells which"),
+            **dict.fromkeys(_NO_SUCH_ROOM, "one of these rooms does not exist: the exporter asks for each alone"),
         },
     ),
     **code_table(

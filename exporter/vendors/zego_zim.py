@@ -70,7 +70,7 @@ class ZegoZim:
 
     def request(self, source: ZegoZimSource, auth: Auth, rooms: Sequence[str], stamp: Stamp) -> Request:
         """
-        Ask ZEGO for the first user of a room: the total comes with any page, and a page of none is undocumented.
+        Ask ZEGO for the first user of a room. Every page contains the total. A page of 0 users is not documented.
 
         Raises:
             ValueError: More than one room, or none.
@@ -103,7 +103,7 @@ _DECODER: Final = msgspec.json.Decoder(_RoomUserList)
 
 _NOT_A_FAILURE: Final[Mapping[int | str | None, Reading]] = {
     660300001: Reading(users=0, exists=False, missing=True),
-    # The room is empty and about to be destroyed; whether it still exists is not said.
+    # The room is empty and ZEGO is about to destroy it. ZEGO does not say whether it still exists.
     660300008: Reading(users=0),
 }
 

@@ -1,1 +1,1 @@
-"""The HTTP side: scrapes, health, the JSON API and the status page."""
+"""The HTTP server: scrapes, health, the JSON API, and in ``page`` the status page."""

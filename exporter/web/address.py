@@ -1,7 +1,8 @@
-"""The address to listen on: from the flag's text to listening sockets."""
+"""The listen address: parses the text of the flag, and opens the listening socket."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -15,16 +16,17 @@ from exporter.errors import UserError
 _ACCEPTED: Final = "HOST:PORT, :PORT or [IPV6]:PORT with a port from 0 to 65535, such as :9877 or 127.0.0.1:9877"
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:/\s]*):(?P<port>\d{1,5})", re.ASCII)
 _BACKLOG: Final = 128
+_IF_TAKEN: Final = "; end what listens there, or choose another address with --web.listen-address"
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
     """
-    Where to listen.
+    An address to listen on.
 
     Args:
-        host: A name or an IP address; empty: every address of this machine.
-        port: 0 takes a free one.
+        host: A name or an IP address; empty for every address of this machine.
+        port: 0 for any free port.
     """
 
     host: str
@@ -33,7 +35,7 @@ class Address:
     @classmethod
     def parse(cls, text: str) -> Address:
         """
-        The address in a flag's text.
+        Parse the text of a flag.
 
         Raises:
             UserError: The text is not an address.
@@ -45,10 +47,10 @@ class Address:
 
     def listen(self) -> socket.socket:
         """
-        A socket that listens here, for IPv4 and IPv6 alike when no host is given.
+        Open a listening socket; without a host, for IPv4 and IPv6.
 
         Raises:
-            UserError: Nobody can listen here; says where and why.
+            UserError: The socket cannot be opened; says where and why.
         """
         with self.raising_user_error():
             return self._listen()
@@ -56,10 +58,10 @@ class Address:
     @contextmanager
     def raising_user_error(self) -> Iterator[None]:
         """
-        Turn the error of a failed attempt to listen here into words.
+        Turn an operating system error into a message for the user.
 
         Raises:
-            UserError: Nobody can listen here; says where and why.
+            UserError: The socket cannot be opened; says where and why.
         """
         try:
             yield
@@ -68,7 +70,8 @@ class Address:
             raise UserError(f"cannot listen on {self}: this is not a host name") from error
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
-            raise UserError(f"cannot listen on {self}: {reason}") from error
+            remedy = _IF_TAKEN if error.errno == errno.EADDRINUSE else ""
+            raise UserError(f"cannot listen on {self}: {reason}{remedy}") from error
 
     def __str__(self) -> str:
         return f"{_in_brackets(self.host) or '*'}:{self.port}"
@@ -84,11 +87,11 @@ class Address:
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
 
     def url(self, port: int, scheme: str = "http") -> str:
-        """How a browser on this machine reaches a server that listens here on this port."""
+        """The URL under which a browser on this machine reaches this address at this port."""
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  # compared, not bound
         return f"{scheme}://{_in_brackets(host)}:{port}"
 
 
 def _in_brackets(host: str) -> str:
-    """The host as it stands before a port: an IPv6 address in brackets."""
+    """The host as written before a port: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host

@@ -1,7 +1,7 @@
 """
-What the JSON API answers, type by type; its OpenAPI description is made from these.
+The types of the JSON API's answers. The OpenAPI description is generated from them.
 
-Every key with a unit in its name is in that unit; ``null`` is unknown.
+A key with a unit in its name is in that unit. ``null`` means unknown.
 """
 
 from __future__ import annotations
@@ -21,25 +21,27 @@ class Budget(Struct, frozen=True):
 
     name: str
     limit_calls_per_second: float | None
-    pace_calls_per_second: Annotated[float | None, Meta(description="What is allowed now: less after rejections.")]
+    pace_calls_per_second: Annotated[
+        float | None, Meta(description="Allowed now: less than the limit after rejections.")
+    ]
     calls: Count | None
     lately_calls_per_second: Annotated[float | None, Meta(description="Over the last half minute.")]
 
 
 class FailedCall(Struct, frozen=True):
-    """A call, or some rooms of one, that gave no reading."""
+    """A call that failed for some or all of its rooms."""
 
     timestamp_seconds: float
     age_seconds: float
     reason: FailureKind
-    code: Annotated[str, Meta(description="The vendor's own, or ours in lower case, such as timeout.")]
-    meaning: Annotated[str, Meta(description="What it means and what to mend.")]
-    rooms: Annotated[tuple[str, ...], Meta(description="The first ten of those asked for.")]
+    code: Annotated[str, Meta(description="The vendor's code, or one of ours in lower case, such as timeout.")]
+    meaning: Annotated[str, Meta(description="The meaning of the code, and what to do.")]
+    rooms: Annotated[tuple[str, ...], Meta(description="The first ten rooms of the call.")]
     more_rooms: Count
 
 
 class RoomsAbove(Struct, frozen=True):
-    """How many rooms of a source are above a threshold by their last reading."""
+    """The number of rooms of a source whose last reading is above a threshold."""
 
     warning: Annotated[Count, Meta(description="Above the warning threshold or above the critical one.")]
     critical: Count
@@ -53,22 +55,22 @@ class Source(Struct, frozen=True):
     api: str
     state: SourceState
     up: Annotated[bool, Meta(description="The state is ok, and a call succeeded within the last two intervals.")]
-    users: Annotated[Count | None, Meta(description="The sum over the rooms that are now published.")]
-    rooms: Annotated[dict[RoomState, Count], Meta(description="How many are in each state.")]
+    users: Annotated[Count | None, Meta(description="Sum over the rooms with a published reading.")]
+    rooms: Annotated[dict[RoomState, Count], Meta(description="Number of rooms in each state.")]
     known_rooms: Count
     rooms_above: RoomsAbove
-    interval_seconds: Annotated[float, Meta(description="Wanted between two readings of a room.")]
+    interval_seconds: Annotated[float, Meta(description="The configured time between two readings of a room.")]
     achieved_interval_seconds: float | None
     oldest_reading_timestamp_seconds: float | None
     last_success_timestamp_seconds: float | None
     last_success_age_seconds: float | None
     clock_skew_seconds: Annotated[float | None, Meta(description="Our clock minus the vendor's.")]
-    clock_shift_seconds: Annotated[float, Meta(description="Taken off the stamps of calls.")]
+    clock_shift_seconds: Annotated[float, Meta(description="Subtracted from the timestamps of calls.")]
     calls: Count
     failed_calls: dict[FailureKind, Count]
-    unrequested_rooms: Annotated[Count, Meta(description="Rooms in replies that nobody had asked for.")]
+    unrequested_rooms: Annotated[Count, Meta(description="Rooms in replies that the call had not requested.")]
     budget: Budget
-    failures: Annotated[tuple[FailedCall, ...], Meta(description="The last ones, newest first.")]
+    failures: Annotated[tuple[FailedCall, ...], Meta(description="The last failures, newest first.")]
 
 
 class Sources(Struct, frozen=True):
@@ -79,7 +81,7 @@ class Sources(Struct, frozen=True):
 
 
 class Thresholds(Struct, frozen=True):
-    """Users above which a room is worth a warning, and worth a call at night."""
+    """A room with more users than these is above its warning or critical threshold."""
 
     warning: Count | None
     critical: Count | None
@@ -98,13 +100,14 @@ class Room(Struct, frozen=True):
     users: Count | None
     admin_users: Count | None
     invisible_users: Count | None
-    exists: Annotated[bool | None, Meta(description="As the vendor says, where it does.")]
+    exists: Annotated[bool | None, Meta(description="As the vendor says; null where it does not say.")]
     reading_timestamp_seconds: float | None
     age_seconds: float | None
-    above: Annotated[Severity | None, Meta(description="The worst threshold that it is above, by its last reading.")]
+    above: Annotated[Severity | None, Meta(description="The highest threshold that the last reading exceeds.")]
     above_seconds: float | None
     last_known_users: Annotated[
-        Count | None, Meta(description="Its users, also while it is unknown if it was above a threshold then.")
+        Count | None,
+        Meta(description="As users; if unknown, of the last reading, if that was above a threshold."),
     ]
     share_of_threshold: float | None
 
@@ -113,11 +116,11 @@ class Rooms(Struct, frozen=True):
     """One page of rooms."""
 
     rooms: list[Room]
-    matching: Annotated[Count, Meta(description="How many there are on all pages.")]
-    next: Annotated[str | None, Meta(description="What the next page's parameter after is; null on the last one.")]
+    matching: Annotated[Count, Meta(description="Number of matching rooms on all pages.")]
+    next: Annotated[str | None, Meta(description="Value of after for the next page; null on the last page.")]
 
 
 class Refusal(Struct, frozen=True):
-    """Why there is no other answer."""
+    """An error."""
 
     error: Annotated[str, Meta(description="What was found, and what is accepted.")]

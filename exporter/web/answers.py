@@ -1,4 +1,4 @@
-"""What every answer has in common: security headers, plain-text errors, and no trace of an exception."""
+"""Applies to all answers: security headers, errors as plain text, and no details of an exception."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECURITY_HEADERS: Final = {
 
 
 async def add_security_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    """Signal handler: the headers that every answer carries."""
+    """Signal handler: add the security headers to every answer."""
     response.headers.update(SECURITY_HEADERS)
 
 
@@ -35,9 +35,9 @@ def plain_errors(paths: tuple[str, ...], telemetry: Telemetry, log: Log) -> Midd
     A middleware that turns errors into short plain texts.
 
     Args:
-        paths: What a lost visitor is told.
+        paths: The paths that a 404 lists.
     """
-    not_found = "There is nothing here. What there is:\n" + "".join(f"  {path}\n" for path in paths)
+    not_found = "There is no such page. These exist:\n" + "".join(f"  {path}\n" for path in paths)
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -51,11 +51,11 @@ def plain_errors(paths: tuple[str, ...], telemetry: Telemetry, log: Log) -> Midd
             return web.Response(status=405, text=text, headers={"Allow": allowed})
         except (web.HTTPException, ConnectionError):
             raise
-        except Exception:  # a bug in one answer must not end the process, nor be shown to a client
+        except Exception:  # a bug must neither end the process nor be shown to a client
             telemetry.unexpected_errors += 1
             log.exception("unexpected error in an answer", method=request.method, path=request.path)
             if request.writer.output_size > 0:
-                raise ConnectionError("a part of the answer is on its way; nothing can be said but goodbye") from None
+                raise ConnectionError("a part of the answer is already sent: only closing is left") from None
             return web.Response(status=500, text="An unexpected error; the exporter's log has the details.\n")
 
     return answer

@@ -1,4 +1,4 @@
-"""The JSON API: the figures of every source, and the rooms, page by page."""
+"""The JSON API: the figures of all sources, and the rooms page by page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROOMS_NAMED: Final = 10
 
 
 class Api:
-    """Answers the ``/api/v1/`` endpoints."""
+    """The endpoints under ``/api/v1/``."""
 
     def __init__(self, table: Table, telemetry: Telemetry, process: Process, history: History, rooms: Rooms) -> None:
         self._table = table

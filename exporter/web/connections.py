@@ -1,25 +1,38 @@
 """
-A guard on every connection, since a server must not do whatever its clients want.
+Limits what clients can make the server do: bounded requests, fair queues, time-outs.
 
-aiohttp answers requests; the guard stands between it and the transport. Strangers may connect, and one with 2 MB/s can
-send 60,000 requests in a second, so the guard decides what aiohttp gets to see, and when:
+Problem: the port may be open to anybody, and the same event loop answers requests and paces calls to the vendors. One
+client that sends 2 MB/s makes 60,000 requests a second. aiohttp would parse and answer all of them, and neither
+Prometheus nor a vendor's call would have its turn.
 
-* Of each connection one request's head at a time, of 32 KiB at most. What comes after it waits until the request is
-  answered, and the client with it: reading is paused.
-* No body. Nothing here takes one, so it is neither decompressed nor parsed, and the connection ends with the answer.
-* Heads wait in four queues, called lanes: whole scrapes, probes, reloads, and all the rest. In each turn of the event
-  loop two heads of a lane may pass. First come those from an address with few connections; among them the one that has
-  rested longest since its last answer, then who has had none yet, then who asks without a pause. So polling has its
-  part of every turn, and strangers who ask for pages delay neither a scrape nor a probe.
-* A lane has a share of the loop's time, a leaky bucket: each answer's time on the loop, measured step by step, goes in;
-  the share runs out. While there is over a second in it, no head passes. An answer is charged beforehand with what
-  answers of its lane have taken lately, so that a hundred cannot begin before the first one is paid for. With a share
-  of 0.3, scrapes of 5 ms each and a flood of them, 60 a second are answered, and a scraper that comes every 15 s waits
-  for one or two others.
+Idea: a ``Connection`` stands between the transport and aiohttp's protocol. It decides which bytes aiohttp gets, and
+when:
 
-Once a second the guard cuts what took too long: a head that does not end, a request whose answer the client does not
-fetch, bytes that it leaves unread. A full house cuts a connection of the address that has most of them, and spares one
-that returns after a while, as scrapers do. What a client wanted that has gone meanwhile is dropped.
+* One request head at a time for each connection, 32 KiB at most. Later bytes are buffered until the answer is sent;
+  when the buffer is full, reading from the socket pauses.
+* No body. No endpoint takes one, so a body is discarded unparsed, and the connection closes after the answer.
+* Heads wait in four queues, called *lanes*: complete scrapes, probes, reloads, everything else. In each iteration of
+  the event loop at most two heads of each lane are dispatched to aiohttp. Within a lane, clients with few connections
+  come first; among these the client that has rested longest since its last answer, then new clients, then clients that
+  ask without a pause. So a flood of page requests delays neither a scrape nor a probe.
+* A lane has a *leaky bucket* of loop time. The bucket fills with the time that its answers take on the loop, measured
+  step by step, and leaks at the lane's share. Above one second, nothing more is dispatched. An answer is charged in
+  advance with the lane's exponentially weighted mean, and the charge is corrected at its end. Otherwise a hundred
+  answers could begin before the first one is measured.
+* Time-outs, checked once a second: for a head that does not end, and for an answer that the client does not read.
+* When there are too many connections, one is closed: an idle one of the address that has the most. Clients that return
+  after a pause, as Prometheus does, are spared.
+
+Example: a lane with a share of 0.3 gets a flood of scrapes that take 5 ms of loop time each. 0.3 s / 5 ms = 60 scrapes
+are answered in a second. A Prometheus that scrapes every 15 s comes before the flood, since it rested longest, and
+waits for one or two answers.
+
+Why not a limit of requests per second: a page of 100,000 rooms takes far longer than a probe. Why not a limit in a
+middleware: aiohttp has already parsed the request there, and a flood is expensive even if each request is refused.
+
+When this is wrong: clients are told apart by address, so all clients behind one proxy or NAT count as one. And a flood
+from many addresses, each with one connection that rests as long as Prometheus does, is in no way different from many
+Prometheus servers: then scrapes share the lane with the flood.
 """
 
 from __future__ import annotations
@@ -40,29 +53,30 @@ from aiohttp.typedefs import Handler
 from exporter.limits import for_clients
 
 T = TypeVar("T")
-Order: TypeAlias = tuple[int, float, bool, float]
+Priority: TypeAlias = tuple[int, float, bool, float]
 
 HEAD_TIMEOUT: Final = 10.0
 """Seconds from the connection, or from the first byte of a later request, to the end of the request's head."""
 ANSWER_TIMEOUT: Final = 30.0
-"""Seconds for an answer, its wait in a lane included, and as many again for the client to fetch what is left of it."""
+"""Seconds for an answer, with its wait in the lane; then as many again for the client to read the rest of it."""
 MAX_CONNECTIONS: Final = 512
 LONGEST_HEAD: Final = 32 * 1024
 EXTRA: Final = web.RequestKey("extra", int)
-"""Places for a request beyond those that there are for everybody; see ``Connection.extra``."""
+"""Number of places that this request may use beyond the common ones; see ``Connection.extra``."""
 
-
-_EVERY: Final = 1.0
-_HEADS_IN_A_TURN: Final = 2
+_CHECK_EVERY: Final = 1.0
+_HEADS_PER_ITERATION: Final = 2
 _BURST: Final = 1.0
-"""Seconds of the loop's time that a lane may take at once, such as for a page of 100,000 rooms and its reloads."""
-_FOR_EACH: Final = 0.0005
-"""What aiohttp takes of it for each request, besides what is measured."""
-_LATELY: Final = 0.1
-_WHILE: Final = 0.3
-_MOST_EXTRA: Final = 48
-_IGNORED: Final = 1024 * 1024
-"""Bytes of a body that are thrown away before they are left to the kernel."""
+"""Capacity of a lane's bucket in seconds of loop time. It allows a page of 100,000 rooms and a few reloads of it."""
+_OVERHEAD: Final = 0.0005
+"""Loop time in seconds that aiohttp itself takes for a request; it is not measured."""
+_NEWEST_WEIGHT: Final = 0.1
+"""Weight of the newest answer in the exponentially weighted mean."""
+_LONG_REST: Final = 0.3
+"""A client that asks again after so many seconds counts as returning."""
+_MAX_EXTRA: Final = 48
+_MAX_IGNORED: Final = 1024 * 1024
+"""So many bytes of a body are read and discarded; then reading pauses, and the rest stays with the kernel."""
 _END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
 _TOO_LONG: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nServer: rtc-room-exporter\r\nConnection: close\r\n"
@@ -71,7 +85,7 @@ _TOO_LONG: Final = (
 
 
 class Phase(Enum):
-    """What a connection is busy with."""
+    """The state of a connection."""
 
     HEAD = auto()
     WAITING = auto()
@@ -81,51 +95,51 @@ class Phase(Enum):
 
 class Lane:
     """
-    Requests of a kind.
+    A queue of requests of one kind, with a leaky bucket of loop time.
 
     Args:
-        order: The connection with the least of it comes first.
-        most: How many are answered at the same time. It is no exact number, as those count whose answer has begun.
-        share: Of the loop's time that their answers may take in the long run.
+        priority: The connection with the smallest value comes first.
+        max_answering: Answers at the same time. The bound is not exact: an answer counts from its first step on.
+        share: Share of the loop's time that the answers may take in the long run.
 
     Attributes:
-        waiting: Connections whose heads wait.
-        answering: How many are being answered.
+        waiting: Connections with a complete head.
+        answering: Number of answers that have begun and not ended.
     """
 
-    def __init__(self, order: Callable[[Connection], Order], most: int, share: float) -> None:
+    def __init__(self, priority: Callable[[Connection], Priority], max_answering: int, share: float) -> None:
         self.waiting: set[Connection] = set()
         self.answering = 0
-        self._order = order
-        self._most = most
+        self._priority = priority
+        self._max_answering = max_answering
         self._share = share
-        self._taken = 0.0
-        self._at = perf_counter()
-        self._usual = 0.0
+        self._level = 0.0
+        self._leaked_at = perf_counter()
+        self._mean_time = 0.0
 
     @property
-    def free_at(self) -> float:
-        """Seconds until a head may pass; infinity if that depends on something else than time."""
-        if not self.waiting or self.answering >= self._most + self._next().extra:
+    def delay(self) -> float:
+        """Seconds until a head may be dispatched; infinity if time alone does not change that."""
+        if not self.waiting or self.answering >= self._max_answering + self._next().extra:
             return math.inf
         now = perf_counter()
-        self._taken = max(0.0, self._taken - self._share * (now - self._at))
-        self._at = now
-        return max(0.0, self._taken - _BURST) / self._share
+        self._level = max(0.0, self._level - self._share * (now - self._leaked_at))
+        self._leaked_at = now
+        return max(0.0, self._level - _BURST) / self._share
 
     def pick(self) -> Connection:
-        """The one whose head passes now."""
+        """Take the next connection out of the queue, and charge the expected time of its answer."""
         connection = self._next()
         self.waiting.remove(connection)
-        self._taken += self._usual + _FOR_EACH
+        self._level += self._mean_time + _OVERHEAD
         return connection
 
     def _next(self) -> Connection:
-        return min(self.waiting, key=self._order)
+        return min(self.waiting, key=self._priority)
 
     @coroutine
     def answer(self, answering: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
-        """Drive an answer, and note how long it holds the loop."""
+        """Run an answer step by step, and charge the time that it really takes on the loop."""
         taken, error = 0.0, None
         self.answering += 1
         try:
@@ -143,20 +157,20 @@ class Lane:
             return cast(T, returned.value)
         finally:
             self.answering -= 1
-            self._taken += taken - self._usual
-            self._usual += _LATELY * (taken - self._usual)
+            self._level += taken - self._mean_time
+            self._mean_time += _NEWEST_WEIGHT * (taken - self._mean_time)
 
 
 class Connection(asyncio.Protocol):
     """
-    One guarded connection; passes on to aiohttp's own protocol what that may see.
+    One client connection; passes request heads on to aiohttp's own protocol.
 
     Attributes:
-        lane: Where its last request waited.
-        rank: Connections with a lower one come first: minus the seconds that it rested before it asked again, or 0 if
-            it has hardly rested or is new.
+        lane: The lane of its last request.
+        rank: Minus the seconds between its last answer and its next request; 0 for a new connection, or after less than
+            0.3 s. Connections with a lower rank come first.
         served: Whether it has had an answer.
-        address: Of the client.
+        address: IP address of the client.
     """
 
     def __init__(self, make_handler: Callable[[], web.RequestHandler], connections: Connections) -> None:
@@ -164,14 +178,14 @@ class Connection(asyncio.Protocol):
         self.rank = 0.0
         self.address = ""
         self.served = False
-        self._asked = False
+        self._has_asked = False
         self._make_handler = make_handler
         self._handler: web.RequestHandler | None = None
         self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._phase = Phase.HEAD
         self._since = connections.monotonic()
-        self._held = bytearray()
+        self._buffer = bytearray()
         self._head = b""
         self._searched = 0
         self._ignored: int | None = None
@@ -179,43 +193,43 @@ class Connection(asyncio.Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether its client waits for an answer."""
+        """Whether the client waits for an answer."""
         return self._phase in (Phase.WAITING, Phase.ANSWER)
 
     @property
     def returning(self) -> bool:
-        """Whether its client has come back after a while, as Prometheus does, who keeps its connection."""
-        return self.rank <= -_WHILE
+        """Whether the client asked again after a pause, as Prometheus does on a connection that it keeps open."""
+        return self.rank <= -_LONG_REST
 
     @property
     def extra(self) -> int:
         """
-        Places beyond those for everybody: 8 after a rest of 0.3 s, 40 after one of 15 s. So whoever comes seldom finds
-        one, unless many others come as seldom.
+        Number of places beyond the common ones: 8 after a pause of 0.3 s, 40 after one of 15 s. So a client that asks
+        seldom finds a place, even while others use all common ones.
         """
-        return min(8 * int(math.log2(1 - self.rank / _WHILE)), _MOST_EXTRA)
+        return min(8 * int(math.log2(1 - self.rank / _LONG_REST)), _MAX_EXTRA)
 
     @property
     def since(self) -> float:
-        """Monotonic time at which its phase began."""
+        """Monotonic time at which the present phase began."""
         return self._since
 
     def answered(self) -> None:
-        """The answer is ready: the next head may come, or has come already."""
+        """The answer is complete: go on with the next head, which may be buffered already."""
         self._enter(Phase.IDLE)
         self.served = True
         if self._ignored is None:
             self._pause(paused=False)
-            if self._held:
-                self._ask()
+            if self._buffer:
+                self._next_request()
 
     def ignore_body(self) -> None:
-        """Throw away whatever comes from now on."""
-        self._ignored = len(self._held)
-        self._held.clear()
+        """Discard all bytes from now on."""
+        self._ignored = len(self._buffer)
+        self._buffer.clear()
 
     def overdue(self, now: float) -> bool:
-        """Whether its client has taken too long."""
+        """Whether the client has taken too long."""
         waited = now - self._since
         if self._phase is Phase.HEAD:
             return waited > HEAD_TIMEOUT
@@ -223,17 +237,17 @@ class Connection(asyncio.Protocol):
         return waited > ANSWER_TIMEOUT and (self.busy or unread)
 
     def cut(self) -> None:
-        """Close at once; what the client has not read is dropped."""
+        """Close at once, without sending what is still buffered."""
         if self._transport is not None:
             self._transport.abort()
 
-    def begin(self) -> None:
-        """Let aiohttp answer the request whose head has come."""
+    def dispatch(self) -> None:
+        """Pass the complete head on to aiohttp, which answers it."""
         if self._transport is None or self._transport.is_closing():
             return
         if self._handler is None:
             self._handler = self._make_handler()
-            self._connections.handles(self._handler, self)
+            self._connections.register(self._handler, self)
             self._handler.connection_made(self._transport)
         head, self._head = self._head, b""
         self._enter(Phase.ANSWER)
@@ -247,15 +261,15 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._ignored is not None:
             self._ignored += len(data)
-            self._pause(paused=self._ignored > _IGNORED)
+            self._pause(paused=self._ignored > _MAX_IGNORED)
             return
-        self._held += data
+        self._buffer += data
         if self._phase is Phase.IDLE:
-            self._ask()
+            self._next_request()
         elif self._phase is Phase.HEAD:
-            self._look()
+            self._find_head()
         else:
-            self._pause(paused=len(self._held) > LONGEST_HEAD)
+            self._pause(paused=len(self._buffer) > LONGEST_HEAD)
 
     def eof_received(self) -> None:
         if self._handler is not None:
@@ -277,7 +291,7 @@ class Connection(asyncio.Protocol):
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
         self._since = self._connections.monotonic()
-        self._connections.rests(self, resting=not self.busy and not (self._asked and self.returning))
+        self._connections.set_idle(self, idle=not self.busy and not (self._has_asked and self.returning))
 
     def _pause(self, *, paused: bool) -> None:
         if self._transport is None or paused == self._paused or self._transport.is_closing():
@@ -288,37 +302,37 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.resume_reading()
 
-    def _ask(self) -> None:
-        """Another head begins."""
+    def _next_request(self) -> None:
+        """A further request begins on this connection."""
         rested_since = self._since
         self._enter(Phase.HEAD)
         self.rank = min(rested_since - self._since, 0.0)
         if not self.returning:
             self.rank = 0.0
-        self._look()
+        self._find_head()
 
-    def _look(self) -> None:
-        """Whether a whole head has come; if so, it waits for its turn."""
-        held = self._held
-        del held[: len(held) - len(held.lstrip(b"\r\n"))]  # empty lines before a request mean nothing
+    def _find_head(self) -> None:
+        """Look for a complete head in the buffer; if there is one, queue it."""
+        held = self._buffer
+        del held[: len(held) - len(held.lstrip(b"\r\n"))]  # RFC 9112: ignore empty lines before a request
         found = _END_OF_HEAD.search(held, max(self._searched - 3, 0))
         self._searched = len(held)
         end = found.end() if found else None
         if end is None and held and not held[:1].isalpha():
-            end = len(held)  # this is no HTTP, and aiohttp has words for it
+            end = len(held)  # not HTTP: aiohttp answers it with an error
         if (end or len(held)) > LONGEST_HEAD:
             self._refuse()
         elif end is not None:
             self._head = bytes(held[:end])
             del held[:end]
             self._searched = 0
-            self._asked = True
+            self._has_asked = True
             self._enter(Phase.WAITING)
-            self._connections.wait(self, self._head)
+            self._connections.enqueue(self, self._head)
 
     def _refuse(self) -> None:
-        self._ignored = len(self._held)
-        self._held.clear()
+        self._ignored = len(self._buffer)
+        self._buffer.clear()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(_TOO_LONG)
             self._transport.close()
@@ -329,11 +343,11 @@ class Connections:
     All open connections of one server.
 
     Args:
-        monotonic: Monotonic seconds.
-        telemetry_path: Where scrapes go.
+        monotonic: Returns monotonic seconds.
+        telemetry_path: The path of scrapes.
 
     Attributes:
-        from_address: How many connections of each address are open.
+        from_address: Number of open connections of each address.
     """
 
     def __init__(self, monotonic: Callable[[], float], telemetry_path: str) -> None:
@@ -341,70 +355,73 @@ class Connections:
         self._telemetry_path = telemetry_path.encode()
         self.from_address: Counter[str] = Counter()
         self._open: set[Connection] = set()
-        self._resting: dict[Connection, None] = {}  # the one that does so longest is the first
+        self._idle: dict[Connection, None] = {}  # in order: the first has been idle longest
         self._handled: dict[web.RequestHandler, Connection] = {}
-        self._lanes = tuple(Lane(self.order, *each) for each in ((48, 0.3), (8, 0.1), (16, 0.1), (4, 0.3)))
-        self._letting_pass: asyncio.TimerHandle | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._lanes = tuple(Lane(self.priority, *each) for each in ((48, 0.3), (8, 0.1), (16, 0.1), (4, 0.3)))
+        self._dispatch_timer: asyncio.TimerHandle | None = None
+        self._check_timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._open)
 
     def guard(self, server: web.Server) -> Callable[[], Connection]:
-        """A protocol factory that guards what the server makes."""
+        """A protocol factory that puts a ``Connection`` in front of each protocol of the server."""
         return lambda: Connection(server, self)
 
     def opened(self, connection: Connection) -> None:
         self._open.add(connection)
-        self._resting[connection] = None
+        self._idle[connection] = None
         self.from_address[connection.address] += 1
         if len(self._open) > min(MAX_CONNECTIONS, for_clients()):
-            self._worst(connection).cut()
+            self._one_to_close(connection).cut()
 
-    def _worst(self, newcomer: Connection) -> Connection:
-        """Who makes place; the one that has just come if all others wait for answers, or return now and then."""
+    def _one_to_close(self, newcomer: Connection) -> Connection:
+        """
+        The connection to close when there are too many: of the address that has the most, the one that has been idle
+        longest; if none is idle, the newcomer.
+        """
         most = max(self.from_address.values())
-        crowd = (other for other in self._resting if self.from_address[other.address] == most)
-        if worst := next(crowd, None):
-            return worst
+        candidates = (other for other in self._idle if self.from_address[other.address] == most)
+        if idlest := next(candidates, None):
+            return idlest
         if self.from_address[newcomer.address] == most:
             return newcomer
         return next(other for other in self._open if self.from_address[other.address] == most)
 
-    def rests(self, connection: Connection, *, resting: bool) -> None:
-        """A connection has nothing to do from now on, or has something to do."""
-        self._resting.pop(connection, None)
-        if resting and connection in self._open:
-            self._resting[connection] = None
+    def set_idle(self, connection: Connection, *, idle: bool) -> None:
+        """Note whether a connection is idle from now on: an idle one may be closed to make place."""
+        self._idle.pop(connection, None)
+        if idle and connection in self._open:
+            self._idle[connection] = None
 
-    def order(self, connection: Connection) -> Order:
-        """Who comes first in a lane."""
+    def priority(self, connection: Connection) -> Priority:
+        """The place of a connection in its lane; the smallest comes first."""
         return self.from_address[connection.address], connection.rank, connection.served, connection.since
 
-    def handles(self, handler: web.RequestHandler, connection: Connection) -> None:
-        """This protocol of aiohttp's answers the requests of a connection."""
+    def register(self, handler: web.RequestHandler, connection: Connection) -> None:
+        """Note which protocol of aiohttp's answers the requests of a connection."""
         self._handled[handler] = connection
 
     def closed(self, connection: Connection, handler: web.RequestHandler | None) -> None:
-        self._resting.pop(connection, None)
+        self._idle.pop(connection, None)
         if connection in self._open:
             self._open.remove(connection)
             self.from_address[connection.address] -= 1
-            self.from_address += Counter()  # forgets those that have none
+            self.from_address += Counter()  # removes addresses without connections
         if connection.lane:
             connection.lane.waiting.discard(connection)
         if handler:
             self._handled.pop(handler, None)
 
-    def wait(self, connection: Connection, head: bytes) -> None:
-        """A head has come: it passes when it is its turn."""
+    def enqueue(self, connection: Connection, head: bytes) -> None:
+        """A connection has a complete head: queue it in its lane."""
         connection.lane = lane = self._lane_of(head)
         lane.waiting.add(connection)
-        self._let_pass_soon()
+        self._schedule_dispatch()
 
     @web.middleware
     async def watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Middleware: an answer begins, and is ready."""
+        """Middleware: measure an answer, and tell its connection when the answer is complete."""
         connection = self._handled.get(request.protocol)
         lane = connection.lane if connection else None
         if connection is not None and _has_body(request):
@@ -416,23 +433,23 @@ class Connections:
         finally:
             if connection is not None:
                 connection.answered()
-            self._let_pass_soon()
+            self._schedule_dispatch()
 
     def cut_overdue(self) -> None:
-        """Cut the connections whose clients have taken too long."""
+        """Close the connections whose clients have taken too long."""
         now = self.monotonic()
         for connection in list(self._open):
             if connection.overdue(now):
                 connection.cut()
 
     def start(self) -> None:
-        """Look after the connections once a second from now on."""
+        """Close overdue connections, now and once a second."""
         self.cut_overdue()
-        self._timer = asyncio.get_running_loop().call_later(_EVERY, self.start)
+        self._check_timer = asyncio.get_running_loop().call_later(_CHECK_EVERY, self.start)
 
     def stop(self) -> None:
-        """Cut every connection."""
-        for timer in (self._timer, self._letting_pass):
+        """Close every connection."""
+        for timer in (self._check_timer, self._dispatch_timer):
             if timer is not None:
                 timer.cancel()
         for connection in list(self._open):
@@ -441,37 +458,37 @@ class Connections:
     def _lane_of(self, head: bytes) -> Lane:
         target = head[:LONGEST_HEAD].partition(b"\n")[0].split(b" ")[1:2]
         scrapes, probes, reloads, others = self._lanes
-        if target == [self._telemetry_path]:  # a scrape of some metrics alone is among the others
+        if target == [self._telemetry_path]:  # with a query it asks for some metrics alone, which is cheap
             return scrapes
         if target == [b"/-/reload"]:
             return reloads
         return probes if target in ([b"/-/healthy"], [b"/-/ready"]) else others
 
-    def _let_pass_soon(self) -> None:
-        wait = min(lane.free_at for lane in self._lanes)
-        if self._letting_pass is not None:
-            self._letting_pass.cancel()
-            self._letting_pass = None
-        if wait < math.inf:
-            self._letting_pass = asyncio.get_running_loop().call_later(wait, self._let_pass)
+    def _schedule_dispatch(self) -> None:
+        delay = min(lane.delay for lane in self._lanes)
+        if self._dispatch_timer is not None:
+            self._dispatch_timer.cancel()
+            self._dispatch_timer = None
+        if delay < math.inf:
+            self._dispatch_timer = asyncio.get_running_loop().call_later(delay, self._dispatch)
 
-    def _let_pass(self) -> None:
-        self._letting_pass = None
+    def _dispatch(self) -> None:
+        self._dispatch_timer = None
         for lane in self._lanes:
-            for _ in range(_HEADS_IN_A_TURN):
-                if lane.free_at > 0:
+            for _ in range(_HEADS_PER_ITERATION):
+                if lane.delay > 0:
                     break
-                lane.pick().begin()
-        self._let_pass_soon()
+                lane.pick().dispatch()
+        self._schedule_dispatch()
 
 
 async def end_with_the_answer(request: web.Request, response: web.StreamResponse) -> None:
-    """Signal handler: a connection on which a body comes is not used again."""
+    """Signal handler: close the connection after the answer if the request has a body."""
     if _has_body(request):
         response.force_close()
         response.headers["Connection"] = "close"
 
 
 def _has_body(request: web.Request) -> bool:
-    """Whether something comes after the head that is no other request."""
+    """Whether other bytes than a further request may follow the head."""
     return request.body_exists or "Upgrade" in request.headers or request.method == "CONNECT"

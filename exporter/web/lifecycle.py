@@ -14,7 +14,7 @@ class Lifecycle:
     The ``/-/`` endpoints.
 
     Args:
-        enabled: Whether a reload may be asked for over HTTP.
+        enabled: Whether reloading over HTTP is allowed.
     """
 
     def __init__(self, process: Process, *, enabled: bool) -> None:
@@ -31,12 +31,14 @@ class Lifecycle:
         if not self._enabled:
             return _verdict("Reload over HTTP is off; start with --web.enable-lifecycle, or send SIGHUP.", 403)
         if _is_of_another_site(request):
-            return _verdict("A page of another site asks for this reload, and none of them may.", 403)
+            return _verdict(
+                "A browser sent this request for a page of another site, which may not ask for a reload.", 403
+            )
         return _verdict(await self._process.reload(), 500)
 
 
 def _is_of_another_site(request: web.Request) -> bool:
-    """Whether a browser sent this for another site's page, which can ask without being able to read the answer."""
+    """Whether a browser sent this on behalf of another site's page (cross-site request forgery)."""
     if sites := request.headers.getall("Sec-Fetch-Site", []):
         return any(site not in ("same-origin", "none") for site in sites)
     return any(urlsplit(origin).netloc != request.host for origin in request.headers.getall("Origin", []))

@@ -1,11 +1,11 @@
 """
-Which format and which encoding a scraper accepts, from its ``Accept`` and ``Accept-Encoding`` headers.
+Chooses format and encoding of a scrape from the headers ``Accept`` and ``Accept-Encoding`` (content negotiation).
 
-A client that asks for nothing we have gets the text format, uncompressed: every Prometheus reads that.
+A client that accepts neither of our formats gets the text format, uncompressed: every Prometheus reads it.
 
-prometheus_client's ``choose_encoder`` and ``gzip_accepted`` would get some clients wrong. They take the first format of
-a list whatever its weight, so a Prometheus whose ``scrape_protocols`` begin with ``PrometheusText0.0.4`` would get
-OpenMetrics. They promise any version from 1.0.0 on that a client names, 2.0.0 too, and fail for one in quotes.
+Why not prometheus_client's ``choose_encoder`` and ``gzip_accepted``: they take the first format of the list and ignore
+weights (``q=``). So a Prometheus whose ``scrape_protocols`` begin with ``PrometheusText0.0.4`` would get OpenMetrics.
+They also confirm any version from 1.0.0 on that a client names, even 2.0.0, and fail for a version in quotes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Choice:
 
     Args:
         value: In lower case, without parameters.
-        weight: Its ``q``: 0 (never) to 1.
+        weight: The parameter ``q``, from 0 (not acceptable) to 1.
     """
 
     value: str
@@ -40,7 +40,7 @@ class Choice:
 
 
 def choices(header: str) -> Iterator[Choice]:
-    """The alternatives of a header; those with a ``q`` that is not a weight are left out."""
+    """The alternatives of a header. One whose ``q`` is not a valid weight is skipped."""
     for alternative in header.split(","):
         value, *rest = (part.strip() for part in alternative.split(";"))
         pairs = (part.partition("=") for part in rest)
@@ -52,9 +52,9 @@ def choices(header: str) -> Iterator[Choice]:
 
 def content_type(accept: str) -> str:
     """
-    The content type of the answer: OpenMetrics only for a client that likes it at least as much as the text format.
+    The content type of the answer: OpenMetrics if the client gives it at least the weight of the text format.
 
-    A version of OpenMetrics that nobody named is answered with 1.0.0.
+    If the client names no version of OpenMetrics, it gets 1.0.0.
     """
     offered = list(choices(accept))
     weights = {version: _weight(offered, _OPENMETRICS, (version,)) for version in _OPENMETRICS_VERSIONS}
@@ -67,7 +67,7 @@ def content_type(accept: str) -> str:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether the client takes gzip, and likes it no less than uncompressed bytes."""
+    """Whether the client accepts gzip, with at least the weight of uncompressed bytes."""
     weights: dict[str, float] = {}
     for choice in choices(accept_encoding):
         weights.setdefault("gzip" if choice.value == "x-gzip" else choice.value, choice.weight)

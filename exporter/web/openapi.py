@@ -1,6 +1,5 @@
 """
-The OpenAPI description of the JSON API, made from its code: the types of its answers, and the values that its
-parameters take.
+The OpenAPI description of the JSON API, generated from the types of its answers and the accepted parameter values.
 """
 
 from __future__ import annotations
@@ -37,37 +36,39 @@ ROOMS_PARAMETERS: Final[Mapping[str, tuple[str, Json]]] = {
         {"type": "array", "items": _one_of(RoomState)},
     ),
     "above": (
-        "Only rooms above this threshold, a worse one included, by their last reading.",
+        "Only rooms whose last reading is above this threshold or a higher one.",
         _one_of(Severity),
     ),
     "q": (
-        "Part of the room id, or of a label as name=value; case does not matter.",
+        "Part of the room id, or of a label written name=value; case does not matter.",
         {"type": "string", "maxLength": LONGEST_TEXT},
     ),
     "order": (
-        "room: by source and id; users: the fullest first; share: nearest to, or farthest above, its threshold first.",
+        "room: by source and id; users: most users first; share: highest share of the threshold first.",
         {**_one_of(Order), "default": str(Order.ROOM)},
     ),
     "limit": (
-        "Rooms on a page.",
+        "Number of rooms on a page.",
         {"oneOf": [{"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, {"const": ""}], "default": DEFAULT_LIMIT},
     ),
-    "after": ("Where to go on: next of the page before.", {"type": "string", "format": "cursor"}),
+    "after": ("Continue after a page: the value next of that page.", {"type": "string", "format": "cursor"}),
 }
 """
-The parameters of ``/api/v1/rooms`` by name: what they are for, and what they take. An empty one is the same as none.
+The parameters of ``/api/v1/rooms``: description and schema by name. An empty value means the same as no parameter.
 """
 
 
 @cache
 def description() -> bytes:
-    """The description as JSON; it does not change while the process runs."""
+    """The description as JSON; constant while the process runs."""
     types = (answered.Sources, answered.Rooms, answered.Refusal)
     (sources, rooms, refusal), schemas = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )
-    refused = _answer("A parameter is not accepted, and why.", refusal)
-    next_page = {"Link": {"description": "The next page, as rel=next, if there is one.", "schema": {"type": "string"}}}
+    refused = _answer("A parameter is not accepted; the answer says why.", refusal)
+    next_page = {
+        "Link": {"description": "The next page, with rel=next, if there is one.", "schema": {"type": "string"}}
+    }
     document = {
         "openapi": _OPENAPI,
         "jsonSchemaDialect": _DIALECT,

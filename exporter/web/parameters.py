@@ -1,7 +1,7 @@
 """
-What the query string of a rooms request says, and what is wrong with it.
+Parses and checks the query string of a request for rooms.
 
-A cursor is opaque to clients: it is the key of the last room that they saw.
+Cursors (``after``, ``before``) are opaque to clients. They hold the key of a room, as base64 of JSON.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ LONGEST_TEXT: Final = 256
 
 
 class ParameterError(ValueError):
-    """What was found, and what is accepted."""
+    """A parameter is not accepted; says what was found and what is accepted."""
 
 
 def rooms_query(
     parameters: Iterable[tuple[str, str]], sources: Collection[str], accepted: Collection[str], order: Order, limit: int
 ) -> Query:
     """
-    The rooms that a query string asks for; an empty value is the same as none.
+    Parse a query string. An empty value means the same as no parameter.
 
     Args:
-        parameters: Names and values, decoded; ``state`` may come several times.
-        sources: Those that exist.
-        accepted: Names that this endpoint knows.
-        order: Unless ``order`` says otherwise.
-        limit: Rooms on a page, unless ``limit`` says otherwise.
+        parameters: Decoded names and values; ``state`` may occur several times.
+        sources: Names of all sources.
+        accepted: Parameters that this endpoint knows.
+        order: Default for the parameter ``order``.
+        limit: Default for the parameter ``limit``.
 
     Raises:
         ParameterError: What was found, and what is accepted.
@@ -67,7 +67,7 @@ def rooms_query(
 
 
 def encode_cursor(key: Key) -> str:
-    """A key as it goes into a URL."""
+    """A key as text for a URL."""
     return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
 
 
@@ -77,7 +77,7 @@ def _cursor(name: str, cursor: str) -> Key:
         key: Key = msgspec.json.decode(data, type=Key)
         return key
     except (ValueError, msgspec.DecodeError):
-        raise ParameterError(f"{name}={_short(cursor)}; accepted: what another page gave") from None
+        raise ParameterError(f"{name}={_short(cursor)}; accepted: a cursor from the answer of another page") from None
 
 
 def _source(source: str, sources: Collection[str]) -> str | None:

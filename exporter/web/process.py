@@ -1,4 +1,4 @@
-"""What the web side knows of the running process; ``app`` hands it in, so that nothing here reaches up."""
+"""The running process as the web server sees it. ``app`` passes it in, so that ``web`` need not import ``app``."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from enum import StrEnum
 
 
 class Turn(StrEnum):
-    """Why a room is asked for next."""
+    """The reason for the next call of a room."""
 
     REGULAR = "regular"
     RETRY = "retry"
-    """Its last call failed."""
+    """The last call failed."""
     ALONE = "alone"
-    """It was refused, so it is asked seldom, and alone."""
+    """The vendor refused the room: it is polled seldom, and in a call of its own."""
     TRIAL = "trial"
-    """Its source is in trouble: one call at a time, for this room or another one."""
+    """The source has a problem: it makes one trial call at a time, for this room or another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class NextCall:
     """
-    When a room is asked for next.
+    The next call of a room.
 
     Args:
-        due: Monotonic seconds; in the past if it waits for its turn. ``None``: a call is under way.
+        due: Monotonic seconds; in the past while the room waits for a slot. ``None`` while a call is under way.
     """
 
     due: float | None
@@ -35,11 +35,11 @@ class NextCall:
 @dataclass(frozen=True, slots=True)
 class Origin:
     """
-    How a room came to be watched.
+    The place that makes the exporter watch a room.
 
     Args:
-        file: The config or a rooms file.
-        line: Where in it; ``None`` where that is not known.
+        file: The config file or a rooms file.
+        line: Line number; ``None`` if unknown.
     """
 
     file: str
@@ -59,14 +59,14 @@ class Process:
     The running process.
 
     Args:
-        healthy: ``None``, or why the process is not healthy.
-        ready: ``None``, or what it is still waiting for.
-        reload: Reads the config again; ``None``, or why the old one is kept, in one or more lines.
-        monotonic: Seconds that only ever go forward.
-        unix: Unix seconds.
-        started: Unix seconds at which the process started.
-        next_call: When a room of a source is asked for next; ``None`` if that is not known.
-        origin: How a room of a source came to be watched; ``None`` if that is not known.
+        healthy: Returns why the process is not healthy; ``None`` if it is.
+        ready: Returns what the process still waits for; ``None`` if it is ready.
+        reload: Reloads the config. Returns ``None``, or why the previous config is kept, in one or more lines.
+        monotonic: Returns monotonic seconds.
+        unix: Returns Unix seconds.
+        started: Start of the process in Unix seconds.
+        next_call: Returns the next call of a room, given source and room id; ``None`` if unknown.
+        origin: Returns the origin of a room, given source and room id; ``None`` if unknown.
     """
 
     healthy: Callable[[], str | None]

@@ -1,4 +1,4 @@
-"""Who can reach the port, and what keeps them out: the first line that ``run`` logs."""
+"""Who can reach the port, and what protects it. ``run`` logs this at its start."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from exporter.web.security.config import TLS
 @dataclass(frozen=True, slots=True)
 class Reach:
     """
-    Who can do what.
+    Who can reach the port.
 
     Args:
-        is_open: Whether a stranger, on another machine, is answered.
-        values: The same in words, for a line of the log.
+        is_open: Whether anybody on another machine gets answers, without a password or a client certificate.
+        values: The details as values of a log line.
     """
 
     is_open: bool
@@ -25,12 +25,12 @@ class Reach:
 
 def reach(host: str, port: int, guards: Sequence[str], *, lifecycle: bool) -> Reach:
     """
-    Who can reach a listening socket, and what guards it.
+    Describe who can reach a listening socket.
 
     Args:
         host: The IP address that the socket is bound to.
-        guards: What a client needs besides a way to the port, as ``WebConfig.guards`` names it.
-        lifecycle: Whether clients may ask for a reload.
+        guards: The protections of the port, from ``WebConfig.guards``.
+        lifecycle: Whether reloading over HTTP is allowed.
     """
     address = ip_address(host.partition("%")[0])
     if isinstance(address, IPv6Address) and address.ipv4_mapped:

@@ -1,8 +1,11 @@
 """
-Which rooms a page or a JSON client wants to see, out of 100,000, without holding up the loop.
+Searches, filters, sorts and pages the rooms, for the status page and the JSON API.
 
-Rooms are looked through in slices. A page of them begins after a *key* and not at a number, so rooms that come and go
-meanwhile neither shift the page nor repeat on the next one.
+With 100,000 rooms a search takes longer than the event loop may be held. So it goes through slices of 2,000 rooms, and
+between two slices other tasks run.
+
+Paging is by *key* (keyset pagination), not by number: a page begins behind the last room of the page before. So rooms
+that are added or removed meanwhile neither shift a page nor show a room twice.
 """
 
 from __future__ import annotations
@@ -20,19 +23,19 @@ from exporter.model import Severity
 from exporter.states import RoomState
 
 Key = tuple[float, str, str]
-"""Where a room stands in its order: its rank, source, room id."""
+"""The sort key of a room: rank in the chosen order, source, room id."""
 
 _SLICE: Final = 2_000
 _UNKNOWN: Final = 3.0
-"""The rank of a room that nothing is known of, in the orders by share and by users: behind all others."""
+"""Rank of an unknown room in the orders by share and by users: behind all others."""
 
 
 class Order(StrEnum):
     """
-    How rooms are sorted.
+    Sort order of rooms.
 
-    ``SHARE``: those nearest to, or farthest above, their threshold first, then those without one, the fullest first.
-    ``USERS``: the fullest first. ``ROOM``: by source and id.
+    ``SHARE``: by share of the threshold, highest first; then rooms without a threshold, by users, most first.
+    ``USERS``: by users, most first. ``ROOM``: by source and room id.
     """
 
     SHARE = "share"
@@ -43,16 +46,16 @@ class Order(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Query:
     """
-    What is asked for.
+    A search.
 
     Args:
-        source: ``None``: every source.
-        states: Empty: every state.
-        above: Only rooms above this threshold, a worse one included, by their last reading; ``None``: every room.
-        text: Part of the room id, or of a label as ``name=value``; case does not matter.
-        after: Key of the last room of the page before.
-        before: Key of the first room of the page after; of the two, only one is given.
-        limit: Rooms on a page.
+        source: Only rooms of this source; ``None`` for all.
+        states: Only rooms in one of these states; empty for all.
+        above: Only rooms whose last reading was above this threshold or a higher one; ``None`` for all.
+        text: Part of the room id, or of a label written ``name=value``; case does not matter.
+        after: Key of the last room of the previous page.
+        before: Key of the first room of the next page. Only one of ``after`` and ``before`` may be given.
+        limit: Number of rooms on a page.
     """
 
     source: str | None = None
@@ -68,14 +71,14 @@ class Query:
 @dataclass(frozen=True, slots=True)
 class Found:
     """
-    One page.
+    One page of rooms.
 
     Args:
-        rooms: Each with the name of its source.
-        matching: How many rooms match on all pages together.
-        skipped: How many of them come before this page.
-        previous: What ``before`` of the page before is; ``None`` on the first page.
-        next: What ``after`` of the page after is; ``None`` on the last page.
+        rooms: Pairs of source name and room.
+        matching: Number of matching rooms on all pages.
+        skipped: Number of matching rooms on earlier pages.
+        previous: Value of ``before`` that gives the previous page; ``None`` on the first page.
+        next: Value of ``after`` that gives the next page; ``None`` on the last page.
     """
 
     rooms: list[tuple[str, RoomView]]
@@ -86,14 +89,14 @@ class Found:
 
 
 class Rooms:
-    """The rooms of a table, looked through page by page; two pages at a time, the others wait for their turn."""
+    """Searches the rooms of a table. At most two searches run at the same time; others wait."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
         self._turns = asyncio.Semaphore(2)
 
     async def find(self, query: Query, now: float) -> Found:
-        """The page as it stands at this monotonic time."""
+        """Find one page; ages are of this monotonic time."""
         async with self._turns:
             return await _find(self._table, query, now)
 
@@ -145,7 +148,7 @@ def _above(source: SourceTable, least: Severity) -> list[str]:
 
 
 class _Labelled(dict[tuple[tuple[str, str], ...], bool]):
-    """Whether labels hold a text, looked at once for all rooms that share them."""
+    """Cache: whether a set of labels contains the text. Rooms that share their labels share one entry."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -169,7 +172,7 @@ def _matching(source: SourceTable, room_ids: list[str], query: Query, labelled: 
 
 
 def _ranks(source: SourceTable, room_ids: list[str], order: Order) -> list[float]:
-    """Numbers that sort rooms in this order, the smallest first."""
+    """The rank of each room in this order; the smallest comes first."""
     match order:
         case Order.ROOM:
             return [0.0] * len(room_ids)
@@ -177,7 +180,7 @@ def _ranks(source: SourceTable, room_ids: list[str], order: Order) -> list[float
             return [_UNKNOWN if users is None else -users for users in source.users_of(room_ids)]
         case Order.SHARE:
             return [
-                # From 1 to 2 for a room without a threshold, the less the fuller it is.
+                # Without a threshold: from 2 (no users) down to nearly 1 (many users), behind every share.
                 _UNKNOWN if users is None else -users * weight if weight else 1.0 + 1.0 / (1 + users)
                 for users, weight in source.shares_of(room_ids)
             ]

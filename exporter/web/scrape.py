@@ -1,4 +1,4 @@
-"""The telemetry path: what a scraper asks for, and a body that is sent without being copied."""
+"""The telemetry path: reads the wishes of a scraper, and sends the shared body without copying it."""
 
 from __future__ import annotations
 
@@ -15,37 +15,41 @@ from exporter.web.connections import EXTRA
 from exporter.web.negotiation import accepts_gzip, content_type
 
 MAX_SCRAPES: Final = 40
-"""Scrapes answered at once; the next one is told to come back, unless it comes from a client that comes seldom."""
+"""
+Number of scrapes answered at the same time. A further one gets 503 with Retry-After; a client that asks seldom has
+extra places, see ``Connection.extra``.
+"""
 
 _VIEW: Final = 256 * 1024
 _RETRY_AFTER: Final = "5"
 _LONGEST_HEADER: Final = 1_024
-_STANDS_STILL: Final = 1.0
-_WAITS_FOR_A_PLACE: Final = 1.5
-_LOOK: Final = 0.1
+_STALLED_AFTER: Final = 1.0
+"""Seconds without progress after which a client may lose its place."""
+_WAIT_FOR_PLACE: Final = 1.5
+_CHECK_EVERY: Final = 0.1
 
 
 class _Answer:
     """
-    One that is being sent.
+    An answer that is being prepared or sent.
 
     Args:
-        transport: To the scraper.
+        transport: The connection to the scraper.
 
     Attributes:
-        moved: Seconds of ``perf_counter`` when the scraper last took a part of it; infinity before the first one.
+        progress_at: When the scraper last took a part, in seconds of ``perf_counter``; infinity before the first part.
     """
 
     def __init__(self, transport: asyncio.Transport | None) -> None:
         self.transport = transport
-        self.moved = math.inf
+        self.progress_at = math.inf
 
 
 class Scrape:
     """
-    Answers scrapes of one exposition.
+    Answers scrapes, at most 40 at the same time.
 
-    Forty at once; when there are so many, those that have not taken a byte for a second make place for another one.
+    When all places are taken, the answer whose client has read nothing for a second is closed, to make a place.
     """
 
     def __init__(self, exposition: Exposition) -> None:
@@ -54,7 +58,7 @@ class Scrape:
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         if not await self._place(MAX_SCRAPES + request[EXTRA]):
-            text = f"{MAX_SCRAPES} scrapes are being answered already; come back in {_RETRY_AFTER} seconds.\n"
+            text = f"{MAX_SCRAPES} scrapes are being answered already; try again in {_RETRY_AFTER} seconds.\n"
             return web.Response(status=503, text=text, headers={"Retry-After": _RETRY_AFTER})
         answer = _Answer(request.transport)
         self._answers.add(answer)
@@ -64,19 +68,19 @@ class Scrape:
             self._answers.discard(answer)
 
     async def _place(self, most: int) -> bool:
-        """Whether there is a place, if need be that of a scraper that does not read."""
-        until = perf_counter() + _WAITS_FOR_A_PLACE
+        """Wait up to 1.5 s for a place, if need be that of a stalled client. Returns whether there is one."""
+        deadline = perf_counter() + _WAIT_FOR_PLACE
         while len(self._answers) >= most:
-            slowest = min(self._answers, key=lambda answer: answer.moved)
+            slowest = min(self._answers, key=lambda answer: answer.progress_at)
             now = perf_counter()
-            if now - slowest.moved >= _STANDS_STILL:
+            if now - slowest.progress_at >= _STALLED_AFTER:
                 self._answers.discard(slowest)
                 if slowest.transport is not None:
                     slowest.transport.abort()
-            elif now >= until:
+            elif now >= deadline:
                 return False
             else:
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(_CHECK_EVERY)
         return True
 
     async def _answer(self, request: web.Request, answer: _Answer) -> web.StreamResponse:
@@ -100,18 +104,18 @@ class Scrape:
 
 
 async def _send(body: Body, response: web.StreamResponse, answer: _Answer) -> None:
-    """Write the shared bytes in views, waiting for the client after each: what it has not read is not copied."""
-    answer.moved = perf_counter()
+    """Write views of the shared bytes, one at a time. Waiting for the client after each keeps unread bytes uncopied."""
+    answer.progress_at = perf_counter()
     turn = Turn()
     for part in body.parts:
         view = memoryview(part)
         for start in range(0, len(view), _VIEW):
             await response.write(view[start : start + _VIEW])
-            answer.moved = perf_counter()
-            # A client that keeps up never makes write wait, and the loop has other work too.
+            answer.progress_at = perf_counter()
+            # For a fast client write() never waits; without this the loop would do nothing else.
             await turn.let_others_run()
 
 
 def _header(request: web.Request, name: str) -> str:
-    """The first kilobyte of a header, which no scraper needs, and which takes no time to look through."""
+    """The first kilobyte of a header: enough for every scraper, and quick to parse."""
     return ",".join(request.headers.getall(name, []))[:_LONGEST_HEADER]

@@ -18,17 +18,17 @@ from exporter.metrics.telemetry import Telemetry
 from exporter.web.address import Address
 from exporter.web.answers import add_security_headers, plain_errors
 from exporter.web.api import Api
-from exporter.web.assets import asset_routes
 from exporter.web.connections import Connections, end_with_the_answer
-from exporter.web.handbook import Handbook
 from exporter.web.lifecycle import Lifecycle
-from exporter.web.links import Grafana
-from exporter.web.memory import Memory
-from exporter.web.page import Page
+from exporter.web.page.assets import asset_routes
+from exporter.web.page.handbook import Handbook
+from exporter.web.page.links import Grafana
+from exporter.web.page.memory import Memory
+from exporter.web.page.page import Page
+from exporter.web.page.rendering import Renderer
+from exporter.web.page.room_page import RoomPage
 from exporter.web.process import Process
 from exporter.web.reach import Reach, reach
-from exporter.web.rendering import Renderer
-from exporter.web.room_page import RoomPage
 from exporter.web.rooms import Rooms
 from exporter.web.scrape import Scrape
 from exporter.web.security.acceptor import Acceptor
@@ -38,11 +38,11 @@ from exporter.web.security.guard import Guard
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+", re.ASCII)
 _TAKEN: Final = ("/-", "/api", "/docs", "/rooms", "/static")
 _ANY: Final = ":.+"
-"""A room id may hold a slash, which some proxies decode on the way."""
+"""Matches slashes too: a room id may contain one, and some proxies decode %2F."""
 
 _LONGEST_LINE: Final = 8_190
 _LONGEST_HEADER: Final = 32 * 1024
-"""Bytes; a browser sends the cookies of every other application on the same host, too."""
+"""In bytes. A browser also sends the cookies of other applications on the same host."""
 _IDLE: Final = 75.0
 _LINGERING: Final = 1.0
 _SHUTDOWN_GRACE: Final = 0.25
@@ -53,13 +53,13 @@ class WebServer:
     Serves the telemetry path, health, the JSON API and the status page.
 
     Args:
-        telemetry_path: Where scrapes go.
-        lifecycle: Whether a reload may be asked for over HTTP.
-        grafana_url: Where the dashboards are; empty if nowhere.
-        config_file: The web config; ``None`` if there is none.
+        telemetry_path: The path of scrapes.
+        lifecycle: Whether ``POST /-/reload`` is allowed.
+        grafana_url: URL of the Grafana with the dashboards; empty for none.
+        config_file: The web config; ``None`` for none.
 
     Raises:
-        UserError: The telemetry path cannot be served, or the URL cannot be used.
+        UserError: The telemetry path or the URL is not accepted.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class WebServer:
 
     @property
     def config(self) -> WebConfig:
-        """The web config that holds now; ``guards`` of it says what protects the port."""
+        """The web config in force. Its ``guards`` say what protects the port."""
         return self._guard.config
 
     async def start(self, listen_address: str) -> None:
@@ -132,7 +132,7 @@ class WebServer:
         """
         address = Address.parse(listen_address)
         await self._guard.start()
-        listening = await in_thread(address.listen)  # it may have to look up a name
+        listening = await in_thread(address.listen)  # may look up a host name
         self._runner = web.AppRunner(
             self._app,
             access_log=None,
@@ -156,15 +156,15 @@ class WebServer:
         self._connections.start()
 
     def reach(self) -> Reach:
-        """Who can reach it where it listens now, and what guards it."""
+        """Who can reach the listening port, and what protects it."""
         return reach(self._host, self.port, self.config.guards, lifecycle=self._lifecycle)
 
     async def sample(self) -> None:
-        """Note the figures that the status page shows over time; to be called every few seconds."""
+        """Take a sample of the figures that the status page shows over time. Call it every few seconds."""
         await self._memory.sample(self._monotonic())
 
     async def stop(self) -> None:
-        """Take no more connections, and end those that there are."""
+        """Stop listening, and close all connections."""
         if self._runner is None:
             return
         if self._server is not None:

@@ -1,5 +1,5 @@
 """
-The dashboards, written in Python and committed as JSON. ``make generate`` writes them again.
+Generates the dashboards: they are written in Python and committed as JSON. ``make generate`` writes the files.
 
-Metric names and their help come from the exporter's catalogue, so a dashboard cannot show what is not published.
+Metric names and help texts come from the exporter's catalogue, so a dashboard cannot query an unknown metric.
 """

@@ -1,10 +1,10 @@
 """
-One truth of several exporters: how queries aggregate ``instance`` and ``pod`` away.
+Aggregates the series of several exporters: how queries remove ``instance`` and ``pod``.
 
-While one exporter takes over from another, and in a cluster all the time, several of them publish the same room or
-source. What one of them knows is known, so the highest value of a gauge counts; each makes calls of its own, so
-counters are summed. ``without`` keeps whatever labels the targets have besides. A source and its job name it wherever
-two metrics are held against each other.
+Several exporters may publish the same room or source: for a while when one takes over from another, always in a
+cluster. For a gauge the highest value is used: if one exporter knows a room, it is known. Counters are summed, since
+each exporter makes its own calls. ``without`` keeps all other labels of the targets. Where two metrics are compared,
+they are matched by job and source.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from exporter.states import RoomState
 from grafana.generator.variables import OF_SOURCE, select
 
 KNOWN = f'state=~"{RoomState.FRESH}|{RoomState.HELD}|{RoomState.MISSING}"'
-"""Matches the states of rooms whose count is published."""
+"""Matcher for the states in which a room's users are published."""
 
 
 def merged(vector: str) -> str:
-    """One series of those that several exporters publish: the highest."""
+    """The highest value of several exporters."""
     return f"max without (instance, pod) ({vector})"
 
 
 def summed(vector: str) -> str:
-    """One series of those that several exporters publish: their sum."""
+    """The sum over several exporters."""
     return f"sum without (instance, pod) ({vector})"
 
 
@@ -33,39 +33,39 @@ def of_sources(metric: Metric) -> str:
 
 
 def by_source(vector: str) -> str:
-    """The highest value of each source, with nothing but its job and name."""
+    """The highest value of each source, with the labels job and source alone."""
     return f"max by (job, source) ({vector})"
 
 
 def rooms_of_sources(matching: str = "") -> str:
     """
-    How many rooms each chosen source has.
+    Number of rooms of each chosen source.
 
     Args:
-        matching: Which rooms are counted, for instance ``KNOWN``; all that are watched without it.
+        matching: Matcher for the rooms to count, for instance ``KNOWN``; empty for all watched rooms.
     """
     return merged(f"sum without (state) ({select(SOURCE_ROOMS, OF_SOURCE, matching)})")
 
 
 def unknown_rooms() -> str:
     """
-    How many rooms of each chosen source nobody knows anything of, 0 included.
+    Number of unknown rooms of each chosen source, 0 included.
 
-    Two exporters may disagree on a room's state, so those of which something is known are taken off those watched.
+    Two exporters may disagree on a room's state. So this is the number of watched rooms minus the number of known ones.
     """
     return f"{rooms_of_sources()} - {rooms_of_sources(KNOWN)}"
 
 
 def down_sources() -> str:
-    """Chosen sources whose calls do not succeed; those without rooms make none."""
+    """Chosen sources that are down. Sources without rooms make no calls, and do not count."""
     return f"{of_sources(SOURCE_UP)} == 0 unless {rooms_of_sources()} == 0"
 
 
 def success_age() -> str:
-    """Seconds since a call of each chosen source last gave a reading."""
+    """Seconds since the last success of each chosen source."""
     return f"(time() - {by_source(select(SOURCE_LAST_SUCCESS, OF_SOURCE))})"
 
 
 def in_intervals(seconds: str) -> str:
-    """A time of each chosen source as a multiple of the interval that is wanted of it."""
+    """A duration of each chosen source, as a multiple of its configured interval."""
     return f"{seconds} / {by_source(select(SOURCE_INTERVAL, OF_SOURCE))}"

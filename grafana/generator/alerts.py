@@ -1,5 +1,5 @@
 """
-The panels on the alerts of ``deploy/prometheus/rules/alerts.yml``.
+Panels about the alerts of ``deploy/prometheus/rules/alerts.yml``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from grafana.generator.variables import OF_ALERT, OF_ROOM, select
 
 ALERTS: Final = "ALERTS"
 ALERT_STARTS: Final = "ALERTS_FOR_STATE"
-"""Prometheus' own: the Unix time at which an alert's condition became true."""
+"""A series of Prometheus itself: the Unix time at which the condition of an alert became true."""
 _NAMES: Final = 'alertname=~"Rtc.+"'
 _OURS: Final = f'{_NAMES},severity=~"critical|warning"'
 _FIRING: Final = 'alertstate="firing"'
@@ -38,7 +38,7 @@ _WATCHDOG: Final = 'ALERTS{alertname="RtcWatchdog",alertstate="firing"}'
 
 
 def firing() -> stat.Panel:
-    """How many alerts fire, by severity."""
+    """Number of firing alerts by severity."""
     subject = Subject(
         "Alerts",
         "How many alerts fire. Those of rooms go on while nothing is known of the room, so they may be more than the"
@@ -62,7 +62,7 @@ def firing() -> stat.Panel:
 
 
 def listed() -> table.Panel:
-    """Which alerts fire, those of many rooms of a source as one row."""
+    """The firing alerts. Alerts of several rooms of a source share one row."""
     subject = Subject(
         "Firing alerts",
         "Each kind of alert that fires, by source: how many of them, and since when the first. Each has a runbook in"
@@ -89,7 +89,7 @@ def listed() -> table.Panel:
 
 
 def of_room() -> table.Panel:
-    """The alerts of the chosen room, those that wait for their time included."""
+    """The alerts of the chosen room, firing or pending."""
     subject = Subject("Alerts of this room", "pending: it fires if it stays so for the alert's `for`.", (), COUNT)
     columns = ("severity", "alertname", "alertstate", "source")
     alerts = select(ALERTS, OF_ROOM, _OURS)

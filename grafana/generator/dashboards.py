@@ -1,5 +1,5 @@
 """
-Every dashboard as JSON, and where the files are.
+Renders all dashboards as JSON, and writes their files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FOLDER: Final = Path(__file__).resolve().parents[1] / "dashboards"
 
 
 def rendered() -> dict[str, str]:
-    """The text of every dashboard file, by its name."""
+    """The text of each dashboard file, by file name."""
     dashboards = {
         "occupancy.json": occupancy.dashboard(),
         "polling-health.json": polling_health.dashboard(),
@@ -29,6 +29,6 @@ def rendered() -> dict[str, str]:
 
 
 def write() -> None:
-    """Write the files that ``rendered`` describes."""
+    """Write all dashboard files."""
     for name, text in rendered().items():
         (FOLDER / name).write_text(text, encoding="utf-8")

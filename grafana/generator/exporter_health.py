@@ -1,5 +1,5 @@
 """
-The row of the Polling health dashboard on the exporter's own process.
+The row of the dashboard "Polling health" about the exporter's own process.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from exporter.metrics.catalogue import (
     SCRAPE_SIZE,
     UNEXPECTED_ERRORS,
     WEB_CONFIG_RELOAD,
+    Metric,
 )
 from grafana.generator.panels import (
     COUNT,
@@ -39,12 +40,12 @@ from grafana.generator.panels import (
 from grafana.generator.variables import OF_JOB, select
 
 _UP: Final = "up"
-"""Prometheus' own: 1 for a target that could be scraped."""
+"""A series of Prometheus itself: 1 for a target that it could scrape."""
 _RELOAD_FAILED: Final = -1
 
 
 def panels() -> tuple[Panel, ...]:
-    """What only a bug, a lack of CPU or a bad file explains."""
+    """The panels of the row. They show bugs, lack of CPU, and files that cannot be read."""
     return (
         _exporters(),
         _reload(),
@@ -82,39 +83,27 @@ def _reload() -> stat.Panel:
 
 
 def _unexpected_errors() -> stat.Panel:
-    subject = Subject(
-        "Unexpected errors",
-        "Bugs that showed within the shown time. Please report them with their lines of the log.",
-        (UNEXPECTED_ERRORS,),
-        COUNT,
-        NONE_WANTED,
-    )
-    errors = f"increase({select(UNEXPECTED_ERRORS, OF_JOB)}[$__range])"
-    return number(subject, Query(f"sum({errors})", "errors")).span(4).decimals(0)
+    about = "Bugs that showed within the shown time. Please report them with their lines of the log."
+    return _increase("Unexpected errors", about, UNEXPECTED_ERRORS, "errors")
 
 
 def _missed_runs() -> stat.Panel:
-    subject = Subject(
-        "Missed runs",
-        "Runs of recurring jobs missed or skipped within the shown time: the loop was too busy, or the clock stepped.",
-        (MISSED_RUNS,),
-        COUNT,
-        NONE_WANTED,
+    about = (
+        "Runs of recurring jobs missed or skipped within the shown time: the loop was too busy, or the clock stepped."
     )
-    missed = f"increase({select(MISSED_RUNS, OF_JOB)}[$__range])"
-    return number(subject, Query(f"sum({missed})", "runs")).span(4).decimals(0)
+    return _increase("Missed runs", about, MISSED_RUNS, "runs")
 
 
 def _lost_lines() -> stat.Panel:
-    subject = Subject(
-        "Lost log lines",
-        "Lines of the log that nobody took within the shown time: standard error is blocked, full or closed.",
-        (DROPPED_LOG_LINES,),
-        COUNT,
-        NONE_WANTED,
-    )
-    lost = f"increase({select(DROPPED_LOG_LINES, OF_JOB)}[$__range])"
-    return number(subject, Query(f"sum({lost})", "lines")).span(4).decimals(0)
+    about = "Log lines lost within the shown time because standard error is blocked, full or closed."
+    return _increase("Lost log lines", about, DROPPED_LOG_LINES, "lines")
+
+
+def _increase(title: str, about: str, metric: Metric, counted: str) -> stat.Panel:
+    """A counter that should not increase: its increase within the shown time."""
+    increase = f"increase({select(metric, OF_JOB)}[$__range])"
+    panel = number(Subject(title, about, (metric,), COUNT, NONE_WANTED), Query(f"sum({increase})", counted))
+    return panel.span(4).decimals(0)
 
 
 def _files() -> statetimeline.Panel:

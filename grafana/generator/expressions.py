@@ -1,5 +1,5 @@
 """
-Every expression of the committed dashboards, ready for Prometheus: variables replaced as Grafana would replace them.
+All expressions of the committed dashboards, with variables replaced as Grafana replaces them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 from grafana.generator.dashboards import FOLDER
 
 BUILT_IN: Final[Mapping[str, str]] = {"__rate_interval": "1m", "__interval": "15s", "__range": "1h"}
-"""What Grafana derives from the time range, the width of the panel and the data source's scrape interval."""
+"""Built-in variables. Grafana computes them from time range, panel width and scrape interval."""
 
 _VARIABLE: Final = re.compile(r"\$\{(?P<braced>\w+)(?::(?P<format>\w+))?\}|\$(?P<plain>\w+)")
 _SPECIAL: Final = re.compile(r"[\\^$*+?.()|[\]{}/]")
@@ -27,10 +27,10 @@ class Expression:
     One expression of one dashboard.
 
     Args:
-        dashboard: File name of the dashboard, without its suffix.
-        place: Title of the panel and the query's letter, or the variable that asks.
-        promql: Without variables.
-        instant: Asked for one instant, not for a range of time.
+        dashboard: File name of the dashboard, without suffix.
+        place: Title of the panel and letter of the query, or name of the variable.
+        promql: The expression, with variables replaced.
+        instant: Whether it is an instant query, not a range query.
     """
 
     dashboard: str
@@ -44,11 +44,11 @@ def expressions(values: Mapping[str, str] | None = None) -> list[Expression]:
     All expressions of all dashboards.
 
     Args:
-        values: Chosen values by variable; without one a variable stands for all of them (``room`` for any room).
+        values: Chosen values by variable. A variable without a chosen value matches everything.
 
     Raises:
         KeyError: A dashboard uses a variable that it does not have.
-        ValueError: A dashboard formats a variable in a way that is not known here.
+        ValueError: A dashboard uses a format of a variable that is not supported here.
     """
     return [
         expression
@@ -62,10 +62,10 @@ def interpolate(expr: str, values: Mapping[str, str] | None = None) -> str:
     One expression with its variables replaced as Grafana would replace them.
 
     Args:
-        values: Chosen values by variable; without one a variable stands for all (``room_filter`` for no filter).
+        values: Chosen values by variable. A variable without a chosen value matches everything.
 
     Raises:
-        ValueError: A variable is used in a way that is not known here.
+        ValueError: A variable has a format that is not supported here.
     """
     chosen = {key: escape_regex(value) for key, value in (values or {}).items()}
     return _interpolate(expr, defaultdict(lambda: ".*", {**BUILT_IN, "room_filter": "", **chosen}))
@@ -86,7 +86,7 @@ def _of_dashboard(name: str, dashboard: Mapping[str, Any], values: Mapping[str, 
 
 
 def escape_regex(value: str) -> str:
-    """A regular expression that matches this text alone, as Grafana's format ``regex`` writes it."""
+    """A regular expression that matches exactly this text, as Grafana's format ``regex`` writes it."""
     return _SPECIAL.sub(r"\\\g<0>", value)
 
 

@@ -1,5 +1,5 @@
 """
-What all three dashboards share: the data source, their names, and the way from one to the next.
+The common part of all dashboards: data source, uids, and links between them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TAG: Final = "rtc-room-exporter"
 
 
 def frame(title: str, uid: str, description: str) -> Dashboard:
-    """A dashboard without panels; its links lead to the others and take the chosen variables and time along."""
+    """A dashboard without panels. Its links to the other dashboards keep the chosen variables and the time range."""
     dashboard = (
         Dashboard(title)
         .uid(uid)
@@ -48,7 +48,7 @@ def frame(title: str, uid: str, description: str) -> Dashboard:
 
 
 def fill(dashboard: Dashboard, rows: Mapping[str, Iterable[Panel]]) -> Dashboard:
-    """The dashboard with its panels under the titles of their rows, numbered from 1."""
+    """Add the panels, by title of their row. Ids are numbered from 1."""
     numbers = count(1)
     for title, panels in rows.items():
         dashboard = dashboard.with_row(Row(title).id(next(numbers)))
@@ -58,7 +58,7 @@ def fill(dashboard: Dashboard, rows: Mapping[str, Iterable[Panel]]) -> Dashboard
 
 
 def room_link() -> tuple[str, str]:
-    """From a table's row to the dashboard of its room."""
+    """Title and URL of the link from a table row to the dashboard of its room."""
     url = (
         f"/d/{ROOM}?${{datasource:queryparam}}&${{__url_time_range}}"
         "&var-source=${__data.fields.source:percentencode}&var-room=${__data.fields.room:percentencode}"
@@ -67,7 +67,7 @@ def room_link() -> tuple[str, str]:
 
 
 def health_link() -> tuple[str, str]:
-    """From a table's row to the health of its source."""
+    """Title and URL of the link from a table row to the health of its source."""
     url = (
         f"/d/{POLLING_HEALTH}?${{datasource:queryparam}}&${{__url_time_range}}"
         "&var-source=${__data.fields.source:percentencode}"

@@ -1,5 +1,5 @@
 """
-The Occupancy dashboard: how many people are in which rooms.
+The dashboard "Occupancy": users by vendor, source and room.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from grafana.generator.panels import (
 from grafana.generator.variables import OF_SOURCE, select
 
 SHOWN: Final = 20
-"""Rows of every table; the recording rules keep no more than this of each source."""
+"""Rows of each table. The recording rules keep no more rooms of each source."""
 
 STATE_COLORS: Final = {
     RoomState.FRESH: GREEN,
@@ -55,7 +55,7 @@ _ROOM_COLUMNS: Final = ("room", "source", "api")
 
 
 def dashboard() -> Dashboard:
-    """How many people are in which rooms."""
+    """The whole dashboard."""
     built = frame.frame(
         "Live rooms / Occupancy",
         frame.OCCUPANCY,

@@ -1,6 +1,6 @@
 """
-The kinds of panel that the dashboards are made of. Each has a unit, thresholds and a description; the description ends
-with the help of every metric that the panel shows, as the catalogue has it.
+The types of panel. Each has a unit, thresholds and a description, which ends with the help texts of all metrics that
+the panel shows.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ Steps = tuple[tuple[str, float | None], ...]
 PLAIN: Final[Steps] = ((GREEN, None),)
 """For values that are neither good nor bad."""
 NONE_WANTED: Final[Steps] = ((GREEN, None), (RED, 1))
-"""For counts of what should not happen."""
+"""For counts that should be 0."""
 
 SOME_WANTED: Final[Steps] = ((RED, None), (GREEN, 1))
-"""For counts of what should be there."""
+"""For counts that should not be 0."""
 
 COUNT: Final = "locale"
-"""The unit of whole numbers. Grafana's ``short`` makes 39.4 K of 39,356."""
+"""The unit of whole numbers. Grafana's ``short`` would show 39,356 as 39.4 K."""
 TIMES: Final = "suffix:×"
-"""The unit of ratios that may be far above 1."""
+"""The unit of ratios that can be far above 1."""
 
 NAME_AND_VALUE: Final = common_models.BigValueTextMode.VALUE_AND_NAME
-"""For a number whose name says whose it is, though there is only one."""
+"""Shows the name beside a single number, where the name says which source it belongs to."""
 
 KNOWN_NOTHING: Final = "nothing known"
-"""What is said where there is no value. It is not 0, and not "No data" either."""
+"""Shown instead of a missing value. Neither 0 nor "No data" would be correct."""
 
 SEVERITY_COLORS: Final = {"critical": RED, "warning": ORANGE}
 
@@ -76,11 +76,11 @@ class Query:
 @dataclass(frozen=True, slots=True)
 class Subject:
     """
-    What a panel is about.
+    Title, description, unit and thresholds of a panel.
 
     Args:
-        description: In words an operator understands; the metrics' help is added.
-        metrics: Those the panel shows.
+        description: For operators; the help texts of the metrics are appended.
+        metrics: The metrics in the panel.
         unit: One of Grafana's unit ids, for instance ``short``, ``s``, ``percentunit``.
         thresholds: Colours and where they begin, lowest first; the first begins at None.
     """
@@ -98,10 +98,10 @@ class Subject:
 
 def over_time(subject: Subject, *queries: Query, stacked: bool = False, lines: bool = False) -> timeseries.Panel:
     """
-    Values over time.
+    A panel of values over time.
 
     Args:
-        stacked: Draw areas on top of one another: the values have a sum that means something.
+        stacked: Draw stacked areas, for values with a meaningful sum.
         lines: Draw the thresholds as lines.
     """
     panel = (
@@ -135,9 +135,9 @@ def over_time(subject: Subject, *queries: Query, stacked: bool = False, lines: b
 
 def number(subject: Subject, *queries: Query) -> stat.Panel:
     """
-    The values now, and none where there is none.
+    A panel of present values.
 
-    Asked for this instant alone: over a range of time Grafana would show the last value there was, however old.
+    The queries are instant queries: with a range query Grafana would show the last value of the range, however old.
     """
     return (
         _about(stat.Panel(), subject)
@@ -152,7 +152,7 @@ def number(subject: Subject, *queries: Query) -> stat.Panel:
 
 def states(subject: Subject, *queries: Query, mapping: Mapping[int, tuple[str, str]]) -> statetimeline.Panel:
     """
-    Which state held when.
+    A panel of states over time.
 
     Args:
         mapping: Text and colour of every value.
@@ -173,12 +173,12 @@ def listing(
     subject: Subject, columns: tuple[str, ...], values: Mapping[str, Query], *order: common.TableSortByFieldState
 ) -> table.Panel:
     """
-    The series of one instant as rows. Where there are several values, a row has those of the same labels.
+    A table of present values. With several queries, values with the same labels share a row.
 
     Args:
-        columns: Labels in the order in which they are shown; other labels follow.
-        values: Queries by the headings of the last columns.
-        order: Columns by which the rows are sorted; without any, the highest first value comes first.
+        columns: Labels in the order of the columns; other labels follow.
+        values: Queries, by the heading of their column.
+        order: Columns to sort by; by default the first value, highest first.
     """
     fields = ["Value"] if len(values) == 1 else [f"Value #{_letter(index)}" for index in range(len(values))]
     places = {name: index for index, name in enumerate((*columns, *fields))}
@@ -199,16 +199,16 @@ def listing(
 
 
 def sorted_by(column: str, *, descending: bool = False) -> common.TableSortByFieldState:
-    """A column by which a table is sorted."""
+    """Sorts a table by a column."""
     return common.TableSortByFieldState().display_name(column).desc(desc=descending)
 
 
 def bars(subject: Subject, query: Query, by: str) -> barchart.Panel:
     """
-    The series of one instant as bars in the alphabetical order of a label.
+    A panel of present values as bars, in the alphabetical order of a label.
 
     Args:
-        by: That label.
+        by: The label.
     """
     return (
         _about(barchart.Panel(), subject)
@@ -225,10 +225,10 @@ def bars(subject: Subject, query: Query, by: str) -> barchart.Panel:
 
 def quantiles(histogram: Metric, matchers: str, by: str = "") -> list[Query]:
     """
-    What one observation in two, in ten and in a hundred exceeds.
+    The median, the 90th and the 99th percentile of a histogram.
 
     Args:
-        by: The label that each gets lines of its own for, beside the job.
+        by: A label whose values get separate lines, beside the job.
     """
     labels, legend = (f"le, job, {by}", f"{{{{{by}}}}} ") if by else ("le, job", "")
     buckets = f"sum by ({labels}) (rate({select(f'{histogram.name}_bucket', matchers)}[$__rate_interval]))"
@@ -239,7 +239,7 @@ def quantiles(histogram: Metric, matchers: str, by: str = "") -> list[Query]:
 
 
 def value_map(mapping: Mapping[int, tuple[str, str]]) -> ValueMap:
-    """Shows a text in a colour instead of a number."""
+    """A value mapping: shows coloured texts instead of numbers."""
     return ValueMap(
         options={
             str(value): ValueMappingResult(text=text, color=color, index=index)
@@ -249,29 +249,29 @@ def value_map(mapping: Mapping[int, tuple[str, str]]) -> ValueMap:
 
 
 def text_map(colors: Mapping[str, str]) -> DynamicConfigValue:
-    """Gives texts a colour, for overrides."""
+    """Override: colours for texts."""
     options = {text: {"color": color, "index": index} for index, (text, color) in enumerate(colors.items())}
     return DynamicConfigValue("mappings", [{"type": "value", "options": options}])
 
 
 def color(value: str) -> DynamicConfigValue:
-    """Draws a series in one colour, for overrides."""
+    """Override: one fixed colour for a series."""
     return DynamicConfigValue("color", {"mode": "fixed", "fixedColor": value})
 
 
 def steps(value: Steps) -> DynamicConfigValue:
-    """Colours values by other thresholds than the rest of the panel, for overrides."""
+    """Override: other thresholds than those of the panel."""
     found = [{"color": color, "value": begin} for color, begin in value]
     return DynamicConfigValue("thresholds", {"mode": "absolute", "steps": found})
 
 
 def coloured() -> DynamicConfigValue:
-    """Colours the text of a table's cells, for overrides."""
+    """Override: coloured text in the cells of a table."""
     return DynamicConfigValue("custom.cellOptions", {"type": "color-text"})
 
 
 def dashed() -> list[DynamicConfigValue]:
-    """Draws a series as what is wanted or allowed, next to what is."""
+    """Overrides: a dashed line, for a wanted or allowed value beside the real one."""
     return [
         DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [10, 10]}),
         DynamicConfigValue("custom.fillOpacity", 0),
@@ -279,7 +279,7 @@ def dashed() -> list[DynamicConfigValue]:
 
 
 def links(*titled: tuple[str, str]) -> DynamicConfigValue:
-    """Where a click on a value leads, for overrides: titles and addresses."""
+    """Override: links on a value, as pairs of title and URL."""
     return DynamicConfigValue("links", [{"title": title, "url": url} for title, url in titled])
 
 

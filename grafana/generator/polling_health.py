@@ -1,5 +1,5 @@
 """
-The Polling health dashboard: whether the vendors are asked as often as wanted, and how they answer.
+The dashboard "Polling health": whether rooms are read as often as configured, and how the vendors answer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from grafana.generator.variables import OF_JOB, OF_SOURCE, select
 
 
 def dashboard() -> Dashboard:
-    """Whether the vendors are asked as often as wanted, and how they answer."""
+    """The whole dashboard."""
     built = frame.frame(
         "Live rooms / Polling health",
         frame.POLLING_HEALTH,
@@ -86,7 +86,7 @@ def _budget_use() -> timeseries.Panel:
     subject = Subject(
         "Slots used of the limit",
         "Calls made as a share of the calls the budget allows, and, dashed, the pace allowed now: it is lower than the"
-        " limit after the vendor said that it was too fast. A budget may serve sources other than those chosen above.",
+        " limit after the vendor rejected calls as too many. A budget may serve sources other than those chosen above.",
         (metrics.BUDGET_CALLS, metrics.BUDGET_PACE, metrics.BUDGET_LIMIT),
         "percentunit",
         ((GREEN, None), (YELLOW, 0.9), (RED, 1)),

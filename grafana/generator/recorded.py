@@ -1,5 +1,5 @@
 """
-The series that ``deploy/prometheus/rules/recording.yml`` computes from those of every room.
+Names of the series that the rules in ``deploy/prometheus/rules/recording.yml`` record.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 NEAR_THRESHOLD: Final = "room:rtc_room_users_threshold_share:near"
-"""Of every room at 80 % of a threshold or more. It has no limit, so panels show the counts and rankings made of it."""
+"""One series for each room at 80 % of a threshold or more. There may be many: panels use the counts and the top 20."""
 ABOVE_THRESHOLD: Final = "source:rtc_rooms_above_threshold:count"
 WITH_THRESHOLD: Final = "source:rtc_rooms_with_threshold:count"
 NEAREST_THRESHOLD: Final = "source:rtc_room_users_threshold_share:topk20"

@@ -1,5 +1,5 @@
 """
-The Room dashboard: one room, and how far its numbers may be trusted.
+The dashboard "Room": one room, and how reliable its numbers are.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _UNTOLD_SHOWN: Final = {_UNKNOWN: ("unknown", GREY), _NOT_TOLD: ("not told", GRE
 
 
 def dashboard() -> Dashboard:
-    """One room, and how far its numbers may be trusted."""
+    """The whole dashboard."""
     built = (
         frame.frame("Live rooms / Room", frame.ROOM, "One room, and how far its numbers may be trusted.")
         .with_variable(variables.room_filter())
@@ -72,17 +72,17 @@ def dashboard() -> Dashboard:
 
 
 def _of(metric: Metric) -> str:
-    """The metric's series of the chosen room, one of each source that watches it."""
+    """A metric of the chosen room: one series for each source that watches it."""
     return by_source(select(metric, OF_ROOM))
 
 
 def _known_or_not(value: str) -> str:
-    """The value, and the number that stands for unknown where a source watches the room and has no reading of it."""
+    """The value; ``unknown`` as a number for a source that watches the room but has no reading."""
     return f"{value} or {_UNKNOWN} * {_of(ROOM_INFO)}"
 
 
 def _told_or_not(metric: Metric) -> str:
-    """The metric, and the numbers that stand for what the vendor does not tell, and for unknown."""
+    """The metric, with special numbers for "the vendor does not tell" and for unknown."""
     untold, unknown = f"{_NOT_TOLD} + 0 * {_of(ROOM_USERS)}", f"{_UNKNOWN} * {_of(ROOM_INFO)}"
     return f"{_of(metric)} or {untold} or {unknown}"
 

@@ -1,5 +1,5 @@
 """
-The panels on sources as a whole: which are up, in what state, and how far from what is wanted.
+Panels about sources: which are up, their states, and their intervals compared with the configured ones.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ _SHOWN_STATES: Final = {
     _NO_ROOMS: ("no rooms", GREY),
 }
 AGES: Final[Steps] = ((GREEN, None), (YELLOW, 2), (RED, 3))
-"""In intervals. A source is down after two, and readings are held for three or longer."""
+"""In intervals. A source is down after two; readings stay published for three or more."""
 STRETCHES: Final[Steps] = ((GREEN, None), (YELLOW, 1.05), (RED, 1.1))
 FAILURES: Final[Steps] = ((GREEN, None), (YELLOW, 0.01), (RED, 0.1))
 
 
 def up() -> stat.Panel:
-    """How many sources are down, and how many are up."""
+    """Number of sources that are down, and up."""
     subject = Subject(
         "Sources down and up",
         "down: no call succeeded within the last two intervals; up: one did. A source without rooms makes no calls.",
@@ -90,7 +90,7 @@ def up() -> stat.Panel:
 
 
 def worst_failed_share() -> stat.Panel:
-    """Which source's calls fail most."""
+    """The source with the highest share of failed calls."""
     subject = Subject(
         "Worst share of failed calls",
         "Of the source whose calls fail most: the share of its calls of the last five minutes that gave no reading of"
@@ -105,7 +105,7 @@ def worst_failed_share() -> stat.Panel:
 
 
 def slowest() -> stat.Panel:
-    """Which source is furthest from its interval."""
+    """The source whose achieved interval is furthest above the configured one."""
     subject = Subject(
         "Longest interval",
         "Of the source that is furthest from what is wanted: its achieved interval as a multiple of the wanted one, or"
@@ -119,7 +119,7 @@ def slowest() -> stat.Panel:
 
 
 def listed() -> table.Panel:
-    """Every source, those in trouble first."""
+    """All sources, those with a problem first."""
     subject = Subject(
         "Every source",
         "circuit open: the vendor does not answer, and one trial call at a time is made; unauthorized and"
@@ -153,7 +153,7 @@ def listed() -> table.Panel:
 
 
 def states_over_time() -> statetimeline.Panel:
-    """Which state each source was in."""
+    """The states of sources over time."""
     subject = Subject(
         "State of each source",
         "circuit open: the vendor does not answer, and one trial call at a time is made; unauthorized and"
@@ -166,7 +166,7 @@ def states_over_time() -> statetimeline.Panel:
 
 
 def last_failures() -> table.Panel:
-    """Why calls fail."""
+    """Failed calls by reason."""
     subject = Subject(
         "Last failures",
         "What each source's calls last failed of, with the vendor's code and what it stands for. A source whose calls"
@@ -188,8 +188,8 @@ def achieved_interval() -> str:
     """
     Seconds between two readings of a room, for each chosen source.
 
-    A source that stops reading would keep its last interval for minutes: the time since its last success counts
-    instead, once it is longer than that and than what is wanted.
+    A source that stops reading keeps its last achieved interval for minutes. So once the time since its last success is
+    longer than both the achieved and the configured interval, that time is used.
     """
     achieved = by_source(select(metrics.SOURCE_ACHIEVED_INTERVAL, OF_SOURCE))
     wanted = by_source(select(metrics.SOURCE_INTERVAL, OF_SOURCE))
@@ -198,9 +198,9 @@ def achieved_interval() -> str:
 
 def failed_share() -> str:
     """
-    The share of each chosen source's calls that failed within five minutes.
+    Failed calls as a share of all calls over five minutes, for each chosen source.
 
-    That is long enough for several of the trial calls of a source that is down, which come once a minute at worst.
+    A source that is down makes one trial call a minute: five minutes contain several of them.
     """
     failed = f"sum by (job, source) (rate({select(metrics.SOURCE_FAILED_CALLS, OF_SOURCE)}[5m]))"
     calls = f"sum by (job, source) (rate({select(metrics.SOURCE_CALLS, OF_SOURCE)}[5m]))"
@@ -208,7 +208,7 @@ def failed_share() -> str:
 
 
 def _state() -> str:
-    """The number of each chosen source's state; where exporters differ, of the one that is best off."""
+    """The state of each chosen source as a number. If exporters differ, the best state is used."""
     number = " + ignoring (state) ".join(
         f"{index} * " + select(metrics.SOURCE_STATE, OF_SOURCE, f'state="{state}"')
         for index, state in enumerate(SOURCE_STATES)

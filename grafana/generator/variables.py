@@ -1,10 +1,10 @@
 """
-The variables at the top of every dashboard, and how a query uses them.
+The variables at the top of every dashboard, and their use in queries.
 
-Room ids, source names and file names are hostile text. Grafana's own escaping for Prometheus leaves double quotes alone
-and needs a feature toggle to do better, so every value goes into a backtick string as an escaped regular expression:
-there PromQL interprets nothing, and the one character that ends it is a backtick. A room whose id holds one is not
-offered.
+Room ids, source names and file names are untrusted text. Grafana's escaping for Prometheus does not escape double
+quotes, unless a feature toggle is set. So a query puts each value into a backtick string, as an escaped regular
+expression. PromQL interprets nothing in such a string, and only a backtick ends it. Rooms with a backtick in their id
+are not offered.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from exporter.metrics.catalogue import BUILD_INFO, ROOM_INFO, ROOM_USERS, SOURCE
 
 DATASOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
 MOST_ROOMS: Final = 500
-"""Rooms that the list offers at once; a browser does not enjoy 100,000."""
+"""Most rooms in the list: 100,000 would be too many for a browser."""
 
 _ALL: Final = VariableOption(selected=True, text=["All"], value=["$__all"])
 
@@ -31,7 +31,7 @@ OF_JOB: Final = _chosen("job")
 OF_SOURCE: Final = ",".join([OF_JOB, *map(_chosen, ("vendor", "api", "source"))])
 OF_ROOM: Final = ",".join([OF_SOURCE, _chosen("room")])
 OF_ALERT: Final = ",".join(f"{label}=~`|${{{label}:regex}}`" for label in ("job", "vendor", "api", "source"))
-"""Alerts of the chosen sources, and those that are not on a source: on the exporter or a budget."""
+"""Alerts of the chosen sources, and alerts without a source: those of the exporter or of a budget."""
 _LIKE_FILTER: Final = f"{OF_SOURCE},room=~`(?i).*${{room_filter:regex}}.*`"
 
 
@@ -50,7 +50,7 @@ def select(metric: Metric | str, matchers: str, more: str = "") -> str:
 
 
 def datasource() -> DatasourceVariable:
-    """Which Prometheus is asked."""
+    """The Prometheus to query."""
     return (
         DatasourceVariable("datasource")
         .label("Data source")
@@ -61,9 +61,9 @@ def datasource() -> DatasourceVariable:
 
 def of_sources() -> list[QueryVariable]:
     """
-    Job, vendor, API and source; each offers what the ones before it leave over.
+    Job, vendor, API and source. Each offers only values that match the choices before it.
 
-    There is no choice of all jobs: sources of two jobs may have the same name, and would be shown as one.
+    It is not possible to choose all jobs: sources of two jobs may have the same name, and would be shown as one.
     """
     return [
         _labels("job", BUILD_INFO, "", "Prometheus' name for the exporters that watch the same sources."),
@@ -74,7 +74,7 @@ def of_sources() -> list[QueryVariable]:
 
 
 def room_filter() -> TextBoxVariable:
-    """What the ids of the rooms on offer contain."""
+    """A text that the ids of the offered rooms must contain."""
     return (
         TextBoxVariable("room_filter")
         .label("Room contains")
@@ -84,7 +84,7 @@ def room_filter() -> TextBoxVariable:
 
 
 def room() -> QueryVariable:
-    """One room of the chosen sources, the fullest first; rooms that nothing is known of come last."""
+    """One room of the chosen sources; the list has the fullest rooms first and unknown rooms last."""
     known = f"max by (room) ({select(ROOM_USERS, _LIKE_FILTER)})"
     watched = f"max by (room) (0 * {select(ROOM_INFO, _LIKE_FILTER)})"
     return (

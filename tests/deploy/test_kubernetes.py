@@ -9,7 +9,7 @@ import yaml
 
 from exporter.healthy import TIMEOUT
 from tests.deploy.project import PORT, ROOT, VERSION, document
-from tests.docs.pages import OPERATIONS
+from tests.docs.pages import PAGES
 
 NAME = {"app.kubernetes.io/name": "rtc-room-exporter"}
 
@@ -176,13 +176,13 @@ def test_the_service_monitor_has_the_shape_of_its_kind():
 
 def test_the_config_and_its_secrets_are_where_the_exporter_looks(pod, container):
     """
-    Each secret file that the config names is a file of which the page on operations makes the Secret, mounted under
+    Each secret file that the config names is a file of which the page on installing makes the Secret, mounted under
     that path; the config likewise.
     """
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     config_map = document("deploy/kubernetes/configmap.yaml")
-    (command,) = re.findall(r"^kubectl create secret generic .+$", OPERATIONS.text, re.MULTILINE)
+    (command,) = re.findall(r"^kubectl create secret generic .+$", PAGES["docs/install.md"].text, re.MULTILINE)
     secret, *keys = re.findall(r"(?<=generic )\S+|(?<=--from-file=)\S+", command)
     (source,) = yaml.safe_load(config_map["data"]["exporter.yml"])["sources"]
 

@@ -22,7 +22,7 @@ For whoever finds a vendor's code in a log line, a metric or on the page: what i
 A vendor's code decides, whatever the HTTP status beside it says; where a code is not listed here, the status decides.
 The reasons are those of `rtc_source_failed_calls_total`; [Metrics](metrics.md#labels-with-fixed-values) tells what
 follows from each. A reply without a code is `rate_limited` with status 429, `misconfigured` with any other 3xx or 4xx,
-and else `transient`.
+and else `transient`. What is called *a reading* is no failure: the vendor has answered, with 0 users.
 
 | HTTP status beside a code that is not listed | reason |
 |---|---|
@@ -58,8 +58,8 @@ def _section(title: str, rows: Iterable[str]) -> str:
     return "\n".join([f"## {title}", "", "| code | reason | what it means |", "|---|---|---|", *rows])
 
 
-def _row(code: object, failed: Failure) -> str:
-    return f"| `{code}` | `{failed.kind}` | {failed.words} |"
+def _row(code: object, failed: Failure, what: str = "`{}`") -> str:
+    return f"| `{code}` | {what.format(failed.kind)} | {failed.words} |"
 
 
 def _numbered(codes: Mapping[int | str, Failure]) -> list[str]:
@@ -68,13 +68,20 @@ def _numbered(codes: Mapping[int | str, Failure]) -> list[str]:
 
 def _of(codes: Mapping[int | str, Failure], shared: Mapping[int | str, Failure], api: str) -> list[str]:
     own = {code: failed for code, failed in codes.items() if code not in shared}
-    return [*(_reading(api, code) for code in _READINGS[api]), *_numbered(own)]
+    readings = [
+        _reading(api, code, "a reading, of a call for one room" if code in own else "a reading")
+        for code in _READINGS[api]
+    ]
+    several = {code: failed for code, failed in own.items() if code in _READINGS[api]}
+    rest = {code: failed for code, failed in own.items() if code not in several}
+    of_several = [_row(code, failed, "`{}`, of a call for several") for code, failed in sorted(several.items())]
+    return [*readings, *of_several, *_numbered(rest)]
 
 
-def _reading(api: str, code: int | str) -> str:
+def _reading(api: str, code: int | str, what: str) -> str:
     read = outcome(api, failure(api, code))
     assert isinstance(read, Reading)
-    return f"| `{code}` | a reading | {'there is no such room' if read.missing else 'nobody is in the room'}: 0 users |"
+    return f"| `{code}` | {what} | {'there is no such room' if read.missing else 'nobody is in the room'}: 0 users |"
 
 
 def _volcengine() -> list[str]:

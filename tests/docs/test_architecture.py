@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 from exporter.metrics.pages import ROWS
 from exporter.model import ROOMS_AT_A_TIME, FailureKind
-from exporter.polling import budget, pace, planner
+from exporter.polling import budget, pace, planner, poller
 from exporter.vendors.codec import Codec
 from tests.deploy.project import PYPROJECT, ROOT
 from tests.docs.pages import CONTRIBUTING, PAGES, code
@@ -45,7 +45,8 @@ def test_the_floors_are_those_that_import_linter_holds():
     The same modules on the same floor, from top to bottom.
     """
     _, drawing = ARCHITECTURE.blocks("text")
-    (layers,) = [each["layers"] for each in PYPROJECT["tool"]["importlinter"]["contracts"] if each["type"] == "layers"]
+    contracts = PYPROJECT["tool"]["importlinter"]["contracts"]
+    (layers,) = [each["layers"] for each in contracts if each.get("containers") == ["exporter"]]
 
     assert [words(layer) for layer in layers if layer != "(__main__)"] == [*map(words, drawing.text.splitlines())]
 
@@ -98,6 +99,9 @@ def test_everything_that_a_codec_has_is_told():
         f"and {pace._UNNOTICED * 1000:.0f} ms at least",
         f"so it counts as written {(0.220 - pace._UNNOTICED) * 1000:.0f} ms later",
         f"Calls of the first {pace._COLD:g} s",
+        f"without a reply for {budget._CHECKED_AFTER * 1000:.0f} ms",
+        f"longer than {pace._HOLDS_AFTER:g} s is always taken to be cut",
+        f"(up to {poller._FIRST_BACKOFF:g} s, then up to {2 * poller._FIRST_BACKOFF:g} s",
         f"If a timer fires more than {budget._STALL * 1000:.0f} ms late",
         f"no rejection for {pace._FAST_CLIMB:.0f} s, and it is below {pace._CEILING:g} × the rejected pace",
         f"no rejection for {pace._SLOW_CLIMB / 60:.0f} min",
@@ -118,15 +122,15 @@ def test_the_worked_example_is_what_the_pace_does():
     """
     Slots, writes and the moments from which the log is open, in milliseconds, of a limit of 10 calls per second.
     """
-    paced = pace.Pace(10, now=-2.0)
+    pacer = pace.Pace(10, now=-2.0)
     rows = []
     for number in range(13):
-        slot = max(paced.slot_at(0), 0.0)
-        opens = paced.open_at()
+        slot = max(pacer.slot_at(0), 0.0)
+        opens = pacer.open_at()
         write = slot + (0.060 if number == 11 else 0.0)
         if number >= 10:
-            rows.append((slot, write, paced._log[-10].at, opens))
-        paced.sent(write, due=slot)
+            rows.append((slot, write, pacer._log[-10].at, opens))
+        pacer.sent(write, due=slot)
 
     shown = [
         tuple(round(float(re.sub(r"[, ms]", "", cell)) / 1000, 4) for cell in row[1:])
@@ -156,7 +160,7 @@ def test_the_functions_that_the_walk_names_are_there():
     }
     named = {
         part
-        for heading in ("The walk of a room", "The walk of a call")
+        for heading in ("The walk of a room", "The walk of a call", "How rooms come and go", "How a reload goes")
         for name in code(ARCHITECTURE.section(heading))
         if re.fullmatch(r"(\w+\.)?[A-Z]\w+(\.\w+)?", name)
         for part in name.split(".")

@@ -25,7 +25,11 @@ from tests.rules.promql import Vocabulary, published
 
 pytestmark = pytest.mark.docs
 
-ENV = {"ZEGO_SERVER_SECRET": DEFAULT_APPS.zego[0].server_secret}
+ENV = {
+    "ZEGO_SERVER_SECRET": DEFAULT_APPS.zego[0].server_secret,
+    "TENCENT_SECRET_KEY": DEFAULT_APPS.tencent[0].secret_key,
+    "VOLCENGINE_SECRET_ACCESS_KEY": DEFAULT_APPS.volcengine[0].secret_access_key,
+}
 CONFIGS = [
     pytest.param(block.text, id=f"{page} {number}")
     for page in PAGES.values()
@@ -81,6 +85,25 @@ def test_a_config_is_accepted(config):
 
     assert read.sources
     assert () == read.warnings
+
+
+def test_the_first_sources_are_those_of_the_simulator():
+    """
+    One of each vendor, and the simulator knows their apps.
+    """
+    (config,) = [block.text for block in CONFIGURATION.blocks("yaml") if block.text.startswith("sources:")]
+    apps = DEFAULT_APPS
+    known = [
+        apps.zego[0].app_id,
+        apps.tencent[0].sdk_app_id,
+        apps.volcengine[0].app_id,
+        apps.volcengine[0].access_key_id,
+    ]
+
+    assert ["zego", "tencent", "volcengine"] == [
+        source.vendor for source in parse(config, Path("exporter.yml"), ENV).sources
+    ]
+    assert [*map(str, known)] == re.findall(r"(?:app_id|access_key_id): (\S+)", config)
 
 
 @pytest.mark.parametrize(("shown", "printed"), sessions("check"), ids=["sizing"])

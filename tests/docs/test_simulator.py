@@ -13,6 +13,7 @@ import pytest
 
 from exporter.simulator import DEFAULT_APPS, Fault, Settings, Simulator, control, faults, orders
 from exporter.simulator.garbage import Form
+from exporter.simulator.settings import DOCUMENTED_REFRESH
 from tests.command import ask, command
 from tests.docs.pages import SIMULATOR, code
 
@@ -94,6 +95,15 @@ def test_the_credentials_are_the_simulator_s_own():
 
     assert [] == [value for value in values if f": {value}`" not in written]
     assert [f"{count:,}" for count in Settings().rooms.values()] == re.findall(r"(?<=[| ])[\d,]*\d(?=,? )", written)
+
+
+def test_how_old_a_count_may_be_is_told():
+    """
+    Whoever sets a room and sees the old count for a while knows why.
+    """
+    told = {api: float(seconds) for api, seconds in re.findall(r"`(\w+)` (?:tells a change )?up to (\d+) s", PAGE)}
+
+    assert DOCUMENTED_REFRESH == told
 
 
 def test_the_examples_print_what_is_shown():

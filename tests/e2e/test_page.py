@@ -311,7 +311,7 @@ async def test_an_exporter_that_does_not_answer(stage: Stage):
         await page.route("**/*", lost)
         await page.clock.fast_forward(5_000)
         await expect(silence).to_contain_text(f"No answer since {told}")
-        await expect(page.locator("#announcement")).to_contain_text("Everything on this page is of then")
+        await expect(page.locator("#announcement")).to_contain_text("Everything on this page is from that time")
         await page.unroute_all()
         await refresh(page)
         await expect(silence).to_be_hidden()

@@ -6,9 +6,7 @@ that HTTP has, and none is an error of ours.
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
-from collections.abc import Iterator
 from urllib.parse import quote_from_bytes
 
 import pytest
@@ -118,15 +116,11 @@ requests = st.builds(_request, methods, targets | st.binary(max_size=30), versio
 
 
 @pytest.fixture(autouse=True)
-def as_commands_set_logging_up() -> Iterator[None]:
+def as_commands_set_logging_up() -> None:
     """
     Libraries are as quiet as in a process that a command has started.
     """
-    logger = logging.getLogger("aiohttp.server")
-    before = list(logger.filters)
     logs.quieten_libraries()
-    yield
-    logger.filters[:] = before
 
 
 async def ask(port: int, data: bytes, patience: float = 5.0) -> bytes:

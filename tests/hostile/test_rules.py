@@ -51,7 +51,7 @@ def test_files_are_opened_in_one_place():
     reading = found(".read_text", ".read_bytes", ".write_text", ".write_bytes", "Path.open", ".open_binary")
 
     assert {"__main__.py", "bounded.py", "process.py", "web/security/tls.py"} == opening
-    assert {"web/assets.py", "web/handbook.py"} == reading
+    assert {"web/page/assets.py", "web/page/handbook.py"} == reading
 
 
 def test_no_object_with_an_open_method_is_a_path():
@@ -78,7 +78,7 @@ def test_file_system_is_looked_at_in_few_places():
     )
     names += (".is_file", ".is_dir", ".resolve", "os.path.exists", "os.path.realpath", ".readlink")
 
-    others = {"polling/resolver.py", "polling/client.py", "web/handbook.py"}
+    others = {"polling/resolver.py", "polling/client.py", "web/page/handbook.py"}
 
     assert {"bounded.py", "rooms/folders.py"} == found(*names) - others
 
@@ -164,6 +164,6 @@ def test_vendors_codes_are_redacted():
     poller = ast.unparse(MODULES["polling/poller.py"])
 
     assert "self._failed(call, call.redacted(outcome))" in poller
-    assert "failures[room] = call.redacted(said)" in poller
+    assert "failures[room] = call.redacted(result)" in poller
     assert {"polling/poller.py", "probe.py"} == found(".codec.reply")
-    assert "shown.clean(said.code)" in ast.unparse(MODULES["probe.py"])
+    assert "shown.clean(result.code)" in ast.unparse(MODULES["probe.py"])

@@ -192,7 +192,7 @@ async def test_call_that_is_held_up_does_not_wait_for_a_tick() -> None:
     It leaves within a millisecond of when log and pauses allow it.
     """
     budget = budget_of(1)
-    budget.paced.pause(paused_until := now() + 0.51234)
+    budget.pacer.pause(paused_until := now() + 0.51234)
     bidder = Wanting(regular=now()).at(budget)
     await asyncio.sleep(1)
     bidder.sent[0].at += 0.1
@@ -479,7 +479,7 @@ async def test_calls_that_were_answered_before_a_stall_do_not_count_again() -> N
     bidder = Wanting(regular=now()).at(budget)
     await asyncio.sleep(1.0)
     for call in bidder.sent:
-        budget.paced.answered(call, call.at + 0.05)
+        budget.pacer.answered(call, call.at + 0.05)
     calls = len(bidder.granted)
     loop.stall(0.7)
     resumed = now()

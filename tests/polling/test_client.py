@@ -316,7 +316,7 @@ async def test_calls_now_and_then_need_one_connection() -> None:
         async with serving(ok) as (server, base_url), calling(config_for(base_url), opener, clock_of(moment)) as client:
             for _ in range(20):
                 moment.now += 10
-                client.tend()
+                client.maintain()
                 await ready(client, opener)
                 assert isinstance(await client.send(get(base_url)).response(), Response)
                 assert not client._opening
@@ -396,10 +396,10 @@ async def test_what_is_idle_for_long_is_closed() -> None:
         moment.now += 20
         await client.send(get(base_url)).response()
         moment.now += 11
-        client.tend()
+        client.maintain()
         assert 1 == len(client._idle)
         moment.now += 20
-        client.tend()
+        client.maintain()
         await asyncio.sleep(0.05)
 
         assert not client.has_connection()

@@ -95,12 +95,12 @@ def test_trials_are_one_at_a_time_and_ever_more_seldom() -> None:
     sent = [NOW]
     for _ in range(6):
         sent.append(health.may_call())
-        health.calling()
+        health.call_started()
         assert math.inf == health.may_call()
         assert not health.failed(TRANSIENT, sent[-1], sent[-1] + 1)
 
     assert [5, 10, 20, 40, 60, 60] == [later - earlier for earlier, later in pairwise(sent)]
-    health.calling()
+    health.call_started()
     health.failed(TRANSIENT, sent[-1], sent[-1] + 70)
     assert sent[-1] + 70 == health.may_call()
 
@@ -123,7 +123,7 @@ def test_stragglers_neither_prolong_nor_end_a_state() -> None:
     """
     health = Health(INTERVAL, NOW - 100)
     health.failed(failure(FailureKind.UNAUTHORIZED), NOW - 1, NOW)
-    health.calling()
+    health.call_started()
 
     assert not health.failed(failure(FailureKind.UNAUTHORIZED), NOW - 1, NOW + 1)
     assert not health.succeeded(NOW - 1, NOW + 1)
@@ -202,7 +202,7 @@ def test_source_in_doubt_is_tried_in_a_minute() -> None:
     Nothing but refusals came, and a person must mend that.
     """
     health = Health(INTERVAL, NOW)
-    health.doubted(NOW + 20)
+    health.all_rooms_refused(NOW + 20)
 
     assert MISCONFIGURED is health.state
     assert NOW + 80 == health.may_call()
@@ -213,11 +213,11 @@ def test_trial_of_which_nothing_was_told_is_followed_by_another() -> None:
     An error in the middle of judging it must not leave the source dark.
     """
     health = Health(INTERVAL, NOW)
-    health.doubted(NOW)
-    health.calling()
+    health.all_rooms_refused(NOW)
+    health.call_started()
     assert math.inf == health.may_call()
 
-    health.over(NOW + 65)
+    health.calls_ended(NOW + 65)
     assert NOW + 125 == health.may_call()
 
 
@@ -248,12 +248,12 @@ def test_trials_never_stop(schedule: list[tuple[str, float, float]]) -> None:
             case "try_now":
                 health.try_now(now)
             case "refused":
-                health.doubted(now)
+                health.all_rooms_refused(now)
             case _:
                 assert health.may_call() <= max(now + 60, silent_until)
                 now = max(now, health.may_call())
                 sent = now
-                health.calling()
+                health.call_started()
                 assert (health.may_call() == math.inf) == (health.state is not OK)
                 now += late
                 if what == "success":

@@ -290,15 +290,15 @@ class AnyOrder(RuleBasedStateMachine):
             case "retry":
                 self.planner.retry(rooms, phase, 3.0, self.now)
             case "again":
-                self.planner.again(rooms, self.now)
+                self.planner.reschedule(rooms, self.now)
             case "suspect":
                 self.planner.suspect(rooms, self.now + 20)
                 self.suspects |= watched
             case "lost":
                 self.planner.release(rooms, self.now + 10)
             case _:
-                self.planner.again(rooms, self.now)
-                self.planner.trust(self.now)
+                self.planner.reschedule(rooms, self.now)
+                self.planner.clear_suspects(self.now)
                 self.suspects.clear()
 
     @rule(interval=st.floats(1, 100))
@@ -312,7 +312,7 @@ class AnyOrder(RuleBasedStateMachine):
         if not hasattr(self, "planner"):
             return
         assert len(self.watched) == len(self.planner)
-        turns = {room: self.planner.turn(room) for room in self.watched}
+        turns = {room: self.planner.next_poll(room) for room in self.watched}
         assert {room for room, ticket in self.planner._tickets.items() if not ticket} == {
             room for room, turn in turns.items() if turn is None
         }
@@ -323,7 +323,7 @@ class AnyOrder(RuleBasedStateMachine):
             room
             for lane, heap in zip(Lane, self.planner._lanes, strict=True)
             for entry in heap
-            for room in self.planner._counting(entry)
+            for room in self.planner._valid_rooms(entry)
         }
         under_way = {room for rooms, _ in self.under_way for room in rooms}
         assert standing <= self.watched <= standing | under_way

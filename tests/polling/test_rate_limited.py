@@ -188,13 +188,13 @@ async def test_rate_limited_by_a_rival(share: float, hours: float, monkeypatch: 
         (budget,) = house.budgets.values()
         house.vendor.limits[budget.name] = SlidingSecond(10, house.loop.time(), rival=10 * share)
         episodes: list[bool] = []
-        lower = budget.paced.rejected
+        lower = budget.pacer.rejected
 
         def rejected(call: Sent, now: float, retry_after: float | None = None) -> bool:
             episodes.append(lower(call, now, retry_after))
             return episodes[-1]
 
-        monkeypatch.setattr(budget.paced, "rejected", rejected)
+        monkeypatch.setattr(budget.pacer, "rejected", rejected)
         await house.passes(3600 * hours)
 
         accepted = sum(call.good for call in house.vendor.calls)

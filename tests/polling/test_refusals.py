@@ -29,16 +29,16 @@ def test_refused_room_is_asked_ever_more_rarely() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rooms", "batch", "quiet_for", "doubted"),
+    ("rooms", "batch", "since_success", "doubted"),
     [(30, 10, 20.0, True), (29, 10, 20.0, False), (30, 10, 19.0, False), (3, 1, 20.0, True), (2, 1, 999.0, False)],
 )
-def test_refusals_alone_put_the_source_in_doubt(rooms: int, batch: int, quiet_for: float, doubted: bool) -> None:
+def test_refusals_alone_put_the_source_in_doubt(rooms: int, batch: int, since_success: float, doubted: bool) -> None:
     """
     Three batches' worth in a row of three rooms at least, and no success for two intervals.
     """
     refusals = refused(*[f"room-{number}" for number in range(rooms)])
 
-    assert doubted == refusals.doubt_source(batch, quiet_for, interval=10.0)
+    assert doubted == refusals.detect_refused_source(batch, since_success, interval=10.0)
     assert doubted != bool(refusals)
 
 
@@ -51,7 +51,7 @@ def test_one_reading_speaks_for_the_source() -> None:
     for number in range(29):
         refusals.refused(f"room-{number}")
 
-    assert not refusals.doubt_source(10, 1_000.0, interval=10.0)
+    assert not refusals.detect_refused_source(10, 1_000.0, interval=10.0)
 
 
 def test_accused_rooms_are_convicted_once() -> None:
@@ -60,11 +60,11 @@ def test_accused_rooms_are_convicted_once() -> None:
     """
     refusals = Refusals()
     refusals.accuse(("a", "b"))
-    assert ("a", "b") == refusals.convict()
-    assert () == refusals.convict()
+    assert ("a", "b") == refusals.take_accused()
+    assert () == refusals.take_accused()
     refusals.accuse(("c",))
     refusals.accuse(())
-    assert () == refusals.convict()
+    assert () == refusals.take_accused()
 
 
 def test_rooms_that_went_away_are_forgotten() -> None:

@@ -199,7 +199,7 @@ class FakeClient:
         if self._vendor.keeps_connections:
             self._ready += 1
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         """Nothing to do."""
 
     def retire(self) -> None:

@@ -68,9 +68,9 @@ def test_a_single_room_is_named_in_the_log() -> None:
     Of several there are only counts: a line must not hold thousands of ids.
     """
     one, two = Turnover(), Turnover()
-    one.came(["lobby"])
+    one.count_added(["lobby"])
     two.include(one)
-    two.went(["stage"])
+    two.count_removed(["stage"])
 
     assert {"added": 1, "removed": 0, "room": "lobby"} == one.values()
     assert {"added": 1, "removed": 1} == two.values()

@@ -159,6 +159,16 @@ async def client(settings: Settings, clock: FakeClock) -> AsyncIterator[Client]:
     await simulator.stop()
 
 
+@pytest.fixture
+def room(client: Client) -> str:
+    """
+    A room of every API, with five users.
+    """
+    for api in APIS:
+        client.simulator.world.set(api, "Room1", 5)
+    return "Room1"
+
+
 def batches(api: str, rooms: Sequence[str]) -> list[tuple[str, ...]]:
     """
     The rooms in calls of the largest size.

@@ -208,7 +208,7 @@ async def test_secrets(client):
         ("GET", "/calls?since=-1", None, "since: '-1' is not a whole number"),
         ("GET", "/limits?all=1", None, "unknown parameter all; known are none"),
         ("POST", "/limits", b'{"limit":"zego","calls":1}', "limit: 'zego'; known are zego_rtc"),
-        ("POST", "/limits", b'{"limit":"zego_rtc","calls":-1}', "less than none"),
+        ("POST", "/limits", b'{"limit":"zego_rtc","calls":-1}', "a negative number"),
         ("POST", "/faults", b"{", "Input data was truncated"),
         ("POST", "/faults", b'{"kind":"sabotage"}', "Invalid enum value 'sabotage' - at `$.kind`"),
         ("POST", "/faults", b'{"kind":"reset","often":1}', "Object contains unknown field `often`"),
@@ -266,7 +266,7 @@ async def test_darkness():
 
         async with session.post(f"{simulator.url}/_sim/darkness", json={"seconds": 0.01}) as response:
             assert 200 == response.status
-        await asyncio.gather(*simulator._nights)
+        await asyncio.gather(*simulator._dark_periods)
         assert 200 == await index()
     await simulator.stop()
     await simulator.stop()
@@ -308,7 +308,7 @@ async def test_stopping_in_the_dark(clock):
     """
     simulator = Simulator(Settings(rooms={}))
     await simulator.start()
-    simulator.sleep_through(3600)
+    simulator.go_dark_for(3600)
 
     await simulator.stop()
     await simulator.wake()

@@ -31,16 +31,6 @@ def outcomes(client):
     return [call.outcome for call in client.simulator.calls]
 
 
-@pytest.fixture
-def room(client):
-    """
-    A room of every API, with five users.
-    """
-    for api in APIS:
-        client.simulator.world.set(api, "Room1", 5)
-    return "Room1"
-
-
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("kind", ["outage", "reset", "cut"])
 async def test_broken_connections(client, room, api, kind):

@@ -17,16 +17,6 @@ def order(client, form):
     return client.simulator.faults.order(Fault(kind="garbage", form=form))
 
 
-@pytest.fixture
-def room(client):
-    """
-    A room of every API, with five users.
-    """
-    for api in APIS:
-        client.simulator.world.set(api, "Room1", 5)
-    return "Room1"
-
-
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize(
     "form", ["wrong_type", "negative", "boolean", "fraction", "null", "missing", "huge", "string", "list"]

@@ -4,7 +4,6 @@ A site that is served while a test runs.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -23,12 +22,8 @@ async def site() -> AsyncIterator[Site]:
 
 
 @pytest.fixture(autouse=True)
-def as_commands_set_logging_up():
+def as_commands_set_logging_up() -> None:
     """
     Libraries are as quiet as in a process that a command has started.
     """
-    logger = logging.getLogger("aiohttp.server")
-    before = list(logger.filters)
     logs.quieten_libraries()
-    yield
-    logger.filters[:] = before

@@ -70,12 +70,14 @@ def test_what_is_no_address(text: str) -> None:
 
 async def test_a_taken_port_is_named() -> None:
     """
-    When something else listens there, the error says where and why.
+    When something else listens there, the error says where, why, and what helps.
     """
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         site = Site()
-        with pytest.raises(UserError, match=f"^cannot listen on 127.0.0.1:{port}: Address already in use$"):
+        with pytest.raises(
+            UserError, match=f"^cannot listen on 127.0.0.1:{port}: Address already in use; .*--web.listen-address"
+        ):
             await site.server.start(f"127.0.0.1:{port}")
     await site.exposition.aclose()
 
@@ -96,7 +98,7 @@ async def test_an_unknown_host_is_named() -> None:
     ("address", "error", "said"),
     [
         (Address("127.0.0.1", 80), PermissionError(13, "odd words"), "127.0.0.1:80: Permission denied"),
-        (Address("", 80), OSError(98, "odd words"), "*:80: Address already in use"),
+        (Address("", 80), OSError(99, "odd words"), "*:80: Cannot assign requested address"),
         (Address("::1", 80), OSError("no number"), "[::1]:80: no number"),
         (Address("x", 80), socket.gaierror(-2, "Name or service not known"), "x:80: Name or service not known"),
     ],

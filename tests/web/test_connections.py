@@ -288,9 +288,9 @@ async def test_lane_has_a_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> 
     """
     monkeypatch.setattr(connections, "_BURST", 0.1)
     guard = Connections(lambda: 0.0, "/metrics")
-    lane = Lane(guard.order, 10, 0.5)
+    lane = Lane(guard.priority, 10, 0.5)
     lane.waiting.add(Connection(lambda: None, guard))  # type: ignore[arg-type, return-value]  # never made
-    assert 0 == lane.free_at
+    assert 0 == lane.delay
 
     async def work() -> str:
         end = time.perf_counter() + 0.4
@@ -300,7 +300,7 @@ async def test_lane_has_a_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> 
         return "done"
 
     assert "done" == await lane.answer(work())
-    assert 0.1 < lane.free_at < 0.5
+    assert 0.1 < lane.delay < 0.5
 
 
 async def test_answer_is_driven_as_if_it_were_alone() -> None:
@@ -337,14 +337,14 @@ async def test_who_returns_after_a_while_comes_first() -> None:
     now = 100.0
     guard = Connections(lambda: now, "/metrics")
     restless, patient = (Connection(lambda: None, guard) for _ in range(2))  # type: ignore[arg-type, return-value]
-    lane = Lane(guard.order, 1, 0.5)
+    lane = Lane(guard.priority, 1, 0.5)
     restless.rank, patient.rank = -0.01, -15.0
     lane.waiting.update((restless, patient))
     lane.answering = 1
 
-    assert 0 == lane.free_at
+    assert 0 == lane.delay
     assert patient is lane.pick()
-    assert math.inf == lane.free_at
+    assert math.inf == lane.delay
 
 
 def test_new_client_is_not_forgotten() -> None:
@@ -355,7 +355,7 @@ def test_new_client_is_not_forgotten() -> None:
     first, second, new = (Connection(lambda: None, guard) for _ in range(3))  # type: ignore[arg-type, return-value]
     first._since, second._since, new._since = 1.0, 2.0, 3.0
     first.served = second.served = True
-    lane = Lane(guard.order, 10, 0.5)
+    lane = Lane(guard.priority, 10, 0.5)
     lane.waiting.update((second, new, first))
 
     assert [new, first, second] == [lane.pick(), lane.pick(), lane.pick()]
@@ -369,7 +369,7 @@ def test_crowd_waits_for_the_few() -> None:
     one, of_many = (Connection(lambda: None, guard) for _ in range(2))  # type: ignore[arg-type, return-value]
     one.address, of_many.address, of_many.rank = "192.0.2.1", "192.0.2.2", -15.0
     guard.from_address.update({"192.0.2.1": 1, "192.0.2.2": 64})
-    lane = Lane(guard.order, 10, 0.5)
+    lane = Lane(guard.priority, 10, 0.5)
     lane.waiting.update((one, of_many))
 
     assert [one, of_many] == [lane.pick(), lane.pick()]

@@ -68,10 +68,10 @@ def test_everything_asked_for() -> None:
         (("limit", "²"), "limit='²'; accepted: 1 to 1000"),
         (("limit", "9" * 5_000), "limit='" + "9" * 79 + "…'; accepted: 1 to 1000"),
         (("q", "x" * 257), "q has 257 characters; accepted: up to 256"),
-        (("after", "!"), "after='!'; accepted: what another page gave"),
-        (("after", "AAAA"), "after='AAAA'; accepted: what another page gave"),
-        (("after", "WzFd"), "after='WzFd'; accepted: what another page gave"),
-        (("before", "é"), "before='é'; accepted: what another page gave"),
+        (("after", "!"), "after='!'; accepted: a cursor from the answer of another page"),
+        (("after", "AAAA"), "after='AAAA'; accepted: a cursor from the answer of another page"),
+        (("after", "WzFd"), "after='WzFd'; accepted: a cursor from the answer of another page"),
+        (("before", "é"), "before='é'; accepted: a cursor from the answer of another page"),
     ],
 )
 def test_what_is_wrong_is_said(parameter: tuple[str, str], message: str) -> None:

@@ -1,12 +1,12 @@
 """
-Who may come in at the port: TLS, passwords, headers and a rate limit, in the exporter-toolkit's web config.
+Access to the port: TLS, passwords, headers and a rate limit, configured in the exporter-toolkit's web config file.
 
 ::
 
-    schema, files       what may stand in the file, and the files that it names
-    config              all of that, as the server uses it
-    guard               that, read anew; middleware for requests
-    acceptor, tls       handshakes; each takes the certificate of the moment
-    users, rate_limit   passwords, and the token bucket
-    client              the same from the other side, for ``rtc-room-exporter healthy``
+    schema, files       the keys of the file; reading it and the files that it names
+    config              the result, as the server uses it
+    guard               reloads the config when a file changes; middleware for requests
+    acceptor, tls       TLS handshakes, each with the present certificate
+    users, rate_limit   passwords; the token bucket
+    client              the config of a client, for ``rtc-room-exporter healthy``
 """

@@ -1,15 +1,22 @@
 """
-Accepts TLS connections, each with the certificate of the moment.
+Accepts TLS connections, each with the present certificate, and bounds the time that handshakes take on the loop.
 
-A server of asyncio gives all connections the context that it was started with. Here each connection is accepted by
-itself, the files are looked at, and the context that holds now does its handshake.
+Two problems. A server of asyncio uses the TLS context with which it was started, so it would never notice a renewed
+certificate. And a handshake runs on the event loop: 0.2 ms with a P-256 key, 0.4 ms with RSA 2048, 3.3 ms with
+RSA 4096. A client that sends 2,500 ClientHellos a second, 1 MB/s, would keep the loop fully busy.
 
-Theory of operation: a handshake runs on the event loop and takes 0.2 ms with a key on the curve P-256, 0.4 ms with RSA
-of 2,048 bits, 3.3 ms with 4,096. A stranger who sends 2,500 hellos a second, which takes 1 MB/s, would keep the loop
-busy with nothing else. So handshakes get a quarter of the loop's time: after one that took 1 ms, the next connection is
-accepted 4 ms later. 125 ms of handshakes may come at once. The kernel holds those who wait, and connections that stand
-are not held up. This is of no use where each scrape makes a new connection in the middle of such a flood: it waits with
-all the others.
+Idea: accept each connection ourselves. Before its handshake, ``Guard`` checks the files, and the handshake gets the
+context in force. Handshakes share a token bucket of loop time: it refills with a quarter of the loop's time and holds
+125 ms. While it is empty, no connection is accepted; new ones wait in the kernel's backlog. Connections whose handshake
+is done are not affected.
+
+Example: after a handshake of 1 ms the next connection is accepted 4 ms later. A quiet server has saved up 125 ms of
+handshakes, 300 of RSA 2048, and accepts these at once.
+
+Why not a limit of connections per second: a handshake with RSA 4096 takes 16 times as long as one with P-256.
+
+When this is wrong: the backlog is first come, first served. A scraper that opens a new connection for each scrape waits
+in it behind the flood. Prometheus keeps its connection open.
 """
 
 from __future__ import annotations
@@ -26,23 +33,23 @@ from exporter.web.security.guard import Guard
 HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds from a connection to the end of its handshake."""
 MAX_HANDSHAKES: Final = 128
-"""Under way at once; one more ends the one that has taken longest."""
+"""Handshakes at the same time. A further one ends the oldest."""
 
 _GOODBYE: Final = 2.0
-"""Seconds for the client to say goodbye, too, when a connection is closed."""
+"""Seconds for the client to answer the close of TLS (close_notify)."""
 _SHARE: Final = 0.25
 _AT_ONCE: Final = 0.5
-"""Seconds of which handshakes may have saved up their share."""
+"""Seconds for which the unused share is saved up."""
 _EVERY_DESCRIPTOR_TAKEN: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _RETRY: Final = 1.0
 
 
 class Acceptor:
     """
-    Takes connections from a listening socket, and gives them to protocols once their handshake is done.
+    Accepts connections from a listening socket, and hands each to a protocol after its handshake.
 
     Args:
-        factory: Makes the protocol of one connection.
+        factory: Makes the protocol of a connection.
     """
 
     def __init__(
@@ -59,13 +66,13 @@ class Acceptor:
         self._accepting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Accept from now on."""
+        """Start accepting."""
         self._guard.handshake_worked = self._budget.spend
         self._listening.settimeout(0)
         self._accepting = asyncio.create_task(self._accept())
 
     async def stop(self) -> None:
-        """Accept no more, and end the handshakes under way."""
+        """Stop accepting, and cancel the running handshakes."""
         tasks = [task for task in (self._accepting, *self._handshakes) if task is not None]
         for task in tasks:
             task.cancel()
@@ -80,7 +87,7 @@ class Acceptor:
             try:
                 connection, _ = await loop.sock_accept(self._listening)
             except OSError as error:
-                # A connection that its client gave up is none; without descriptors, those of others must end first.
+                # The client gave up: go on. No descriptors are left: wait until other connections end.
                 await asyncio.sleep(_RETRY if error.errno in _EVERY_DESCRIPTOR_TAKEN else 0)
                 continue
             self._begin(connection)
@@ -95,10 +102,10 @@ class Acceptor:
         task.add_done_callback(lambda done: self._ended(done, connection))
 
     async def _shake_hands(self, connection: socket.socket) -> bool:
-        """Whether a protocol has the connection now."""
+        """Do the handshake. Returns whether a protocol owns the connection now."""
         connection.settimeout(0)
         config = await self._guard.current()
-        # What fails here is the client's affair; the guard has heard of it.
+        # A failed handshake is the client's problem; the guard has logged it.
         with suppress(OSError, TimeoutError):
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._factory,
@@ -111,7 +118,7 @@ class Acceptor:
         return False
 
     def _ended(self, task: asyncio.Task[bool], connection: socket.socket) -> None:
-        """Close what no protocol has got. A task that is cancelled before its first step could not do this itself."""
+        """Close a connection that no protocol owns. A task cancelled before its first step cannot do this itself."""
         self._handshakes.pop(task, None)
         taken = False
         try:
@@ -123,10 +130,10 @@ class Acceptor:
 
 class Budget:
     """
-    The share of the loop's time that handshakes may have.
+    A token bucket of loop time for handshakes.
 
     Args:
-        monotonic: Seconds that only ever go forward.
+        monotonic: Returns monotonic seconds.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -134,7 +141,7 @@ class Budget:
         self._paid_until = monotonic() - _AT_ONCE
 
     def spend(self, seconds: float) -> None:
-        """Note that a handshake took these seconds."""
+        """A handshake took these seconds."""
         earliest = self._monotonic() - _AT_ONCE
         self._paid_until = max(self._paid_until, earliest) + seconds / _SHARE
 

@@ -1,8 +1,8 @@
 """
-The other side: how ``rtc-room-exporter healthy`` speaks to a guarded port.
+The client side: the config file with which ``rtc-room-exporter healthy`` reaches a protected port.
 
-The file has the keys ``basic_auth`` and ``tls_config`` as in a scrape config of Prometheus, and as promtool takes them
-by ``--http.config.file``, so that what is written for one serves the other.
+The file has the keys ``basic_auth`` and ``tls_config`` of a scrape config of Prometheus. promtool takes the same file
+with ``--http.config.file``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class TlsClient(Keys):
 
 
 class ClientFile(Keys):
-    """The file as written."""
+    """The keys of the file."""
 
     basic_auth: BasicAuth | None = None
     tls_config: TlsClient | None = None
@@ -58,8 +58,8 @@ class ClientConfig:
     """
     Args:
         login: User and password.
-        context: ``None`` for the system's authorities and nothing else.
-        server_name: That the certificate must have, if it is not the URL's host.
+        context: TLS settings; ``None`` for the default ones with the system's authorities.
+        server_name: Name in the server's certificate, if it is not the URL's host.
     """
 
     login: tuple[str, str] | None = field(default=None, repr=False)
@@ -69,10 +69,10 @@ class ClientConfig:
 
 def load_client_config(path: Path) -> ClientConfig:
     """
-    The config in a file. Blocks.
+    Load a client config file. Blocks.
 
     Raises:
-        ConfigError: Every problem of the file.
+        ConfigError: Lists every problem of the file.
     """
     files = Files(path, _SECRET_KEYS)
     written = files.written(ClientFile)

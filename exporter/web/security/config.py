@@ -1,5 +1,5 @@
 """
-A web config as the server uses it, with all that its files held when it was read.
+A loaded web config, with the contents of all its files at the time of loading.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from exporter.web.security.tls import Refused, ServerContext, server_context
 from exporter.web.security.users import cost
 
 _SLOW_COST: Final = 14
-"""From here on a comparison takes a second and more."""
+"""From this cost on, a comparison takes a second or more."""
 _TLS: Final = "tls_server_config"
 TLS: Final = "TLS"
-"""A guard that keeps nobody out, though nobody else can listen."""
+"""This protection hides the traffic, but keeps nobody out."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
     """
     Args:
-        files: All that were read, by path, and what they held.
-        tls: The keys behind ``context``; ``None`` if the port speaks plain HTTP.
-        users: bcrypt hashes by name, both as bytes.
-        headers: That every answer carries.
-        warnings: What is accepted but looks like a mistake, a line each.
+        files: Contents of all files that were read, by path.
+        tls: The keys from which ``context`` was made; ``None`` for plain HTTP.
+        users: bcrypt hashes by user name, both as bytes.
+        headers: Headers for every answer.
+        warnings: Accepted settings that look like mistakes, one line each.
+        empty: Whether the file has no document.
     """
 
     files: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
@@ -50,7 +51,7 @@ class WebConfig:
 
     @property
     def guards(self) -> tuple[str, ...]:
-        """What stands between a stranger and the pages, in words; nothing if anybody who can connect may read them."""
+        """The protections of the port, in words. Empty if everybody who can connect can read everything."""
         return tuple(
             words
             for words, holds in (
@@ -63,12 +64,12 @@ class WebConfig:
 
     @property
     def lets_in_anybody(self) -> bool:
-        """Whether neither a password nor a client certificate is asked for."""
+        """Whether neither a password nor a client certificate is required."""
         return not self.users and not (self.tls and _requires_certificates(self.tls))
 
     def is_current(self) -> bool:
         """
-        Whether all files hold what they held. Blocks.
+        Whether no file has changed since. Blocks.
 
         Raises:
             ValueError: A file cannot be read.
@@ -78,10 +79,10 @@ class WebConfig:
 
 def load_web_config(path: Path) -> WebConfig:
     """
-    The web config in a file. Blocks, so it is for a thread when a loop runs.
+    Load a web config file. Blocks: call it in a thread while a loop runs.
 
     Raises:
-        ConfigError: Every problem of the file.
+        ConfigError: Lists every problem of the file.
     """
     files = Files(path, SECRET_KEYS)
     written = files.written(WebFile)
@@ -100,7 +101,7 @@ def load_web_config(path: Path) -> WebConfig:
 
 
 def _read_tls(written: WebFile, files: Files) -> ServerContext | None:
-    """The context; ``None`` if none is wanted, or problems were noted."""
+    """The TLS context; ``None`` without TLS, or after adding to the problems."""
     tls = written.tls_server_config
     if tls is None:
         return None

@@ -1,5 +1,5 @@
 """
-A small YAML file and the files that it names: certificates and keys in PEM, passwords.
+Reads a small YAML file and the files that it names: certificates and keys in PEM, passwords.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from exporter.config.yaml_text import read_document
 from exporter.web.security.tls import Refused
 
 LARGEST_FILE: Final = 2**20
-"""Bytes of a web config, a certificate, a key or a bundle of certificates."""
+"""Largest web config, certificate, key or bundle of certificates, in bytes."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
 _KEYS: Final = re.compile(r"http2|[A-Za-z_][A-Za-z_.@-]{0,30}", re.ASCII)
-"""Keys that problems may name: these files have names of headers and of users among them."""
+"""Keys that messages may quote: among the keys of these files are names of headers and of users."""
 
 
 class Files:
     """
-    The problems of a file, and what it and the files that it names held when they were read. Blocks.
+    The contents of a file and of the files that it names, and their problems. Blocks.
 
     Attributes:
-        held: By path.
+        held: Contents by path.
         empty: Whether the file has no document.
 
     Raises:
-        ConfigError: The file cannot be read, or is no YAML.
+        ConfigError: The file cannot be read, or it is not YAML.
     """
 
     def __init__(self, path: Path, secret_names: Iterable[str]) -> None:
@@ -50,10 +50,10 @@ class Files:
 
     def written(self, model: type[Model]) -> Model:
         """
-        What the file says.
+        The document, validated.
 
         Raises:
-            ConfigError: Every problem with it.
+            ConfigError: Lists every problem.
         """
         if self.empty:
             self.problems.root = Map(1)
@@ -62,7 +62,7 @@ class Files:
         return written
 
     def read(self, section: str, key: str, file: str) -> bytes | None:
-        """What the file named here holds; ``None`` if it cannot be read, and then that is noted."""
+        """The contents of a file that is named under this key; ``None`` after adding to the problems."""
         path = self._folder / file
         try:
             self.held[path] = read_bytes(path, LARGEST_FILE)
@@ -74,10 +74,10 @@ class Files:
 
     def read_pem(self, section: str, model: BaseModel, name: str) -> bytes | None:
         """
-        What a section gives under ``name``, or in the file that it names under ``name_file``.
+        The PEM text given under the key ``name``, or in the file named under the key ``name_file``.
 
         Returns:
-            ``None`` if it is given neither way, or cannot be read, and then that is noted.
+            ``None`` if neither key is given, or if the file cannot be read, which is added to the problems.
         """
         inline, file = getattr(model, name), getattr(model, f"{name}_file")
         if inline is not None:
@@ -85,7 +85,7 @@ class Files:
         return None if file is None else self.read(section, f"{name}_file", file)
 
     def refuse(self, section: str, model: BaseModel, refused: Refused) -> None:
-        """Note that a certificate or a key cannot be used."""
+        """Add a certificate or a key that cannot be used to the problems."""
         if getattr(model, f"{refused.key}_file") is None:
             self.problems.add((section, refused.key), refused.found, refused.accepted)
         else:

@@ -1,10 +1,11 @@
 """
-What stands at the port: the web config of the moment, read anew whenever somebody comes.
+Protects the port with the web config in force, and reloads it when one of its files changes.
 
-Before each TLS handshake and each request, a thread looks whether the files still hold what they held, so a renewed
-certificate or a changed password counts from the next one on. Nobody waits longer than two seconds for that look: a
-file system that hangs must not keep scrapes from being answered. A web config that has become wrong is logged, shown in
-a metric, and has no other effect; the last one that was right goes on to hold.
+Before each TLS handshake and each request, a thread compares the files with their contents at the last load. So a
+renewed certificate or a changed password is in force from the next handshake or request on.
+
+A client waits at most two seconds for this check: a file system that hangs must not stop scrapes. If the web config has
+become invalid, the exporter logs that and sets a metric; the last valid web config stays in force.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ from exporter.web.security.config import WebConfig, load_web_config
 from exporter.web.security.rate_limit import TokenBucket
 from exporter.web.security.users import Passwords, Verdict
 
-_PATIENCE: Final = 2.0
+_CHECK_WITHIN: Final = 2.0
 _READ_WITHIN: Final = 60.0
 
 
 class Guard:
     """
-    Lets in whom the web config lets in.
+    Applies the web config to handshakes and requests.
 
     Args:
-        path: Of the web config; ``None``: there is none, and everybody comes in.
+        path: The web config file; ``None`` for none: then everybody is let in.
 
     Attributes:
-        config: The one that holds.
-        handshake_worked: Told of the seconds that each step of a TLS handshake took.
+        config: The web config in force.
+        handshake_worked: Called with the seconds that each step of a TLS handshake took.
     """
 
     def __init__(self, path: Path | None, telemetry: Telemetry, log: Log, monotonic: Callable[[], float]) -> None:
@@ -54,16 +55,16 @@ class Guard:
         self._bucket: TokenBucket | None = None
         self._lock = asyncio.Lock()
         self._next: asyncio.Task[None] | None = None
-        self._looks: set[asyncio.Task[None]] = set()
+        self._checks: set[asyncio.Task[None]] = set()
         self._hangs = False
-        self._complaint = ""
+        self._reported = ""
 
     async def start(self) -> None:
         """
-        Read the web config for the first time.
+        Load the web config for the first time.
 
         Raises:
-            ConfigError: It is wrong.
+            ConfigError: The web config is invalid, or it cannot be read in time.
         """
         if self._path is None:
             return
@@ -79,57 +80,57 @@ class Guard:
         self._adopt(config)
 
     async def current(self) -> WebConfig:
-        """The web config that holds after another look at its files."""
+        """Check the files, and return the web config in force."""
         if self._path is not None and not self._hangs:
             if self._next is None:
-                self._next = asyncio.create_task(self._look(self._path))
-                self._looks.add(self._next)
-                self._next.add_done_callback(self._looks.discard)
-            _, waiting = await asyncio.wait({self._next}, timeout=_PATIENCE)
+                self._next = asyncio.create_task(self._check(self._path))
+                self._checks.add(self._next)
+                self._next.add_done_callback(self._checks.discard)
+            _, waiting = await asyncio.wait({self._next}, timeout=_CHECK_WITHIN)
             if waiting:
                 self._hangs = True
-                self._complain(f"{self._path}: it, or a file that it names, cannot be read within {_PATIENCE:g} s")
+                self._report(f"{self._path}: it, or a file that it names, cannot be read within {_CHECK_WITHIN:g} s")
         return self.config
 
     async def stop(self) -> None:
-        """Look no more; nobody waits for a file that does not answer."""
-        for look in self._looks:
-            look.cancel()
-        await asyncio.gather(*self._looks, return_exceptions=True)
+        """Cancel the running checks, without waiting for a file system that hangs."""
+        for check in self._checks:
+            check.cancel()
+        await asyncio.gather(*self._checks, return_exceptions=True)
 
     @web.middleware
     async def watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Middleware: answers those who may not come in."""
+        """Middleware: refuse requests that exceed the rate limit or lack a valid password."""
         config = await self.current()
         if self._bucket is not None and not self._bucket.take():
             return web.Response(status=429, text="Too many requests: rate_limit of the web config.\n")
         if config.users:
             authorization = request.headers.get("Authorization")
             match await self._passwords.judge(authorization, config.users, request.remote or ""):
-                case Verdict.STRANGER:
+                case Verdict.UNKNOWN:
                     challenge = {"WWW-Authenticate": 'Basic realm="rtc-room-exporter", charset="UTF-8"'}
                     return web.Response(status=401, text="Unauthorized\n", headers=challenge)
                 case Verdict.TOO_MANY:
-                    text = "Too many passwords are being looked at; come back in a second.\n"
+                    text = "Too many passwords are being checked; try again in a second.\n"
                     return web.Response(status=429, text=text, headers={"Retry-After": "1"})
-                case Verdict.WELCOME:
+                case Verdict.ACCEPTED:
                     pass
         return await handler(request)
 
     async def add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
-        """Signal handler: the headers of the web config, in place of the exporter's own ones of the same names."""
+        """Signal handler: add the headers of the web config; they replace our own ones of the same names."""
         response.headers.update(self.config.headers)
 
-    async def _look(self, path: Path) -> None:
+    async def _check(self, path: Path) -> None:
         async with self._lock:
-            self._next = None  # whoever comes from now on wants what the files hold from now on
+            self._next = None  # a later client needs a later check
             try:
-                config = await in_thread(_read_anew, path, self.config)
+                config = await in_thread(_load_if_changed, path, self.config)
                 if config is not None:
-                    self._change_over(path, config)
+                    self._replace(path, config)
             except (UserError, OSError) as error:
-                self._complain(str(error))
-            except Exception:  # noqa: BLE001  # a bug; what held goes on to hold, and nobody is kept out or let in by it
+                self._report(str(error))
+            except Exception:  # noqa: BLE001  # a bug: the web config in force stays
                 self._telemetry.unexpected_errors += 1
                 self._telemetry.web_config_ok = False
                 self._log.exception("unexpected error in an answer", method="web config", path=str(path))
@@ -138,13 +139,15 @@ class Guard:
             finally:
                 self._hangs = False
 
-    def _change_over(self, path: Path, config: WebConfig) -> None:
+    def _replace(self, path: Path, config: WebConfig) -> None:
         if config.empty:
-            # While an editor or cp writes a file, it is empty for a moment, which must not open the port.
+            # While an editor or cp writes the file, it is empty for a moment. This must not remove the protection.
             raise UserError(f"{path}: found nothing; accepted: a web config; {{}} for none")
         if (config.tls is None) is not (self.config.tls is None):
             found = "no tls_server_config" if config.tls is None else "tls_server_config"
-            raise UserError(f"{path}: found {found}; accepted: TLS as before, since it goes on or off at a start alone")
+            raise UserError(
+                f"{path}: found {found}; accepted: TLS as before, since only a restart can switch it on or off"
+            )
         self._adopt(config)
         self._log.info("web config reloaded", guards=", ".join(config.guards) or "nothing")
 
@@ -162,24 +165,24 @@ class Guard:
     def _handshake_failed(self, error: ssl.SSLError) -> None:
         self._log.debug("TLS handshake failed", reason=error.reason or str(error))
 
-    def _complain(self, why: str) -> None:
+    def _report(self, why: str) -> None:
         self._telemetry.web_config_ok = False
-        if why != self._complaint:
-            self._complaint = why
+        if why != self._reported:
+            self._reported = why
             self._log.warning("web config not reloaded, the old one is kept", error=why)
 
     def _recovered(self) -> None:
         self._telemetry.web_config_ok = True
-        if self._complaint:
-            self._complaint = ""
+        if self._reported:
+            self._reported = ""
             self._log.info("web config can be used again")
 
 
-def _read_anew(path: Path, config: WebConfig) -> WebConfig | None:
-    """The web config in the file; ``None`` if nothing has changed."""
+def _load_if_changed(path: Path, config: WebConfig) -> WebConfig | None:
+    """Load the web config; ``None`` if no file has changed."""
     try:
         if config.is_current():
             return None
-    except ValueError:  # a file cannot be read; what follows says where it is named
+    except ValueError:  # a file cannot be read: loading reports the key that names it
         pass
     return load_web_config(path)

@@ -11,8 +11,8 @@ class TokenBucket:
 
     Args:
         interval: Seconds.
-        burst: Tokens that it holds at most, and at first; 0 allows nothing at all, as in the exporter-toolkit.
-        monotonic: Seconds that only ever go forward.
+        burst: Capacity of the bucket, which starts full. 0 refuses every request, as in the exporter-toolkit.
+        monotonic: Returns monotonic seconds.
     """
 
     def __init__(self, interval: float, burst: int, monotonic: Callable[[], float]) -> None:

@@ -1,5 +1,5 @@
 """
-The keys of a web config, as the Prometheus exporter-toolkit defines them.
+The keys of a web config file, as the Prometheus exporter-toolkit defines them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CIPHERS: Final = {
     "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
 }
-"""OpenSSL's names of Go's cipher suites; ``None`` for those of TLS 1.3, which can be chosen neither here nor in Go."""
+"""OpenSSL's names of Go's cipher suites; ``None`` for the suites of TLS 1.3: neither Python nor Go can choose them."""
 
 CURVES: Final = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 """OpenSSL's names of Go's curves."""
@@ -105,11 +105,11 @@ class TlsServer(Keys):
 
     @property
     def verifies_clients(self) -> bool:
-        """Whether a client's certificate is looked at."""
+        """Whether certificates of clients are verified."""
         return self.client_auth_type in VERIFYING
 
     def contradictions(self, *, http2: bool) -> dict[str, tuple[str, str]]:
-        """Keys that do not go together: what was found at each, and what is accepted."""
+        """Keys that contradict each other: found and accepted, by key."""
         found: dict[str, tuple[str, str]] = {}
         for name in ("cert", "key", "client_ca"):
             inline, file = getattr(self, name), getattr(self, f"{name}_file")
@@ -138,7 +138,7 @@ class TlsServer(Keys):
         if self.max_version < "TLS13" and not any(CIPHERS[name] for name in self.cipher_suites):
             return {"cipher_suites": (f"none that {self.max_version} has", "a suite whose name begins with TLS_ECDHE")}
         if http2 and not any(name in _HTTP2_CIPHERS for name in self.cipher_suites):
-            # Nobody speaks HTTP/2 here, but a file that is refused by every other exporter shall not pass by chance.
+            # We never speak HTTP/2, but a file that all other exporters refuse must not be accepted here.
             return {
                 "cipher_suites": (
                     "none of those that HTTP/2 requires",
@@ -149,7 +149,7 @@ class TlsServer(Keys):
 
 
 class Headers(Keys):
-    """``http_server_config.headers``; a blank one is as none."""
+    """``http_server_config.headers``; an empty value means no such header."""
 
     csp: HeaderText = Field("", alias="Content-Security-Policy")
     hsts: HeaderText = Field("", alias="Strict-Transport-Security")
@@ -158,7 +158,7 @@ class Headers(Keys):
     xss_protection: HeaderText = Field("", alias="X-XSS-Protection")
 
     def to_send(self) -> dict[str, str]:
-        """What answers carry, by name."""
+        """The headers to send, by name."""
         return {name: text for name, text in self.model_dump(by_alias=True).items() if text}
 
 
@@ -177,7 +177,7 @@ class RateLimit(Keys):
 
 
 class WebFile(Keys):
-    """A web config as written."""
+    """The keys of a web config file."""
 
     tls_server_config: TlsServer | None = None
     http_server_config: HttpServer = HttpServer()

@@ -1,5 +1,5 @@
 """
-TLS on the server's side: a context from the keys of a web config, and what a handshake needs beyond Python's ``ssl``.
+Server-side TLS: makes a context from a web config, and adds to handshakes what Python's ``ssl`` lacks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _VERSIONS: Final = {
 }
 _OLD_CIPHERS: Final = ("ECDHE+AESGCM", "ECDHE+CHACHA20", "ECDHE+AES", "!aNULL")
 _FOR_OLD_VERSIONS: Final = "@SECLEVEL=0"
-"""OpenSSL 3 speaks TLS 1.0 and 1.1 at this security level alone."""
+"""OpenSSL 3 allows TLS 1.0 and 1.1 only at this security level."""
 
 _TO_PLAIN_HTTP: Final = b"Client sent an HTTP request to an HTTPS server.\n"
 _HTTP_ANSWER: Final = (
@@ -34,7 +34,7 @@ _HTTP_ANSWER: Final = (
 
 class Refused(Exception):
     """
-    What a key names cannot be used.
+    A certificate or a key cannot be used.
 
     Args:
         key: ``cert``, ``key`` or ``client_ca``.
@@ -49,12 +49,13 @@ class Refused(Exception):
 
 class Handshake(ssl.SSLObject):
     """
-    One connection's TLS, with three things that asyncio's protocol for it does not do.
+    The TLS state of one connection, with three additions to asyncio's TLS.
 
-    - When a handshake fails, asyncio and uvloop close the connection before the alert that says why is sent. Here a
-      failure first looks as if more bytes were awaited, upon which they send what there is; the next call fails.
-    - A client that speaks plain HTTP is told so.
-    - A client's certificate must have one of the allowed names, or the connection ends before a request is read.
+    - When a handshake fails, asyncio and uvloop close the connection before they send the TLS alert with the reason.
+      So a failure is first reported as ``SSLWantReadError``, which makes them send pending bytes, the alert among them.
+      The next call raises the real error.
+    - A client that speaks plain HTTP gets an HTTP answer that says so.
+    - A client certificate without an allowed name ends the connection before a request is read.
     """
 
     _context: ServerContext
@@ -62,7 +63,7 @@ class Handshake(ssl.SSLObject):
     _failure: ssl.SSLError | None = None
 
     def begin(self, context: ServerContext, outgoing: ssl.MemoryBIO) -> None:
-        """Tell it what it belongs to; ``ssl`` makes such objects without asking their class."""
+        """Set up the object. This cannot be ``__init__``: ``ssl`` makes such objects without calling it."""
         self._context = context
         self._outgoing = outgoing
 
@@ -70,7 +71,7 @@ class Handshake(ssl.SSLObject):
         """
         Raises:
             SSLWantReadError: More bytes must be exchanged.
-            SSLError: The handshake has failed, and the client was told why.
+            SSLError: The handshake has failed; the alert is already sent.
         """
         if self._failure is not None:
             raise self._failure
@@ -101,12 +102,12 @@ class Handshake(ssl.SSLObject):
 
 class ServerContext(ssl.SSLContext):
     """
-    A server's context.
+    The TLS context of a server.
 
     Attributes:
-        allowed_names: One of these must be in a client's certificate; ``None``: any certificate will do.
-        failed: Told of every handshake that fails.
-        worked: Told of the seconds that each step of a handshake took.
+        allowed_names: A client certificate must have one of these names; ``None`` accepts any verified certificate.
+        failed: Called for each failed handshake.
+        worked: Called with the seconds that each step of a handshake took.
     """
 
     sslobject_class = Handshake
@@ -123,10 +124,10 @@ class ServerContext(ssl.SSLContext):
 
 def server_context(tls: TlsServer, cert: bytes, key: bytes, client_ca: bytes | None) -> ServerContext:
     """
-    A context of these keys.
+    Make a context.
 
     Args:
-        cert: In PEM, and so are the others.
+        cert: In PEM form, like ``key`` and ``client_ca``.
 
     Raises:
         Refused: A certificate or a key cannot be used.
@@ -151,7 +152,7 @@ def _set_ciphers(context: ServerContext, tls: TlsServer) -> None:
     chosen = [name for suite in tls.cipher_suites if (name := CIPHERS[suite])]
     old = tls.min_version < "TLS12"
     if tls.cipher_suites and not chosen:
-        # Only those of TLS 1.3 are wanted, so nothing else may be spoken.
+        # All chosen suites are of TLS 1.3, so older versions must not be spoken.
         context.minimum_version = ssl.TLSVersion.TLSv1_3
     elif chosen or old:
         context.set_ciphers(":".join([*(chosen or _OLD_CIPHERS), *([_FOR_OLD_VERSIONS] if old else [])]))
@@ -160,7 +161,7 @@ def _set_ciphers(context: ServerContext, tls: TlsServer) -> None:
 def _verify_clients(context: ServerContext, tls: TlsServer, client_ca: bytes | None) -> None:
     required = tls.client_auth_type == "RequireAndVerifyClientCert"
     context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
-    # As in Go, each certificate of client_ca is trusted by itself, and need not lead to a root.
+    # As in Go, each certificate of client_ca is trusted, even if it is not a root.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if client_ca is None:
         context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
@@ -175,13 +176,13 @@ def load_authorities(context: ssl.SSLContext, key: str, pem: bytes) -> None:
     Trust these certificates.
 
     Args:
-        key: Under which they are given.
+        key: The key of the web config that names them.
 
     Raises:
-        Refused: There is none among them.
+        Refused: The text contains no certificate.
     """
     try:
-        # PEM is ASCII, but the comments around it, such as the names of authorities, need not be.
+        # PEM is ASCII, but comments between the certificates may be anything.
         context.load_verify_locations(cadata=pem.decode("ascii", errors="ignore"))
     except (ssl.SSLError, ValueError):
         raise Refused(key, "no certificate", "certificates in PEM form") from None
@@ -189,7 +190,7 @@ def load_authorities(context: ssl.SSLContext, key: str, pem: bytes) -> None:
 
 def load_chain(context: ssl.SSLContext, cert: bytes, key: bytes) -> None:
     """
-    Show this certificate, with those behind it that lead to its authority.
+    Use this certificate, followed by the intermediate certificates of its chain.
 
     Raises:
         Refused: The certificate or the key cannot be used.
@@ -216,7 +217,7 @@ def load_chain(context: ssl.SSLContext, cert: bytes, key: bytes) -> None:
 
 @contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    """The path of a file in memory: ``ssl`` loads a private key from nowhere else."""
+    """The path of an in-memory file: ``ssl`` can load a private key from a file only."""
     if not hasattr(os, "memfd_create"):
         with tempfile.NamedTemporaryFile() as file:
             file.write(content)

@@ -1,9 +1,11 @@
 """
 HTTP basic authentication against bcrypt hashes.
 
-A comparison takes 60 ms at cost 10 and twice as long at each step above, by design. It runs in a thread, one at a time,
-so that guesses take one core at most, and its verdict is kept, since a scraper sends the same password every few
-seconds. Who guesses from one address waits for the comparisons of that address, and does not hold up the others.
+bcrypt is slow by design: a comparison takes 60 ms at cost 10, and twice as long for each step above. So:
+
+- Comparisons run in a thread, one at a time: guessing uses one core at most.
+- Verdicts are cached: a scraper sends the same password every few seconds.
+- At most 8 comparisons of one address wait: guesses from one address do not delay clients of other addresses for long.
 """
 
 from __future__ import annotations
@@ -23,33 +25,33 @@ import bcrypt
 from exporter.blocking import in_thread
 
 CACHED: Final = 100
-"""Verdicts that are kept."""
+"""Number of cached verdicts."""
 WAITING: Final = 64
-"""Comparisons that wait or run."""
+"""Comparisons that wait or run, at most."""
 WAITING_OF_ONE_ADDRESS: Final = 8
 
 _LONGEST_PASSWORD: Final = 72
-"""Bytes of a password that bcrypt looks at; longer ones are cut, as htpasswd and Go do."""
+"""bcrypt uses so many bytes of a password. Longer passwords are cut, as htpasswd and Go do."""
 _LONGEST_HEADER: Final = 8_190
 _NOBODY: Final = b"$2b$%b$KIXQhrS1mPzcWbq4H0Nc1eT5Nn1hU0N1jQf1sYyq1G1pYy4o6hG2m"
-"""A hash that no user has, compared with what strangers send: to them an unknown name takes as long as a known one."""
+"""Compared with the password of an unknown user, so that the time of the answer does not tell which users exist."""
 
 
 class Verdict(Enum):
-    """Whether somebody may come in."""
+    """The result of checking a password."""
 
-    WELCOME = auto()
-    STRANGER = auto()
+    ACCEPTED = auto()
+    UNKNOWN = auto()
     TOO_MANY = auto()
-    """Nobody looked, since too many passwords are being looked at."""
+    """Not checked: too many comparisons are waiting."""
 
 
 class Passwords:
     """
-    Compares passwords, and remembers.
+    Checks passwords, and caches the results.
 
     Args:
-        matches: bcrypt's comparison; blocks.
+        matches: Compares a password with a hash. Blocks.
     """
 
     def __init__(self, matches: Callable[[bytes, bytes], bool] = bcrypt.checkpw) -> None:
@@ -66,15 +68,15 @@ class Passwords:
 
     async def judge(self, authorization: str | None, users: Mapping[bytes, bytes], address: str) -> Verdict:
         """
-        Whether a request with this ``Authorization`` may come in.
+        Check the header ``Authorization`` of a request.
 
         Args:
-            users: Hashes by name.
-            address: The client's.
+            users: Hashes by user name.
+            address: IP address of the client.
         """
         credentials = _credentials(authorization)
         if credentials is None:
-            return Verdict.STRANGER
+            return Verdict.UNKNOWN
         name, password = credentials
         known = name in users
         hashed = users[name] if known else _nobody(users)
@@ -86,10 +88,10 @@ class Passwords:
             right = await asyncio.shield(self._comparison(key, hashed, password, address))
         if right is None:
             return Verdict.TOO_MANY
-        return Verdict.WELCOME if known and right else Verdict.STRANGER
+        return Verdict.ACCEPTED if known and right else Verdict.UNKNOWN
 
     def _key(self, *parts: bytes) -> bytes:
-        """A digest of the parts, each behind its length: joined without, two different triples can be one text."""
+        """A digest of the parts. Each is preceded by its length: otherwise different parts could give the same text."""
         digest = hashlib.blake2b(key=self._salt, digest_size=32)
         for part in parts:
             digest.update(len(part).to_bytes(8, "big") + part)
@@ -99,7 +101,7 @@ class Passwords:
         return len(self._running) < WAITING and self._of_address[address] < WAITING_OF_ONE_ADDRESS
 
     def _comparison(self, key: bytes, hashed: bytes, password: bytes, address: str) -> asyncio.Task[bool | None]:
-        """The comparison under way for these credentials, or a new one."""
+        """The running comparison for these credentials, or a new one."""
         if key not in self._running:
             self._running[key] = asyncio.create_task(self._compare(key, hashed, password))
             self._of_address[address] += 1
@@ -107,11 +109,11 @@ class Passwords:
         return self._running[key]
 
     async def _compare(self, key: bytes, hashed: bytes, password: bytes) -> bool | None:
-        """Whether the password is right; ``None`` if there is no thread to find out."""
+        """Whether the password is right; ``None`` if no thread can be started."""
         async with self._one:
             try:
                 verdict = await in_thread(self._matches, password[:_LONGEST_PASSWORD], hashed)
-            except ValueError:  # a password that bcrypt does not take
+            except ValueError:  # bcrypt does not accept this password
                 verdict = False
             except OSError:
                 return None
@@ -126,14 +128,14 @@ class Passwords:
             del self._of_address[address]
 
     def _make_room(self) -> None:
-        """Drop the oldest verdict: wrong passwords first, so that guesses do not push out a scraper."""
+        """Drop the oldest verdict, of a wrong password if there is one: guesses must not evict a scraper."""
         if len(self._verdicts) >= CACHED:
             oldest = next((key for key, right in self._verdicts.items() if not right), next(iter(self._verdicts)))
             del self._verdicts[oldest]
 
 
 def cost(hashed: bytes) -> int:
-    """The cost of a bcrypt hash: each step doubles the time."""
+    """The cost of a bcrypt hash; each step doubles the time."""
     return int(hashed[4:6])
 
 
@@ -142,7 +144,7 @@ def _nobody(users: Mapping[bytes, bytes]) -> bytes:
 
 
 def _credentials(authorization: str | None) -> tuple[bytes, bytes] | None:
-    """Name and password of a header; ``None`` if it holds none."""
+    """User name and password in the header; ``None`` if it has none."""
     if authorization is None or len(authorization) > _LONGEST_HEADER:
         return None
     scheme, _, encoded = authorization.partition(" ")

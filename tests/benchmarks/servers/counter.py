@@ -70,7 +70,7 @@ async def main() -> None:
         return json.dumps([asdict(budget) for budget in limits.report()])
 
     def forget(_: float) -> str:
-        limits.forget_records()
+        limits.reset_counters()
         return "forgotten"
 
     await obey(server.sockets[0].getsockname()[1], {"report": report, "forget": forget})

@@ -9,19 +9,16 @@ import sys
 import time
 from typing import Final
 
-import structlog
 import uvloop
 
 from exporter import process
-from exporter.metrics.exposition import Exposition
 from exporter.metrics.room import Arrival
 from exporter.metrics.source_stats import SourceStats
 from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Reading, Room, Thresholds
-from exporter.web.process import Process
-from exporter.web.server import WebServer
 from tests.benchmarks.servers.orders import obey
+from tests.benchmarks.servers.site import serving
 
 SOURCES: Final = 10
 THRESHOLDS: Final = Thresholds(warning=100, critical=400)
@@ -75,27 +72,8 @@ async def main(rooms: int) -> None:
     process.prepare()
     table, telemetry = Table(), Telemetry()
     fleet = Fleet(rooms, table, telemetry)
-    exposition = Exposition(table, telemetry, time.monotonic)
-    web = WebServer(exposition, table, telemetry, _process(), structlog.get_logger())
-    await web.start("127.0.0.1:0")
-    await obey(web.port, {"read": fleet.read})
-    await web.stop()
-    await exposition.aclose()
-
-
-def _process() -> Process:
-    async def reload() -> str | None:
-        return None
-
-    return Process(
-        healthy=lambda: None,
-        ready=lambda: None,
-        reload=reload,
-        monotonic=time.monotonic,
-        unix=time.time,
-        started=time.time(),
-        config_path="",
-    )
+    async with serving(table, telemetry) as web:
+        await obey(web.port, {"read": fleet.read})
 
 
 if __name__ == "__main__":

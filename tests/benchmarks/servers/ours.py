@@ -11,21 +11,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import bcrypt
-import structlog
 import trustme
 import uvloop
 
 from exporter import process
-from exporter.metrics.exposition import Exposition
 from exporter.metrics.room import Arrival
 from exporter.metrics.source_stats import SourceStats
 from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Reading, Room
 from exporter.polling.planner import Lane, Planner
-from exporter.web.process import Process
 from exporter.web.server import WebServer
 from tests.benchmarks.scraper import LOGIN
+from tests.benchmarks.servers import site
 from tests.benchmarks.servers.orders import Order, obey
 from tests.benchmarks.servers.rooms import LABELS, SOURCE, Turn, room_id
 from tests.benchmarks.servers.ticker import Ticker
@@ -88,15 +86,8 @@ async def serving(count: int, config_file: Path | None = None) -> AsyncIterator[
     table, telemetry, rooms = Table(), Telemetry(), Rooms(count)
     table.replace({LABELS["source"]: rooms.source})
     telemetry.sources[LABELS["source"]] = SourceStats(*SOURCE, "zego-main", 10.0, rooms.source)
-    exposition = Exposition(table, telemetry, time.monotonic)
-    log = structlog.get_logger()
-    web = WebServer(exposition, table, telemetry, _process(), log, config_file=config_file)
-    await web.start("127.0.0.1:0")
-    try:
+    async with site.serving(table, telemetry, config_file) as web:
         yield web, rooms
-    finally:
-        await web.stop()
-        await exposition.aclose()
 
 
 async def main(count: int, *, ticking: bool, guarded: bool) -> None:
@@ -112,21 +103,6 @@ async def _serve(count: int, config_file: Path | None, *, ticking: bool) -> None
         if ticking:
             orders["gap"] = Ticker().longest
         await obey(web.port, orders)
-
-
-def _process() -> Process:
-    async def reload() -> str | None:
-        return None
-
-    return Process(
-        healthy=lambda: None,
-        ready=lambda: None,
-        reload=reload,
-        monotonic=time.monotonic,
-        unix=time.time,
-        started=time.time(),
-        config_path="",
-    )
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ async def main(wanted: dict[str, object]) -> None:
         return json.dumps([asdict(budget) for budget in simulator.limits.report()])
 
     def forget(_: float) -> str:
-        simulator.limits.forget_records()
+        simulator.limits.reset_counters()
         return "forgotten"
 
     await obey(simulator.url, {"report": report, "forget": forget})

@@ -123,7 +123,7 @@ async def test_a_file_system_that_hangs_holds_up_one_request_for_a_moment(tmp_pa
     """
     The config that held goes on to hold, later requests do not wait at all, and the metric says 0 meanwhile.
     """
-    monkeypatch.setattr(module, "_PATIENCE", 0.2)
+    monkeypatch.setattr(module, "_CHECK_WITHIN", 0.2)
     house = House(tmp_path, USERS)
     async with Site(config_file=house.file) as site:
         house.file.unlink()
@@ -148,7 +148,7 @@ async def test_the_server_ends_while_a_file_hangs(tmp_path, monkeypatch):
     """
     Nobody waits for it.
     """
-    monkeypatch.setattr(module, "_PATIENCE", 0.1)
+    monkeypatch.setattr(module, "_CHECK_WITHIN", 0.1)
     house = House(tmp_path, USERS)
     site = Site(config_file=house.file)
     async with site:
@@ -187,7 +187,7 @@ async def test_a_bug_while_looking_opens_nothing(tmp_path, monkeypatch):
         raise RuntimeError("deep inside")
 
     async with Site(config_file=House(tmp_path, USERS).file) as site:
-        monkeypatch.setattr(module, "_read_anew", broken)
+        monkeypatch.setattr(module, "_load_if_changed", broken)
         assert 401 == (await asked(site)).status
         assert 200 == (await asked(site, LOGIN)).status
         assert 2 == site.telemetry.unexpected_errors

@@ -169,7 +169,7 @@ def test_tls_does_not_begin_on_a_port_that_speaks_http(tmp_path, run):
     async def scenario(site: Site) -> None:
         house.write(TLS + USERS)
         assert 401 == (await asyncio.to_thread(ask, site.server.port)).status
-        assert "it goes on or off at a start alone" in site.log.calls[-1].kwargs["error"]
+        assert "only a restart can switch it on or off" in site.log.calls[-1].kwargs["error"]
 
     run(house, scenario)
 
