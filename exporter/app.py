@@ -140,7 +140,7 @@ class Exporter:
             self._log_reach()
             self._warn(config, plan)
             self._scheduler.start()
-            await self.sources.change_over(self.sources.build(plan))
+            await self.sources.change_over(await self.sources.build(plan))
             self.sources.report_hanging(self._scans.hanging)
             self._changed()
             self._scheduler.every(_SCAN, "rooms files", self._scan)
@@ -166,7 +166,7 @@ class Exporter:
         try:
             config, plan = await self._read()
             self._warn(config, plan)
-            change = self.sources.build(plan)
+            change = await self.sources.build(plan)
         except ConfigError as error:
             self._note_reload(successful=False)
             self._log.warning("config not reloaded, the old one is kept", error=str(error))

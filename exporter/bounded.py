@@ -7,8 +7,9 @@ reader here gets the contents or an error within 4.5 seconds, and at most the nu
 * A device is not opened, since opening it may have an effect, such as rewinding a tape.
 * A FIFO is opened without waiting for a writer, and read until its writer closes it. So ``--config.file=<(...)`` works.
 * All of this runs in a daemon thread. If a dead mount blocks the thread, the reader leaves it behind. Until that thread
-  returns, the file is opened again only after 30 s, 60 s, 2 min, … up to an hour, since it may have been replaced. So
-  few threads hang, however often the file is read.
+  returns, the file is opened again only after 30 s, 60 s, 2 min, … 32 min, since it may have been replaced. With eight
+  threads left behind, the file is not opened until one of them returns. So few threads hang, however often and however
+  long the file is read.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ WITHIN: Final = 4.0
 
 _PIECE: Final = 64 * 1024
 _FIRST_GAP: Final = 30.0
-_LONGEST_GAP: Final = 3_600.0
+_MOST_HANGING: Final = 8
+"""Threads that one file may block."""
 _GRACE: Final = 0.5
 """Further seconds for the thread to notice the time-out by itself, since its error says more."""
 
@@ -50,7 +52,8 @@ def read_file(path: Path | str, most: int) -> bytes:
     """
     name = os.fspath(path)
     with _lock:
-        if name in _hanging and time.monotonic() < _hanging[name].again_at:
+        hanging = _hanging.get(name)
+        if hanging and (time.monotonic() < hanging.again_at or hanging.threads >= _MOST_HANGING):
             raise OSError(errno.ETIMEDOUT, "a file that has not answered for a while", name)
     deadline = time.monotonic() + WITHIN
     reading = THREADS.submit(_read, name, most, deadline)
@@ -76,15 +79,17 @@ def within(seconds: float, work: Callable[P, T], *args: P.args, **kwargs: P.kwar
 @dataclass(frozen=True, slots=True)
 class _Hanging:
     """
-    A file whose thread hangs.
+    A file whose threads hang.
 
     Args:
         again_at: Monotonic time from which the file may be opened again.
         gap: Seconds between the last attempt and ``again_at``.
+        threads: Number of threads that hang.
     """
 
     again_at: float
     gap: float
+    threads: int
 
 
 _lock: Final = threading.Lock()
@@ -93,8 +98,9 @@ _hanging: Final[dict[str, _Hanging]] = {}
 
 def _abandon(name: str, reading: Future[bytes]) -> None:
     with _lock:
-        gap = min(2 * _hanging[name].gap, _LONGEST_GAP) if name in _hanging else _FIRST_GAP
-        _hanging[name] = _Hanging(time.monotonic() + gap, gap)
+        before = _hanging.get(name, _Hanging(0.0, _FIRST_GAP / 2, 0))
+        gap = 2 * before.gap
+        _hanging[name] = _Hanging(time.monotonic() + gap, gap, before.threads + 1)
     reading.add_done_callback(lambda _: _returned(name))
 
 

@@ -13,10 +13,12 @@ may be published under a name that now means other rooms.
     plan    read the config and every file that it names, in threads
     build   make every new object: budgets, tables, pollers, clients
     swap    put the new objects in place, in one step without a wait
-    settle  add and remove rooms, a few at a time; then start the new sources
+    settle  stop and re-tune sources; add and remove rooms, a few at a time; then start the new sources
 
 Until the swap, nothing that is in use has changed, so an error in the first two steps leaves the old config in use. The
-swap itself only assigns, stops and re-tunes. If one source raises an exception in it, the other sources still change.
+swap itself only assigns. A config may have a thousand sources, so the other steps take one source at a time, and the
+event loop runs other tasks in between. If one source raises an exception in the last step, the other sources still
+change.
 
 A source is the same as before if it has the same name and the same *rooms key*: API, app, environment and address
 (``SourceConfig.rooms_key``). Then it keeps its readings, due times, circuit and pace. If the rooms key has changed, it
@@ -31,19 +33,21 @@ their first calls. If D's rooms file cannot be parsed, none of this happens.
 close all circuits, and forget the calls of the last second, so that the vendor would count more than its limit. To
 change one source after the other would leave half a config in use when the third one fails.
 
-**When this is wrong.** A renamed source is a new source, and starts without readings. A budget under a new name does
-not know the calls of the old one; so a new budget makes no call in its first period of 1.026 s or longer.
+**When this is wrong.** A renamed source is a new source, and starts without readings. A renamed budget goes on with its
+pace and its pauses only if a source that goes on has moved from the old name to the new one, and nothing else uses the
+old name. Any other new budget does not know earlier calls; so it makes none in its first period of 1.026 s or longer.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from exporter.blocking import Turn
 from exporter.clock import Clock
 from exporter.config import SourceConfig
 from exporter.logs import Log
@@ -189,7 +193,9 @@ class Sources:
         self._make_client = make_client
         self._log = log
         self._since = since
+        self._replaced: deque[Running] = deque()
         self._ending: set[asyncio.Task[None]] = set()
+        self._settling = False
         self._overloaded: frozenset[str] = frozenset()
         self._hanging: frozenset[str] = frozenset()
 
@@ -209,28 +215,53 @@ class Sources:
             plan.append((config, files))
         return plan
 
-    def build(self, plan: Plan) -> Change:
+    async def build(self, plan: Plan) -> Change:
         """Make every new object. Changes nothing that is in use, also if it raises."""
         budgets: dict[str, Budget] = {}
         apps: dict[str, App] = {}
         places = []
+        turn = Turn()
+        renamed = self._renamed_budgets(config for config, _ in plan)
         for config, files in plan:
             name, key = config.budget, config.codec.app_key(config.source)
             if name not in budgets:
                 new = Budget(name, config.rate_limit, self._clock, self._timer, self._since)
-                budgets[name] = self._budgets.get(name) or new
+                budgets[name] = self._budgets.get(name) or renamed.get(name) or new
             app = apps[key] = apps.get(key) or self._apps.get(key) or App()
             places.append(self._place(config, files, budgets[name], app))
+            await turn.let_others_run()
         return Change(tuple(places), budgets, apps)
+
+    def _renamed_budgets(self, configs: Iterable[SourceConfig]) -> Mapping[str, Budget]:
+        """
+        Present budgets that go on under a new name, by the new name. So their pace and the pauses that the vendor asked
+        for still count.
+        """
+        configs = list(configs)
+        free = self._budgets.keys() - {config.budget for config in configs}
+        renamed: dict[str, Budget] = {}
+        for config in configs:
+            running = self.running.get(config.name)
+            if config.budget in self._budgets or config.budget in renamed or not running:
+                continue
+            if running.config.budget in free and running.config.rooms_key == config.rooms_key:
+                free.remove(running.config.budget)
+                renamed[config.budget] = self._budgets[running.config.budget]
+        return renamed
 
     async def change_over(self, change: Change) -> Turnover:
         """
-        Swap in one step, then add and remove rooms, then start the new sources.
+        Swap in one step, then stop and re-tune sources, add and remove rooms, and start the new sources.
 
         New sources start last, since their calls would delay the rooms of the sources after them.
         """
         before = self.running
-        self._swap(change)
+        self._settling = True
+        try:
+            self._swap(change)
+            await self._settle(change)
+        finally:
+            self._settling = False
         turnover = await self._follow_files()
         for name, running in before.items():
             if self.running.get(name) is not running:
@@ -240,7 +271,9 @@ class Sources:
                 self._log.warning("source watches no rooms", source=running.config.name)
         # Also sources that an error in an earlier change kept from starting.
         new = [running for running in self.running.values() if not running.poller.running]
+        turn = Turn()
         for number, running in enumerate(new):
+            await turn.let_others_run()
             name = running.config.name
             self._guarded(name, running.poller.start)
             early = _MAINTENANCE / _JOB_GROUPS * (number * _JOB_GROUPS // len(new))
@@ -249,7 +282,8 @@ class Sources:
 
     async def follow_files(self) -> None:
         """Apply and log what has changed in the rooms files since the last call."""
-        await self._follow_files(self._log_rooms)
+        if not self._settling:  # a change-over applies them itself, once each source has its new files
+            await self._follow_files(self._log_rooms)
 
     def report_hanging(self, hanging: frozenset[RoomsFiles]) -> None:
         """
@@ -300,16 +334,25 @@ class Sources:
         self._telemetry.budgets = dict(change.budgets)
         self._telemetry.sources = {name: running.poller.stats for name, running in self.running.items()}
         self._table.replace({name: running.poller.table for name, running in self.running.items()})
-        for name, running in before.items():
-            if self.running.get(name) is not running:
-                self._guarded(name, partial(self._end, running))
+        self._replaced += (running for name, running in before.items() if self.running.get(name) is not running)
+        for name, budget in change.budgets.items():
+            budget.name = name
+        self._timer.expect(sum(budget.limit for budget in change.budgets.values()))
+
+    async def _settle(self, change: Change) -> None:
+        turn = Turn()
+        while self._replaced:
+            running = self._replaced.popleft()
+            self._guarded(running.config.name, partial(self._end, running))
+            await turn.let_others_run()
         for place in change.places:
             self._guarded(place.config.name, partial(self._tune, place, change))
+            await turn.let_others_run()
         self._timer.expect(sum(budget.limit for budget in change.budgets.values()))
 
     async def stop(self) -> None:
         """Stop every source. Calls in flight have 3.5 s to end."""
-        for running in self.running.values():
+        for running in (*self._replaced, *self.running.values()):
             self._end(running)
         await asyncio.gather(*self._ending)
 

@@ -194,6 +194,28 @@ def test_mount_that_hangs_is_tried_again(tmp_path, monkeypatch):
     assert [0, 35, 98, 224] == attempts
 
 
+def test_mount_that_hangs_for_days(tmp_path, monkeypatch):
+    """
+    It blocks at most eight threads, however often the file is read. When they return, the file is read again.
+    """
+    path = tmp_path / "file"
+    path.write_bytes(b"text")
+    let_go = threading.Event()
+    read, clock = bounded._read, time.monotonic
+    monkeypatch.setattr(bounded, "_read", lambda *args: let_go.wait(10) and read(*args))
+    for hour in range(30):
+        monkeypatch.setattr(time, "monotonic", lambda hour=hour: clock() + 3_700 * hour)
+        with pytest.raises(OSError, match="file"):
+            read_file(path, 10)
+    hanging = [thread for thread in threading.enumerate() if thread.name == "blocking"]
+    let_go.set()
+    for thread in hanging:
+        thread.join(5)
+
+    assert 8 == len(hanging)
+    assert b"text" == read_file(path, 10)
+
+
 def test_work_without_a_loop():
     """
     It has its result, its exception, or its time.

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from exporter.rooms import files as files_module
 from exporter.states import SourceState
 from tests.polling.answers import MISCONFIGURED, always, fails
 from tests.polling.house import House, Line, named, source
@@ -93,11 +94,12 @@ async def test_change_of_a_rooms_file_is_one_line(tmp_path: Path) -> None:
 
 
 @in_virtual_time
-async def test_rooms_that_go_with_their_file(tmp_path: Path) -> None:
+async def test_rooms_that_go_with_their_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     The only file of a source is deleted: how many rooms went stands in the log, and that nothing is watched any more.
     What the file's reload shows stays 0 meanwhile, and states of rooms are all 0.
     """
+    monkeypatch.setattr(files_module, "_MISSING_FOR", 0.0)
     config = source("tencent_im", [], rooms_files=["*.txt"])
     file = tmp_path / "a.txt"
     file.write_text("\n".join(named(49)))
@@ -120,10 +122,11 @@ async def test_rooms_that_go_with_their_file(tmp_path: Path) -> None:
 
 
 @in_virtual_time
-async def test_many_files_that_go_are_one_line(tmp_path: Path) -> None:
+async def test_many_files_that_go_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A folder that is emptied does not fill the log.
     """
+    monkeypatch.setattr(files_module, "_MISSING_FOR", 0.0)
     config = source("tencent_im", ["lobby"], rooms_files=["*.txt"])
     files = [tmp_path / f"{number}.txt" for number in range(3)]
     for number, file in enumerate(files):

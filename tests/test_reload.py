@@ -323,6 +323,29 @@ def cool_down(call: Call) -> Answer:
     return fails(call.api, UNAUTHORIZED[call.api])
 
 
+@pytest.mark.parametrize(("new", "calls"), [({"budget": "new"}, 0), ({"budget": "new", "app_id": 7}, 50)])
+@in_virtual_time
+async def test_budget_that_is_renamed_keeps_its_silence(new: dict[str, Any], calls: int) -> None:
+    """
+    A pause that the vendor asked for also counts under the budget's new name, but not if the source has another app.
+    """
+    one = source("zego_rtc", 500, name="one", budget="old", rate_limit=5)
+    wait = fails("zego_rtc", 206, 429, {"Retry-After": "60"})
+    async with House(one) as house:
+        await house.passes(5)
+        house.vendor.answer = always(wait)
+        await house.passes(2)
+        house.vendor.answer = lambda call: None
+        await house.load({**one, **new})
+        since = house.now
+        await house.passes(50)
+
+        assert {"new"} == house.budgets.keys()
+        assert "new" == house.budgets["new"].name
+        assert calls <= len(house.writes(since=since))
+        assert bool(calls) == bool(house.writes(since=since))
+
+
 @in_virtual_time
 async def test_trial_that_is_under_way_at_a_reload_tells_nothing_of_the_new_secret() -> None:
     """

@@ -17,7 +17,7 @@ from exporter.config.models import Config, SourceConfig
 from exporter.config.rooms import RESERVED_LABELS, Context
 from exporter.config.schema import Document, NamelessEntry
 from exporter.config.validation import schema, validate
-from exporter.config.values import List, Map, dismantle
+from exporter.config.values import List, Map
 from exporter.config.yaml_text import read_document
 from exporter.vendors import APIS
 
@@ -65,13 +65,15 @@ def parse(text: str | bytes, path: Path, env: Mapping[str, str]) -> Config:
             problems.raise_any()
             return Config(path, sources, tuple(resolve.warnings(sources, context.room_warnings, problems)))
         finally:
-            dismantle(problems.root)
+            problems.drop_values()
 
 
 def _read_nameless(problems: Problems, context: Context) -> None:
     """Find the other problems of sources whose ``api`` is missing or unknown."""
     sources = problems.at(["sources"])[0]
     for index, source in enumerate(sources if isinstance(sources, List) else ()):
+        if problems.full:
+            break
         if isinstance(source, Map) and source.get("api") not in [*APIS]:
             validate(NamelessEntry, problems, context, ["sources", index])
 

@@ -7,12 +7,13 @@ All problems of a file are collected before any is reported. No message contains
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from exporter.config.values import List, ManyLines, Map, Value, describe
+from exporter.config.values import List, ManyLines, Map, Value, describe, dismantle
 from exporter.errors import UserError
 from exporter.model import REDACTED
 from exporter.text import printable
@@ -28,7 +29,12 @@ KEYS: Final = re.compile(r"[A-Za-z_][a-z_]{0,30}", re.ASCII)
 _UNREAD: Final = "…"
 """Replaces the text of problems that are only counted, since searching it for secrets takes long."""
 _SHORTEST_SECRET: Final = 4
+_PIECE: Final = 64 * 1024
+_VALUE_AFTER_NAME: Final = re.compile(r"[\s'\":=]{1,1000}+([^\s,'\"\]}]{1,100000}+)")
 _SEARCHED: Final = 1000
+_MOST_SECRETS: Final = 10_000
+"""Most secrets of a file. With more, no value is shown: to search each value for each secret would take minutes."""
+_HIDDEN: Final = "a value that is not shown, as it may be a secret"
 # Hex and base64 with both letters and digits, bcrypt hashes, and keys in PEM form.
 _SECRET_LIKE: Final = re.compile(
     r"(?=[a-z+/=]*[0-9])(?=[0-9+/=]*[a-z])[a-z0-9+/=]{16,}|\$2[a-z]?\$\S*|-----BEGIN(?s:.*)",
@@ -68,6 +74,7 @@ class Problems:
 
     Attributes:
         root: The file's values; ``None`` until they are read.
+        left_out: Values of the file that are not part of ``root``, such as the value of a duplicate key.
         admitted: Number of problems that are collected.
     """
 
@@ -75,6 +82,7 @@ class Problems:
         self, file: Path | str, text: str = "", secret_names: Iterable[str] = (), keys: re.Pattern[str] = KEYS
     ) -> None:
         self.root: Value | None = None
+        self.left_out: list[Value] = []
         self._file = printable(str(file))
         self._text = text
         self._secret_names = frozenset(secret_names)
@@ -153,7 +161,7 @@ class Problems:
         if not isinstance(value, str) or not value:
             return describe(value) if value != "" else "''"
         if not self._secret_names.isdisjoint(path):
-            return "a value that is not shown, as it may be a secret"
+            return _HIDDEN
         return self.show_name(value) if name else self.show(value)
 
     def admit(self, count: int) -> bool:
@@ -165,13 +173,14 @@ class Problems:
         return True
 
     def _note(self, line: int, where: str, found: str, accepted: str) -> None:
-        if self._full:
+        if self.full:
             self._uncollected += 1
         else:
             self._found.append((line, f"{where}: found {found}; accepted: {accepted}"))
 
     @property
-    def _full(self) -> bool:
+    def full(self) -> bool:
+        """Whether more problems are only counted."""
         return len(self._found) >= COLLECTED_PROBLEMS
 
     def show(self, text: str) -> str:
@@ -180,18 +189,21 @@ class Problems:
 
         People do swap a secret and an app id, or write a secret under a key that is not secret.
         """
-        if self._full:
+        if self.full:
             return _UNREAD
         return self.show_name(text if isinstance(text, ManyLines) else _SECRET_LIKE.sub(REDACTED, text[:_SEARCHED]))
 
     def show_name(self, text: str) -> str:
         """The same for names and room ids, which may look like secrets: only the file's own secrets are redacted."""
-        if self._full:
+        if self.full:
             return _UNREAD
         if isinstance(text, ManyLines):
             return "text of several lines"
         text = text[:_SEARCHED]
-        for secret in self._known_secrets():
+        secrets = self._known_secrets()
+        if len(secrets) > _MOST_SECRETS:
+            return _HIDDEN
+        for secret in secrets:
             text = text.replace(secret, REDACTED)
         return repr(text if len(text) <= SHOWN_LENGTH else text[:SHOWN_LENGTH] + "…")
 
@@ -200,28 +212,39 @@ class Problems:
             return self._secrets
         # Search the text, since a typo can make a secret part of another value. Also search the parsed values, since an
         # alias can repeat a secret anywhere.
-        names = "|".join(map(re.escape, self._secret_names))
-        found = re.findall(rf"(?:{names})[\s'\":=]+([^\s,'\"\]}}]+)", self._text) if names else []
-        long_enough = {secret for secret in (*found, *self._secret_values()) if len(secret) >= _SHORTEST_SECRET}
-        secrets = tuple(sorted(long_enough, key=len, reverse=True))
+        found: set[str] = set()
+        for secret in chain(_secrets_in(self._text, self._secret_names), self._secret_values()):
+            if len(secret) >= _SHORTEST_SECRET:
+                found.add(secret)
+            if len(found) > _MOST_SECRETS:
+                break
+        secrets = tuple(sorted(found, key=len, reverse=True))
         if self.root is not None:
             self._secrets = secrets
         return secrets
 
     def _secret_values(self) -> Iterator[str]:
-        waiting: list[tuple[Value | None, bool]] = [(self.root, False)]
-        seen: set[tuple[int, bool]] = set()
+        waiting: list[tuple[Value | None, bool]] = [(self.root if self._secret_names else None, False)]
+        seen: set[int] = set()
         while waiting:
             value, secret = waiting.pop()
             if isinstance(value, str):
                 yield value
-            elif value is not None and (id(value), secret) not in seen:
-                seen.add((id(value), secret))
+            elif value is not None and (visit := 2 * id(value) + secret) not in seen:
+                seen.add(visit)
                 items = value.items() if isinstance(value, Map) else ((None, item) for item in value)
                 for key, item in items:
                     below = secret or key in self._secret_names
                     if below or not isinstance(item, str):
                         waiting.append((item, below))
+        while seen:
+            seen.pop()  # freeing a million entries in one step would block other threads
+
+    def drop_values(self) -> None:
+        """Free the file's values, one container at a time. Nothing may use them afterwards."""
+        dismantle(self.root, *self.left_out)
+        self.root = None
+        self.left_out.clear()
 
     def raise_any(self) -> None:
         """
@@ -233,3 +256,21 @@ class Problems:
         if self._found:
             in_order = sorted(self._found, key=lambda problem: problem[0])
             raise ConfigError([message for _, message in in_order], self._uncollected)
+
+
+def _secrets_in(text: str, names: Collection[str]) -> Iterator[str]:
+    """
+    The values that follow these names in a text.
+
+    The text is searched in pieces, and other threads can run between two pieces. A single search through megabytes
+    would block them.
+    """
+    if not names:
+        return
+    longest_first = sorted(names, key=len, reverse=True)
+    name = re.compile("|".join(map(re.escape, longest_first)))
+    overlap = len(longest_first[0])
+    for start in range(0, len(text), _PIECE):
+        for match in name.finditer(text, max(0, start - overlap), start + _PIECE):
+            if value := _VALUE_AFTER_NAME.match(text, match.end()):
+                yield value[1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
@@ -164,25 +165,33 @@ Info: TypeAlias = "ValidationInfo[Context]"
 
 def capped(read: Callable[[Any, Info], T], shape: Any) -> PlainValidator:
     """
-    Validates items of long lists. After a thousand problems, further invalid items are dropped and only counted.
+    Validates items of long lists, with the limit of ``read_capped``.
 
     Args:
         shape: The type as written in the file, for the JSON Schema.
     """
+    return PlainValidator(
+        lambda value, info: read_capped(partial(read, value, info), info), json_schema_input_type=shape
+    )
 
-    def validate(value: Any, info: Info) -> T:
-        problems = info.context.problems
-        admitted = problems.admitted
-        try:
-            return read(value, info)
-        except (PydanticCustomError, ValidationError) as error:
-            count = error.error_count() if isinstance(error, ValidationError) else 1
-            # Do not count again the problems that an inner list has counted.
-            if problems.admit(count - (problems.admitted - admitted)):
-                raise
-            raise PydanticOmit from None
 
-    return PlainValidator(validate, json_schema_input_type=shape)
+def read_capped(read: Callable[[], T], info: Info) -> T:
+    """
+    Validate one item of a long list. After a thousand problems, further invalid items are dropped and only counted.
+
+    Args:
+        read: Validates the item and returns its value.
+    """
+    problems = info.context.problems
+    admitted = problems.admitted
+    try:
+        return read()
+    except (PydanticCustomError, ValidationError) as error:
+        count = error.error_count() if isinstance(error, ValidationError) else 1
+        # Do not count again the problems that an inner list has counted.
+        if problems.admit(count - (problems.admitted - admitted)):
+            raise
+        raise PydanticOmit from None
 
 
 def _users(value: object) -> int:

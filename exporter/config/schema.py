@@ -27,7 +27,16 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from exporter.config.rooms import NO_DEFAULTS, Defaults, Info, LabelsField, RoomsField, ThresholdsField
+from exporter.config.rooms import (
+    NO_DEFAULTS,
+    Defaults,
+    Info,
+    LabelsField,
+    RoomsField,
+    ThresholdsField,
+    capped,
+    read_capped,
+)
 from exporter.config.secrets import Given, key_forms, read_certificates, read_secret
 from exporter.config.urls import read_base_url, read_proxy
 from exporter.config.validation import Keys, fault, kind
@@ -63,7 +72,7 @@ class Entry(Source):
     )
     rooms: RoomsField = Field((), description="Room ids, or mappings with id, labels, thresholds")
     rooms_files: Annotated[
-        tuple[Annotated[str, PlainValidator(_pattern, json_schema_input_type=str)], ...],
+        tuple[Annotated[str, capped(_pattern, str)], ...],
         kind(List, "a list of paths, such as [rooms/*.yml]"),
     ] = Field((), description="Files that list more rooms; read again when they change")
 
@@ -168,10 +177,13 @@ def _entry(codec: Codec) -> type[Entry]:
 ENTRIES: Final[Mapping[str, type[Entry]]] = {api: _entry(codec) for api, codec in APIS.items()}
 
 
-def _source(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    if not isinstance(value, Map):
-        raise fault(_A_SOURCE, describe(value))
-    return handler(value)
+def _source(value: Any, handler: ValidatorFunctionWrapHandler, info: Info) -> Any:
+    def read() -> Any:
+        if not isinstance(value, Map):
+            raise fault(_A_SOURCE, describe(value))
+        return handler(value)
+
+    return read_capped(read, info)
 
 
 def _sources(value: Any) -> Any:

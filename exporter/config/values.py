@@ -9,6 +9,7 @@ from array import array
 from typing import Final, TypeAlias
 
 _NULLS: Final = frozenset({"", "~", "null"})
+_FREED_AT_ONCE: Final = 10_000
 _BOOLEANS: Final = frozenset({"true", "false"})
 _NOT_TEXT: Final = re.compile(
     r"~?|null|Null|NULL|true|True|TRUE|false|False|FALSE"
@@ -105,15 +106,19 @@ def describe(value: object) -> str:
     return "text" if isinstance(value, str) else "a list" if isinstance(value, List) else "a mapping"
 
 
-def dismantle(root: Value | None) -> None:
+def dismantle(*roots: Value | None) -> None:
     """
-    Free a tree, one container at a time. Nothing may use it afterwards.
+    Free trees, one container at a time. Nothing may use them afterwards.
 
     Python would free a large tree in one step, which blocks all other threads.
     """
-    rest = [root]
+    rest = [*roots]
     while rest:
         node = rest.pop()
-        if isinstance(node, Map | List):
-            rest.extend(value for value in (node.values() if isinstance(node, Map) else node) if type(value) is not str)
+        if isinstance(node, Map):
+            rest.extend(value for value in node.values() if isinstance(value, Map | List))
             node.clear()
+        elif isinstance(node, List):
+            rest.extend(value for value in node if isinstance(value, Map | List))
+            while node:
+                del node[-_FREED_AT_ONCE:]

@@ -9,7 +9,9 @@ found from the text around that place. It quotes none of that text, since it may
 from __future__ import annotations
 
 import re
-from typing import Final, TypeAlias
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final, NamedTuple, TypeAlias
 
 import yaml
 
@@ -17,6 +19,7 @@ Explanation: TypeAlias = tuple[int, str, str]
 """The line, what was found there, and what is accepted."""
 
 _LINE_BREAK: Final = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
+_PIECE: Final = 64 * 1024
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 _INDENTATION: Final = "keys of one mapping, and items of one list, indented alike"
 _TOO_FAR: Final = "a line indented further than the one above, which has a value already"
@@ -63,16 +66,30 @@ _BY_WORDS: Final = (
 )
 
 
+class _Lines(NamedTuple):
+    """
+    The lines around an error. A line after the end of the text is empty.
+
+    Args:
+        at: The line where the parser stopped.
+        began: The line where the value began that it was parsing.
+        before: The nearest line above ``at`` that is not blank or a comment, with its number; if none, an empty line 1.
+    """
+
+    at: str
+    began: str
+    before: tuple[int, str]
+
+
 def explain(error: yaml.MarkedYAMLError, text: str) -> Explanation:
     """Explain the error with which a parser refused this text."""
     mark = error.problem_mark or error.context_mark
     context = error.context_mark or mark
     at = (mark.line, mark.column) if mark else (0, 0)
     began = (context.line, context.column) if context else at
-    lines = _LINE_BREAK.split(text)
-    lines += [""] * (max(at[0], began[0]) + 1 - len(lines))
-    line, number, character = lines[at[0]], at[0] + 1, lines[at[0]][at[1] : at[1] + 1]
-    opening = lines[began[0]][began[1] : began[1] + 1]
+    lines = _lines_around(text, at[0], began[0])
+    line, number, character = lines.at, at[0] + 1, lines.at[at[1] : at[1] + 1]
+    opening = lines.began[began[1] : began[1] + 1]
     words = str(error.problem or error.context)
     if "tab character" in words or character == "\t":
         return number, "a tab", "spaces for indentation"
@@ -107,6 +124,30 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> Explanation:
     return number, where, _INDENTATION
 
 
+def _lines_around(text: str, at: int, began: int) -> _Lines:
+    found = {at: "", began: ""}
+    before = 1, ""
+    for index, line in enumerate(islice(_lines(text), max(at, began) + 1)):
+        if index in found:
+            found[index] = line
+        if index < at and line.split("#")[0].strip():
+            before = index + 1, line
+    return _Lines(found[at], found[began], before)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines of a text. It is searched in pieces, and other threads can run between two pieces."""
+    begin, start = 0, 0
+    while start < len(text):
+        end = start + _PIECE
+        end += text[end - 1 : end + 1] == "\r\n"
+        for line_break in _LINE_BREAK.finditer(text, start, end):
+            yield text[begin : line_break.start()]
+            begin = line_break.end()
+        start = end
+    yield text[begin:]
+
+
 def _parser_message(error: yaml.MarkedYAMLError, line: int, began: int) -> Explanation:
     """The parser's own words. A quotation of more than one character may be part of a secret, so it is removed."""
     problem = str(error.problem or error.context).removeprefix("found ")
@@ -115,28 +156,22 @@ def _parser_message(error: yaml.MarkedYAMLError, line: int, began: int) -> Expla
     return line, f"a syntax error ({shown})", "YAML"
 
 
-def _wrong_indentation(lines: list[str], at: tuple[int, int]) -> Explanation:
+def _wrong_indentation(lines: _Lines, at: tuple[int, int]) -> Explanation:
     spaces = at[1]
-    if spaces > _indentation(_line_before(lines, at[0])[1]):
+    if spaces > _indentation(lines.before[1]):
         return at[0] + 1, _TOO_FAR, _INDENTATION
     indented = f"indented by {spaces} space{'s' * (spaces > 1)}" if spaces else "without indentation"
     return at[0] + 1, f"a line {indented}, which fits no line above", _INDENTATION
 
 
-def _unexpected_colon(lines: list[str], at: tuple[int, int]) -> Explanation:
-    line = lines[at[0]]
+def _unexpected_colon(lines: _Lines, at: tuple[int, int]) -> Explanation:
+    line = lines.at
     if re.search(r":\s", line[: at[1]]):
         return at[0] + 1, "a value with a colon and a space in it", _IN_QUOTES
-    number, before = _line_before(lines, at[0])
+    number, before = lines.before
     if _indentation(line) > _indentation(before):
         return at[0] + 1, _TOO_FAR, _INDENTATION
     return number, _NO_COLON, _KEY_AND_VALUE
-
-
-def _line_before(lines: list[str], at: int) -> tuple[int, str]:
-    """The nearest line above that is not blank or a comment, and its number; if there is none, an empty line 1."""
-    said = ((number, lines[number - 1]) for number in range(at, 0, -1))
-    return next(((number, line) for number, line in said if line.split("#")[0].strip()), (1, ""))
 
 
 def _indentation(line: str) -> int:

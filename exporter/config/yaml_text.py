@@ -24,6 +24,8 @@ DEEPEST: Final = 50
 """Most levels of nesting. A config has seven."""
 MOST_VALUES: Final = 5_000_000
 """Most keys and values of a file. Each alias counts the values that it repeats."""
+MOST_KEYS: Final = 5_000
+"""Most keys of a mapping. Pydantic validates all keys, and reports all unknown ones, in one step without a pause."""
 
 # Not every PyYAML is built with libyaml. The parser in Python is ten times slower.
 LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -80,6 +82,8 @@ def compose(text: str, problems: Problems, loader: Any = LOADER) -> Value | None
         problems.add_line(composer.line, "an escape sequence of no character", "characters up to U+10FFFF")
     except _HopelessError:
         pass
+    problems.left_out += composer.unfinished
+    problems.drop_values()
     problems.raise_any()
     return None
 
@@ -128,6 +132,7 @@ class _Composer:
         self._count = 0
         self._anchors: dict[str, tuple[Value, int] | None] = {}
         self._keys: dict[str, str] = {}
+        self.unfinished: list[Value] = []
 
     def read(self, events: Iterator[Any]) -> Value | None:
         """
@@ -176,35 +181,44 @@ class _Composer:
             if event.anchor is not None:
                 self._anchors[event.anchor] = None
             value = (self._list if isinstance(event, yaml.SequenceStartEvent) else self._map)(self.line)
-            self._add(len(value))
         if event.anchor is not None:
             self._anchors[event.anchor] = value, self._count - before
         return value
 
     def _list(self, line: int) -> List:
         node = List(line)
+        self.unfinished.append(node)
         for event in self._events:
             if type(event) is yaml.SequenceEndEvent:
                 break
             node.lines.append(event.start_mark.line + 1)
             node.append(self._value(event, len(node)))
+        self._add(len(node))
+        self.unfinished.pop()
         return node
 
     def _map(self, line: int) -> Map:
         node = Map(line)
+        self.unfinished.append(node)
         merged: list[Map] = []
         for event in self._events:
             if type(event) is yaml.MappingEndEvent:
                 break
             at = event.start_mark.line + 1
+            if len(node) >= MOST_KEYS:
+                self.line = line
+                self._give_up(f"a mapping of over {MOST_KEYS:,} keys", "fewer keys")
             key = self._value(event, "?")
             merges = key == "<<" and event.implicit[0]
             value = self._value(next(self._events), key if isinstance(key, str) else "?")
             if merges:
+                self._problems.left_out.append(value)
                 merged += self._merged(value, at)
             elif not isinstance(key, str):
+                self._problems.left_out += key, value
                 self._problems.add_line(at, f"{describe(key)} as a key", "text", self._path)
             elif key in node:
+                self._problems.left_out.append(value)
                 name = self._problems.showable_key(key, value) or "a key"
                 first = node.line_of(key)
                 self._problems.add_line(at, f"{name} again, first in line {first}", "each key once", self._path)
@@ -215,6 +229,8 @@ class _Composer:
             # A mapping's own keys win, and so do those of the mapping that is merged first.
             for key in [key for key in source if key not in node]:
                 node.put(key, source[key], source.line_of(key))
+        self._add(len(node))
+        self.unfinished.pop()
         return node
 
     def _merged(self, value: Value, line: int) -> Iterator[Map]:

@@ -45,7 +45,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from time import perf_counter
 from typing import Final, Protocol
 
 from exporter.clock import Clock
@@ -59,6 +60,10 @@ _STALL: Final = 0.25
 _LONGEST_WAIT: Final = 1.0
 _CHECKED_AFTER: Final = 0.25
 _ROUNDING: Final = 0.001
+_LONGEST_TURN: Final = 0.005
+_DECLINED_PER_TURN: Final = 20
+"""Bidders without a connection that may open one in one iteration of the loop. A thousand would block it."""
+_NEVER: Final = (math.inf,) * len(LANES)
 
 
 class Bidder(Protocol):
@@ -144,11 +149,19 @@ class Timer:
             return
         if now > moment + _STALL:
             self.resumed_at = now
-        for callback in self._waiting.pop(moment):
+        self._call_back(iter(self._waiting.pop(moment)))
+
+    def _call_back(self, callbacks: Iterator[Callable[[], None]]) -> None:
+        """Run the callbacks of one moment. There may be hundreds, so after every 5 ms other tasks run."""
+        began = perf_counter()
+        for callback in callbacks:
             try:
                 callback()
             except Exception as error:  # noqa: BLE001 the other callbacks must run
                 self.raised(error)
+            if perf_counter() - began > _LONGEST_TURN:
+                asyncio.get_running_loop().call_soon(self._call_back, callbacks)
+                break
 
 
 class Budget:
@@ -190,7 +203,7 @@ class Budget:
     def bid(self, bidder: Bidder) -> None:
         """Grant slots to this bidder from now on."""
         self._bidders[bidder] = None
-        self.arm()
+        self.arm(bidder)
 
     def withdraw(self, bidder: Bidder) -> None:
         """Grant this bidder no more slots."""
@@ -213,12 +226,19 @@ class Budget:
         self._in_flight.append((now + _CHECKED_AFTER, call, in_flight))
         return call
 
-    def arm(self) -> None:
-        """Set the timer for the next moment at which a call may leave. Call this whenever a due time moves closer."""
+    def arm(self, bidder: Bidder | None = None) -> None:
+        """
+        Set the timer for the next moment at which a call may leave. Call this whenever a due time moves closer.
+
+        Args:
+            bidder: The bidder whose due time has changed; default: look at all of them. That takes long, since a
+                thousand may share a budget.
+        """
         now = self._clock.monotonic()
         if self._armed_for <= now + self._timer.tick:
             return
-        due = min([min(bidder.dues()) for bidder in self._bidders], default=math.inf)
+        bidders = self._bidders if bidder is None else [each for each in (bidder,) if each in self._bidders]
+        due = min([min(each.dues()) for each in bidders], default=math.inf)
         if due == math.inf:
             return
         moment = self._moment(now, due)
@@ -245,14 +265,33 @@ class Budget:
             self._resumed_at = self._timer.resumed_at
             self.pacer.stalled(self._resumed_at)
         self._check_in_flight(now)
-        declined: set[Bidder] = set()
-        while max(self.pacer.slot_at(now), self.pacer.open_at()) <= now and (first := self._first_due(now, declined)):
+        self._grant({bidder: bidder.dues() for bidder in self._bidders})
+
+    def _grant(self, dues: dict[Bidder, tuple[float, ...]]) -> None:
+        """
+        Grant free slots to these bidders. After every 20 that decline, other tasks run.
+
+        Args:
+            dues: The due times of each bidder, to ask it for them only a few times. They may be out of date.
+        """
+        now = self._clock.monotonic()
+        declined = 0
+        while max(self.pacer.slot_at(now), self.pacer.open_at()) <= now and (first := _first_due(now, dues)):
             lane = self._lane(first)
             due, bidder = first[lane]
-            if not self._dispatched(bidder, lane, due):
-                declined.add(bidder)
-            elif Lane.REGULAR in first:
-                self._account_for(lane)
+            present = bidder.dues() if bidder in self._bidders else _NEVER
+            if present != dues[bidder]:
+                dues[bidder] = present
+            elif self._dispatched(bidder, lane, due):
+                dues[bidder] = bidder.dues()
+                if Lane.REGULAR in first:
+                    self._account_for(lane)
+            else:
+                del dues[bidder]
+                declined += 1
+                if declined == _DECLINED_PER_TURN:
+                    asyncio.get_running_loop().call_soon(self._grant, dues)
+                    return
         self.arm()
 
     def _check_in_flight(self, now: float) -> None:
@@ -271,17 +310,6 @@ class Budget:
             self._timer.raised(error)
             return False
 
-    def _first_due(self, now: float, declined: set[Bidder]) -> dict[Lane, tuple[float, Bidder]]:
-        """The longest overdue call of each lane, and its bidder."""
-        first: dict[Lane, tuple[float, Bidder]] = {}
-        for bidder in self._bidders:
-            if bidder in declined:
-                continue
-            for lane, due in zip(LANES, bidder.dues(), strict=True):
-                if due <= now and (lane not in first or due < first[lane][0]):
-                    first[lane] = (due, bidder)
-        return first
-
     def _lane(self, first: dict[Lane, tuple[float, Bidder]]) -> Lane:
         """The lane that gets the slot: by shares while regular polls are due, otherwise the longest overdue one."""
         if Lane.REGULAR not in first:
@@ -294,3 +322,13 @@ class Budget:
             self._credit[lane] = min(1.0, self._credit[lane] + share)
         if granted in self._credit:
             self._credit[granted] -= 1.0
+
+
+def _first_due(now: float, dues: Mapping[Bidder, tuple[float, ...]]) -> dict[Lane, tuple[float, Bidder]]:
+    """The longest overdue call of each lane, and its bidder."""
+    first: dict[Lane, tuple[float, Bidder]] = {}
+    for bidder, own in dues.items():
+        for lane, due in zip(LANES, own, strict=True):
+            if due <= now and (lane not in first or due < first[lane][0]):
+                first[lane] = (due, bidder)
+    return first

@@ -174,7 +174,7 @@ class Poller:
     def watch(self, rooms: Sequence[Room]) -> None:
         """Add rooms. New ones are due at once."""
         self.planner.watch(rooms)
-        self.budget.arm()
+        self.budget.arm(self)
 
     def forget(self, room_ids: Sequence[str]) -> None:
         """Remove rooms."""
@@ -197,7 +197,7 @@ class Poller:
             self._changed_state(_ALL_REFUSED, now)
         if self.health.state in _NEEDS_REPAIR:
             await self._read_files()
-        self.budget.arm()
+        self.budget.arm(self)
 
     def dues(self) -> tuple[float, ...]:
         """Monotonic time at which a call of each lane may leave. A source that is not ok offers its trials only."""
@@ -231,7 +231,7 @@ class Poller:
 
     def connected(self) -> None:
         """A connection is open."""
-        self.budget.arm()
+        self.budget.arm(self)
 
     def not_connected(self, failure: Failure, since: float) -> None:
         """No connection could be opened. If a call is due and there is no other connection, the call has failed."""
@@ -242,7 +242,7 @@ class Poller:
                 call.began = since
                 self.planner.release(call.rooms, now)  # so that they are due even if the next step raises
                 self._failed(call, failure)
-        self.budget.arm()
+        self.budget.arm(self)
 
     def _bind(self, lane: Lane, now: float) -> Call | None:
         """The call that leaves now. Its rooms are bound until it has ended. ``None`` if no room is due."""
@@ -266,7 +266,7 @@ class Poller:
             if reread != config and self._running and self.config is config:  # otherwise a reload was faster
                 other = reread.client_key != config.client_key
                 self._use(reread, self._make_client(reread, self, self._clock) if other else None)
-                self.budget.arm()
+                self.budget.arm(self)
         except Exception as error:  # noqa: BLE001 trials must go on
             self._count_error(error)
 
@@ -304,7 +304,7 @@ class Poller:
             self.planner.release(call.rooms, now + self.config.interval)
             if call.trial:
                 self.health.calls_ended(now)
-            self.budget.arm()
+            self.budget.arm(self)
 
     def _receive(self, call: Call, response: Response | Failure) -> None:
         """Record a reply: readings go to the table, and each room gets its next due time."""

@@ -23,6 +23,8 @@ from exporter.rooms.formats import NOTHING, Listing, RoomsFileError, read_listin
 from exporter.text import printable
 
 _MISSING: Final = "gone; its rooms go as well if the next look does not find it"
+_MISSING_FOR: Final = 1.0
+"""Seconds that a file must be missing before its rooms go, since a reload may scan right before or after a scan."""
 _REPORTED_FOR: Final = 300.0
 """Seconds for which a deleted file is still reported if rooms went with it: long enough for an alert to fire."""
 
@@ -59,14 +61,14 @@ class _File:
         listing: The last contents without an error.
         error: Why the present contents cannot be used.
         watched: The rooms in use: an older listing if the present one repeats rooms of another file.
-        missing: The last scan did not find the file.
+        missing: Unix seconds of the first scan that did not find the file; ``None`` if the last scan found it.
     """
 
     signature: Signature | None = None
     listing: Listing | None = None
     error: str | None = None
     watched: Listing = NOTHING
-    missing: bool = False
+    missing: float | None = None
 
 
 class RoomsFiles:
@@ -74,9 +76,9 @@ class RoomsFiles:
     The rooms of one source: those of its config and those of its files.
 
     A file is used as a whole or not at all. If a file cannot be read, or repeats a room of the config or of an earlier
-    file in alphabetical order, its old list stays in use. If a file is gone, its list stays in use until the next scan,
-    since some editors delete a file before they write the new one. If rooms went with it, the file stays in ``files``
-    for five more minutes, with ``ok`` false and no rooms.
+    file in alphabetical order, its old list stays in use. If a file is gone, its list stays in use until another scan, a
+    second later or more, does not find it either: some editors delete a file before they write the new one. If rooms
+    went with it, the file stays in ``files`` for five more minutes, with ``ok`` false and no rooms.
 
     Args:
         previous: The rooms files of the same source before a reload, whose lists are kept.
@@ -119,8 +121,7 @@ class RoomsFiles:
         failed = matcher(found.failed)
         for path in self._known.keys() - found.files.keys():
             if not failed(path):
-                _mark_missing(known, departed, path)
-                changed = True
+                changed |= self._mark_missing(known, departed, path)
         return changed and self._publish(known, found.failed, gone, departed)
 
     def unmatched(self) -> list[str]:
@@ -152,10 +153,11 @@ class RoomsFiles:
     def _update(self, known: dict[str, _File], path: str, seen: Signature) -> bool:
         """Read a file if it has changed. Returns whether its state changed."""
         file = known.get(path, _NOTHING_KNOWN)
-        if file.missing:
-            known[path] = replace(file, missing=False)
+        returned = file.missing is not None
+        if returned:
+            known[path] = replace(file, missing=None)
         if seen == file.signature:
-            return file.missing
+            return returned
         listing, error = None, None
         read: Signature | None = seen
         try:
@@ -165,8 +167,19 @@ class RoomsFiles:
             read = None if problem.passing and seen[-1] <= LARGEST_FILE else seen
         if not _is_still(path, seen):
             # The file changed while it was read: the contents may be half a list.
-            return file.missing
+            return returned
         known[path] = _File(read, listing or file.listing, error, file.watched)
+        return True
+
+    def _mark_missing(self, known: dict[str, _File], departed: dict[str, Listing], path: str) -> bool:
+        """A scan did not find a file. Its rooms are kept for a second. Returns whether its state changed."""
+        file, now = known[path], self._now()
+        if file.missing is None:
+            known[path] = replace(file, missing=now)
+        elif 0 <= now - file.missing < _MISSING_FOR:
+            return False
+        else:
+            departed[path] = known.pop(path).watched
         return True
 
     def _publish(
@@ -182,7 +195,7 @@ class RoomsFiles:
         files = {}
         for path, file in sorted(known.items()):
             shown = printable(path)
-            error = file.error or (f"{shown}: {_MISSING}" if file.missing else None) or failed.get(path)
+            error = file.error or (f"{shown}: {_MISSING}" if file.missing is not None else None) or failed.get(path)
             watched = file.watched
             if error is None and file.listing:
                 error = _repetition(path, file.listing, origins)
@@ -233,15 +246,6 @@ class RoomsFiles:
 
 
 _NOTHING_KNOWN: Final = _File()
-
-
-def _mark_missing(known: dict[str, _File], departed: dict[str, Listing], path: str) -> None:
-    """A scan did not find a file. Its rooms are kept the first time."""
-    file = known.pop(path)
-    if file.missing:
-        departed[path] = file.watched
-    else:
-        known[path] = replace(file, missing=True)
 
 
 def _is_still(path: str, seen: Signature) -> bool:

@@ -41,7 +41,7 @@ from exporter.config.rooms import (
     capped,
 )
 from exporter.config.validation import Keys, fault, faults, kind, validate, words
-from exporter.config.values import List, Map, NotText, describe, dismantle
+from exporter.config.values import List, Map, NotText, describe
 from exporter.config.yaml_text import compose
 from exporter.model import NO_THRESHOLDS, Room
 
@@ -213,9 +213,9 @@ def _rooms(groups: Iterable[Group], defaults: Defaults) -> tuple[Room, ...]:
 def _read(text: str, suffix: str, context: Context) -> list[Group]:
     if suffix == ".txt":
         return [Group(_read_lines(text, context), NO_DEFAULTS)]
-    root = compose(_as_yaml(text) if suffix == ".json" else text, context.problems)
+    compose(_as_yaml(text) if suffix == ".json" else text, context.problems)
     groups: list[Group] = validate(_Groups, context.problems, context) or []
-    dismantle(root)
+    context.problems.drop_values()
     return groups
 
 

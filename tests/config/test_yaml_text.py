@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.config.errors import ConfigError, Problems
 from exporter.config.values import List, Map, Value, dismantle
-from exporter.config.yaml_text import compose
+from exporter.config.yaml_text import MOST_KEYS, compose
 
 LOADERS = [pytest.param(yaml.CBaseLoader, id="libyaml"), pytest.param(yaml.BaseLoader, id="Python")]
 ALIASES = "aliases of finished values; text that begins with * in quotes"
@@ -244,6 +244,42 @@ def test_aliases_of_aliases_do_not_explode(loader):
     ]
 
     assert refusal("\n".join(lines), loader).startswith("a.yml:7: found over 5,000,000 values")
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_mapping_of_too_many_keys(loader):
+    """
+    A mapping of more than 5,000 keys is refused: Pydantic would block all other threads while it validates them.
+    """
+    lines = "\n" + "\n".join(f"k{number}: [1]" for number in range(MOST_KEYS + 1))
+
+    assert "a.yml:2: found a mapping of over 5,000 keys; accepted: fewer keys" == refusal(lines, loader)
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.parametrize(
+    "text", ["a: 1\na: &x [[1]]", "? &x [[1]]\n: 1", "<<: &x [[1]]", "a: &x [[1]]\nb: ]", "a: {b: &x [[1]], c: *y}"]
+)
+def test_values_that_are_in_no_document_are_freed_in_steps(loader, text):
+    """
+    A value that a mistake keeps out of the document may be large, and is freed one container at a time, too.
+    """
+    freed: list[Value] = []
+
+    class Watched(Problems):
+        def drop_values(self) -> None:
+            freed.extend(self.left_out)
+            super().drop_values()
+
+    problems = Watched("a.yml")
+    try:
+        compose(text, problems, loader)
+        problems.drop_values()
+    except ConfigError:
+        assert problems.root is None
+
+    assert freed
+    assert not any(value for value in freed if not isinstance(value, str))
 
 
 def test_dismantled_trees_hold_nothing():

@@ -8,6 +8,7 @@ import asyncio
 import gzip
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -69,7 +70,23 @@ FILES: Final[dict[str, tuple[str, Callable[[], str]]]] = {
     "brackets": ("yml", lambda: "[" * (15 * MIB)),
     "repeated ids": ("yml", lambda: "- targets: [" + "a," * (7 * MIB) + "]"),
 }
-QUICK: Final = {"interim replies", "replies", "rooms", "bomb", "groups", "scalar", "one line"}
+MILLION: Final = 1_000_000
+SOURCE: Final = (
+    f"sources:\n- name: live\n  api: zego_rtc\n  app_id: 1234567890\n  server_secret: {'0123456789abcdef' * 2}\n"
+)
+CONFIGS: Final[dict[str, Callable[[], str]]] = {
+    "unknown keys": lambda: SOURCE + "".join(f"  k{each}: 1\n" for each in range(MILLION)),
+    "keys again": lambda: SOURCE + "  interval: 1\n" * MILLION,
+    "no sources": lambda: "sources:\n" + "- \n" * MILLION,
+    "bare sources": lambda: "sources:\n" + "- {api: zego_rtc}\n" * 700_000,
+    "bad rooms": lambda: SOURCE + "  rooms:\n" + "  - {id: a, x: 1}\n" * 750_000,
+    "no rooms files": lambda: SOURCE + "  rooms_files:\n" + "  - a\n" * MILLION,
+    "values": lambda: SOURCE + "  rooms: [" + "1," * (7 * MILLION) + "]",
+    "secrets": lambda: SOURCE + "  interval: soon\n" + "".join(f"# server_secret: ab{n}\n" for n in range(500_000)),
+    "last line": lambda: "\n" * (14 * MILLION) + "]",
+    "merges": lambda: SOURCE + "  <<: [" + "{}," * (2 * MILLION) + "]",
+}
+QUICK: Final = {"interim replies", "replies", "rooms", "bomb", "groups", "scalar", "one line", "unknown keys"}
 
 
 def editions(names: dict[str, object]) -> list[object]:
@@ -125,6 +142,24 @@ async def test_rooms_file(tmp_path: Path, name: str) -> None:
         await exporter.worst_stall()
         (tmp_path / "new").write_text(make())
         (tmp_path / "new").rename(tmp_path / f"rooms.{suffix}")
+        await asyncio.sleep(3)
+        await busy_until_quiet(exporter)
+
+        assert STALL > await exporter.worst_stall()
+
+
+@pytest.mark.parametrize("name", editions(dict(CONFIGS)))
+async def test_config(tmp_path: Path, name: str) -> None:
+    """
+    Whatever a reload finds in a config, it is validated in a thread, in pieces, so that the event loop goes on.
+    """
+    config = config_of(tmp_path, free_port())
+    async with WatchedExporter(config, "--log.level=error") as exporter:
+        await asyncio.sleep(1)
+        await exporter.worst_stall()
+        (tmp_path / "new").write_text(CONFIGS[name]())
+        (tmp_path / "new").rename(config)
+        exporter.signal(signal.SIGHUP)
         await asyncio.sleep(3)
         await busy_until_quiet(exporter)
 

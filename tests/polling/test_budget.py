@@ -5,6 +5,8 @@ Who gets the next slot, and when.
 from __future__ import annotations
 
 import asyncio
+import functools
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from itertools import pairwise
 import pytest
 
 from exporter.clock import Clock
+from exporter.polling import budget as budget_module
 from exporter.polling.budget import Budget, Timer
 from exporter.polling.pace import Sent
 from exporter.polling.planner import Lane
@@ -373,6 +376,74 @@ class Raising(Stubborn):
         """Fail."""
         super().dispatch(lane, due)
         raise ZeroDivisionError
+
+
+@in_virtual_time
+async def test_a_thousand_bidders_without_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The sources of a new config have no connections yet. At most 20 of them are asked in one iteration of the loop, so
+    that other tasks run, and each is asked for its due times a few times, not once for every other one.
+    """
+    in_a_turn: Counter[int] = Counter()
+    turn = 0
+
+    def count_turns() -> None:
+        nonlocal turn
+        turn += 1
+        asyncio.get_running_loop().call_soon(count_turns)
+
+    class Watched(Stubborn):
+        def dispatch(self, lane: Lane, due: float) -> bool:
+            in_a_turn[turn] += 1
+            self.wanted.clear()
+            return super().dispatch(lane, due)
+
+    budget = budget_of(10)
+    others = [Watched(regular=now() - 2) for _ in range(1_000)]
+    for other in others:
+        other.at(budget)
+    monkeypatch.setattr(budget, "arm", lambda *_: None)
+    last = Wanting(most=1, regular=now() - 1).at(budget)
+    count_turns()
+    budget._use_slots()
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+    assert [1] * 1_000 == [other.asked for other in others]
+    assert max(in_a_turn.values()) <= 20
+    assert max(other.asked_for_dues for other in others) <= 5
+    assert 1 == len(last.granted)
+
+
+@in_virtual_time
+async def test_many_callbacks_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    When a hundred budgets wait for the same tick, each is called back once, and other tasks run in between.
+    """
+    monkeypatch.setattr(budget_module, "perf_counter", itertools.count().__next__)
+    turns = set[int]()
+    called: list[int] = []
+    turn = 0
+
+    def count_turns() -> None:
+        nonlocal turn
+        turn += 1
+        if len(called) < 100:
+            asyncio.get_running_loop().call_soon(count_turns)
+
+    def called_back(number: int) -> None:
+        called.append(number)
+        turns.add(turn)
+
+    timer = timer_of()
+    for number in range(100):
+        timer.call_at(now() + 1, functools.partial(called_back, number))
+    await asyncio.sleep(0.99)
+    count_turns()
+    await asyncio.sleep(0.1)
+
+    assert [*range(100)] == called
+    assert 50 < len(turns)
 
 
 @pytest.mark.parametrize("make", [Stubborn, Raising])

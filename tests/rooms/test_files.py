@@ -26,6 +26,13 @@ def folder(tmp_path):
     return tmp_path / "rooms"
 
 
+@pytest.fixture(autouse=True)
+def _looks_in_no_time(monkeypatch):
+    """These tests scan several times in less than a second."""
+    assert files_module._MISSING_FOR > 0
+    monkeypatch.setattr(files_module, "_MISSING_FOR", 0.0)
+
+
 @pytest.fixture
 def config(folder):
     """A source with one room of its own, and every file in the folder."""
@@ -234,6 +241,32 @@ def test_deleted_file_loses_its_rooms_at_the_second_look(folder, config):
     assert rooms.scan()
     assert ["lobby"] == ids(rooms)
     assert not rooms.scan()
+
+
+@pytest.mark.parametrize("missed", [True, False], ids=["reload after a look", "reload before a look"])
+def test_file_that_is_missing_at_the_moment_of_a_reload(folder, config, monkeypatch, missed):
+    """
+    A reload may scan at any time, also right before or after the regular scan. If both fall into the moment in which
+    an editor replaces the file, its rooms are kept.
+    """
+    monkeypatch.setattr(files_module, "_MISSING_FOR", 1.0)
+    time = Time()
+    path = write(folder / "a.txt", "stage\n")
+    before = RoomsFiles(config, now=time)
+    before.scan()
+    path.unlink()
+    if missed:
+        before.scan()
+    after = RoomsFiles(config, before, now=time)
+    after.scan()
+    time.unix += 0.9
+    after.scan()
+    kept = ids(after)
+    time.unix += 0.2
+    after.scan()
+
+    assert ["lobby", "stage"] == kept
+    assert ["lobby"] == ids(after)
 
 
 class Time:

@@ -109,6 +109,12 @@ def _alarms(telemetry: Telemetry, unhealthy: str | None) -> Iterator[Alarm]:
     if telemetry.config_kept:
         sentence = "The config file could not be reloaded; the previous config is in use. The log says what is wrong."
         yield Alarm(Level.WARNING, "an old config is in use", (sentence,), "RtcConfigReloadFailed")
+    if telemetry.web_config_ok is False:
+        sentence = (
+            "The web config, or a file that it names, could not be read again. The previous one still guards the port. "
+            "The log says what is wrong."
+        )
+        yield Alarm(Level.WARNING, "an old web config is in use", (sentence,), "RtcWebConfigReloadFailed")
     failed = [file for file, successful in telemetry.rooms_files.items() if not successful]
     if failed:
         yield Alarm(

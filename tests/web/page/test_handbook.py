@@ -25,6 +25,7 @@ from tests.web.site import Site
 USED = {
     *RUNBOOKS.values(),
     "RtcConfigReloadFailed",
+    "RtcWebConfigReloadFailed",
     "RtcRoomsFileReloadFailed",
     "RtcRoomAboveThreshold",
     "RtcRoomUnknown",

@@ -231,6 +231,24 @@ async def test_some_of_many_bad_rooms_files_are_named(site: Site) -> None:
     assert "5,000 rooms files not read" in said(html)
 
 
+async def test_a_web_config_that_could_not_be_read_again(site: Site) -> None:
+    """
+    Until the new web config can be used, the page says that the old one still guards the port. It shows neither the
+    path nor the mistake.
+    """
+    site.telemetry.web_config_ok = False
+    refused = await page(site)
+    site.telemetry.web_config_ok = True
+
+    (told,) = items(refused)
+    assert told.startswith(
+        "exporter An old web config is in use The web config, or a file that it names, could not be read again. "
+        "The previous one still guards the port. The log says what is wrong. What to do"
+    )
+    assert "an old web config is in use" in said(refused)
+    assert [] == items(await page(site))
+
+
 async def test_a_file_whose_name_is_not_unicode(site: Site) -> None:
     """
     It gets a printable stand-in, and takes nothing else of the page away.
