@@ -1,5 +1,5 @@
 """
-How many people are in each live room right now, from five vendor APIs to Prometheus.
+How many people are in each live room right now, from six vendor APIs to Prometheus.
 
 Data flows in one direction: ``config → rooms → polling → vendors → polling → metrics → web``. Imports point down only.
 """

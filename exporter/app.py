@@ -6,7 +6,7 @@ Builds the parts of the exporter from a config, runs them and stops them.
     Exporter ── Table, Telemetry, Exposition, WebServer, Scheduler, Reloads    one of each
              └─ Sources (``reload``)
                 ├─ Budget by name, App by key                                  shared by sources
-                └─ Running by source name: Poller, Roster, RoomsFiles
+                └─ Running by source name: Poller, Watchlist, RoomsFiles
 """
 
 from __future__ import annotations
@@ -19,10 +19,15 @@ from typing import Final
 
 from exporter import process
 from exporter.blocking import in_thread
+from exporter.callbacks.listener import Listener
+from exporter.callbacks.receiver import Result, Subscription
 from exporter.clock import Clock
 from exporter.config import Config, ConfigError
+from exporter.discovery import MakeHttpSd
+from exporter.errors import UserError
 from exporter.inquiry import Inquiry
 from exporter.logs import Log
+from exporter.metrics.discovery_stats import CallbackFigures
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.table import Table
 from exporter.metrics.telemetry import Telemetry
@@ -31,11 +36,12 @@ from exporter.polling.client import Client, MakeClient
 from exporter.polling.scheduler import Scheduler
 from exporter.reload import Plan, Reloads, Sources
 from exporter.rooms import Scans
+from exporter.rooms.http_sd import HttpSd
+from exporter.web.page.curves import COLLECTED_EVERY
 from exporter.web.process import Process
 from exporter.web.server import WebServer
 
 _SWEEP: Final = 1.0
-_SAMPLE: Final = 5.0
 _SCAN: Final = 2.0
 _SWEPT_WITHIN: Final = 10.0
 _READY_AFTER: Final = 10.0
@@ -73,6 +79,7 @@ class Exporter:
         process_started: Monotonic time at which this process began. An earlier process may have called vendors until
             then. Default: now.
         changed: Called after sources were added or removed, with their rooms.
+        make_http_sd: Makes what asks an http_sd endpoint.
     """
 
     def __init__(
@@ -86,6 +93,7 @@ class Exporter:
         make_scheduler: Callable[[Clock, Telemetry, Log], Scheduler] = Scheduler,
         process_started: float | None = None,
         changed: Callable[[], None] = lambda: None,
+        make_http_sd: MakeHttpSd = HttpSd,
     ) -> None:
         self.clock = clock = clock or Clock()
         self.table = Table()
@@ -98,8 +106,18 @@ class Exporter:
         self._scheduler = make_scheduler(clock, self.telemetry, log)
         self._timer = Timer(clock, lambda error: self._scheduler.raised("slots", error))
         self.sources = Sources(
-            self.table, self.telemetry, self._scheduler, self._timer, clock, make_client, log, process_started
+            self.table,
+            self.telemetry,
+            self._scheduler,
+            self._timer,
+            clock,
+            make_client,
+            log,
+            process_started,
+            make_http_sd,
         )
+        self.callbacks = Listener(self.sources, clock, log)
+        self.telemetry.callbacks = self._callback_figures
         self._scans = Scans(clock.monotonic)
         self.reloads = Reloads(self._reload)
         inquiry = Inquiry(self.sources, config_path)
@@ -118,6 +136,7 @@ class Exporter:
                 config_path=config_path,
                 next_call=inquiry.next_call,
                 origin=inquiry.origin,
+                incomplete=inquiry.incomplete,
             ),
             log,
             options.telemetry_path,
@@ -139,18 +158,22 @@ class Exporter:
             await self.web.start(self._listen_address)
             self._log_reach()
             self._warn(config, plan)
+            change = await self.sources.build(plan)
+            await self.callbacks.reconfigure(config.callbacks, _subscriptions(config))
             self._scheduler.start()
-            await self.sources.change_over(await self.sources.build(plan))
+            await self.sources.change_over(change)
             self.sources.report_hanging(self._scans.hanging)
             self._changed()
             self._scheduler.every(_SCAN, "rooms files", self._scan)
+            self._scheduler.every(_SWEEP, "discovery", self.sources.tend_discovery)
             self._scheduler.every(_SWEEP, "sweep", self._sweep)
-            self._scheduler.every(_SAMPLE, "sample", self.web.sample)
+            self._scheduler.every(COLLECTED_EVERY, "sample", self.web.sample)
             self._note_reload(successful=True)
 
     async def stop(self) -> None:
         """Stop the jobs, give calls in flight 3.5 s to end, and close everything."""
         await self.reloads.stop()
+        await self.callbacks.stop()
         self._scheduler.pause()
         await self.sources.stop()
         self._scheduler.stop()
@@ -167,7 +190,8 @@ class Exporter:
             config, plan = await self._read()
             self._warn(config, plan)
             change = await self.sources.build(plan)
-        except ConfigError as error:
+            prepared = await self.callbacks.prepare(config.callbacks)
+        except UserError as error:
             self._note_reload(successful=False)
             self._log.warning("config not reloaded, the old one is kept", error=str(error))
             return str(error)
@@ -176,6 +200,7 @@ class Exporter:
             self._scheduler.raised("reload", error)
             return "an error of the exporter itself, the old config is kept; its traceback is in the log"
         before = self.sources.running
+        self.callbacks.swap(prepared, _subscriptions(config))
         turnover = await self.sources.change_over(change)
         self.sources.report_hanging(self._scans.hanging)
         await asyncio.sleep(0)
@@ -231,6 +256,14 @@ class Exporter:
         now = self._swept = self.clock.monotonic()
         self.table.expire(now)
 
+    def _callback_figures(self) -> dict[str, CallbackFigures]:
+        return {
+            name: CallbackFigures(
+                {result.value: stats.results[result] for result in Result}, stats.last_event_at, stats.delay.figures()
+            )
+            for name, stats in self.callbacks.stats.items()
+        }
+
     def _note_reload(self, *, successful: bool) -> None:
         if successful:
             self.telemetry.config_loaded(self.clock.unix())
@@ -248,6 +281,15 @@ class Exporter:
             return None
         waiting = [name for name, running in self.sources.running.items() if not running.poller.first_call_ended]
         return f"waiting for the first call of {', '.join(waiting)}" if waiting else None
+
+
+def _subscriptions(config: Config) -> list[Subscription]:
+    """The sources that take callbacks."""
+    return [
+        Subscription(each.name, each.source, each.codec.callbacks, each.discovery.callbacks)
+        for each in config.sources
+        if each.discovery and each.discovery.callbacks and each.codec.callbacks
+    ]
 
 
 async def run(exporter: Exporter, started: Callable[[], None] = lambda: None) -> None:

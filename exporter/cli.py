@@ -11,6 +11,7 @@ Each command imports its modules when it runs. The web server, the simulator and
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -27,7 +28,7 @@ from exporter.text import printable, showable
 if TYPE_CHECKING:
     from exporter.app import Exporter
     from exporter.config import SourceConfig
-    from exporter.polling.load import BudgetLoad
+    from exporter.polling.load import BudgetLoad, FoundLoad
     from exporter.rooms import RoomsFiles
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -203,7 +204,7 @@ def _check_web_config(web_config_file: Path) -> None:
 def _check_config(config_file: Path) -> int:
     """Check a config and print the result. Returns the exit code."""
     from exporter.config import load
-    from exporter.polling.load import budget_loads
+    from exporter.polling.load import budget_loads, found_loads
     from exporter.web.page.wording import counted
 
     config = load(config_file, os.environ)
@@ -214,6 +215,8 @@ def _check_config(config_file: Path) -> int:
     budgets = budget_loads((source, len(files.rooms)) for source, files in watched)
     for budget in budgets:
         _print_budget(budget)
+    for found in found_loads((source, len(files.rooms)) for source, files in watched):
+        _print_found(found)
     if errors := [state.error for _, files in watched for state in files.files.values() if state.error is not None]:
         raise UserError("\n".join(errors))
     tight = [budget.name for budget in budgets if not budget.fits]
@@ -227,26 +230,33 @@ def _check_config(config_file: Path) -> int:
 
 @app.command()
 @click.argument("source", metavar="SOURCE")
-@click.argument("room", metavar="ROOM")
+@click.argument("room", metavar="ROOM", required=False)
 @_config_file()
-def probe(source: str, room: str, config_file: Path) -> None:
+@_flag("--list", "Ask for the first page of the vendor's list of rooms instead.", is_flag=True)
+def probe(source: str, room: str | None, config_file: Path, list: bool) -> None:  # noqa: A002 the flag's name
     """
     Ask a vendor once for one room, and show the whole call.
 
     SOURCE is the name of a source in the config. ROOM is the id of any room, watched or not. Prints the request, the
     reply and the reading, without secrets. The call uses one slot of a running exporter's budget.
+
+    With --list and no ROOM it asks for one page of the vendor's list of rooms. It prints how many rooms there are, and
+    the first ids.
     """
+    if (room is None) is not list:
+        raise click.UsageError("Give either ROOM or '--list' (env var: 'RTC_EXPORTER_LIST').")
     import uvloop
 
     from exporter.config import load
     from exporter.probe import probe as probe_room
+    from exporter.probe import probe_list
 
     config = load(config_file, os.environ)
     found = next((candidate for candidate in config.sources if candidate.name == source), None)
     if found is None:
         names = ", ".join(candidate.name for candidate in config.sources)
         raise UserError(f"SOURCE: found {source!r}; accepted: {names}")
-    uvloop.run(probe_room(found, room, _print))
+    uvloop.run(probe_list(found, _print) if room is None else probe_room(found, room, _print))
 
 
 @app.command()
@@ -269,7 +279,7 @@ def demo(web_listen_address: str, web_telemetry_path: str, log_level: str, log_f
     log = logs.configure(logs.Level(log_level), logs.Format(log_format))
 
     def started(exporter: Exporter, simulator_url: str) -> None:
-        _print(f"Live rooms of five simulated vendor APIs:  {exporter.web.url}/")
+        _print(f"Live rooms of six simulated vendor APIs:  {exporter.web.url}/")
         _print(f"Metrics for Prometheus:                    {exporter.web.url}{web_telemetry_path}")
         _print(f"The simulator's own truth:                 {simulator_url}/_sim")
         _print("Counts appear within seconds, the first readings of every room within ten. Ctrl+C ends it.")
@@ -282,14 +292,14 @@ def demo(web_listen_address: str, web_telemetry_path: str, log_level: str, log_f
 @_flag("--seed", "Same seed, same rooms and populations.", default=1)
 def simulate(web_listen_address: str, seed: int) -> None:
     """
-    Run the simulator of all five vendors alone.
+    Run the simulator of all vendors alone.
 
     Runs until SIGTERM or SIGINT.
     """
     import uvloop
 
+    from exporter.address import Address
     from exporter.simulator import Settings, Simulator
-    from exporter.web.address import Address
 
     async def main() -> None:
         simulator = Simulator(Settings(seed=seed))
@@ -402,6 +412,27 @@ def _print_budget(budget: BudgetLoad) -> None:
         )
 
 
+def _print_found(found: FoundLoad) -> None:
+    from exporter.web.page.wording import counted
+
+    instead = "" if found.fits else f" instead of {found.config.interval:g}s"
+    _print(
+        f"discovery of source {found.config.name}: up to {counted(found.max_rooms, 'room')};"
+        f" so many are read every {found.kept_interval:.1f}s{instead}"
+    )
+    if lists := found.lists:
+        late = "" if lists.fits else " (too slow: a longer interval, or a lower max_rooms)"
+        _print(
+            f"  list {lists.budget}: {counted(lists.calls, 'call')} and {lists.seconds:.1f}s for a pass every"
+            f" {lists.interval:g}s, {lists.needed:.2f} calls/s needed, {lists.allowed:g} calls/s allowed{late}"
+        )
+
+
 def _print(text: str, *, err: bool = False) -> None:
     """Print text, cleaned of characters that must not reach a terminal."""
-    click.echo(showable(text, len(text)), err=err)
+    try:
+        click.echo(showable(text, len(text)), err=err)
+    except OSError as error:
+        if err or error.errno == errno.EPIPE:  # click ends the command in silence if the reader has gone
+            raise
+        raise UserError(f"cannot write to standard output: {(error.strerror or 'an error').lower()}") from None

@@ -7,7 +7,7 @@ import math
 from exporter.polling.planner import Lane
 from exporter.reload import Running, Sources
 from exporter.states import SourceState
-from exporter.web.process import NextCall, Origin, Turn
+from exporter.web.process import NamedBy, NextCall, Origin, Turn
 
 _TURNS = {Lane.REGULAR: Turn.REGULAR, Lane.RETRY: Turn.RETRY, Lane.SUSPECT: Turn.ALONE}
 
@@ -44,7 +44,18 @@ class Inquiry:
         if running is None:
             return None
         found = running.files.origin(room)
-        return Origin(*found) if found else Origin(self._config_path)
+        if running.discovery is None:
+            return Origin(*found) if found else Origin(self._config_path)
+        named = tuple(NamedBy(each.provider, each.since) for each in running.discovery.named(room))
+        if found:
+            return Origin(*found, named)
+        first = named[0].provider if named else "what polls say"
+        return Origin(self._config_path if first == "config" else first, named=named)
+
+    def incomplete(self, source: str) -> str | None:
+        """Why rooms of this source may be missing although they are there; ``None`` if all are watched."""
+        running = self._sources.running.get(source)
+        return running.discovery.incomplete if running and running.discovery else None
 
     def _running(self, source: str, room: str) -> Running | None:
         running = self._sources.running.get(source)

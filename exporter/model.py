@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from itertools import islice
+from typing import Final, TypeVar
 from urllib.parse import quote, quote_plus
 
 import msgspec
@@ -20,6 +21,15 @@ REDACTED: Final = "<redacted>"
 
 ROOMS_AT_A_TIME: Final = 500
 """A loop over all rooms gives way to other tasks of the event loop after this many."""
+
+T = TypeVar("T")
+
+
+def in_parts(items: Iterable[T]) -> Iterator[list[T]]:
+    """Parts that are small enough to be processed in one step of the event loop."""
+    rest = iter(items)
+    while part := list(islice(rest, ROOMS_AT_A_TIME)):
+        yield part
 
 
 class Severity(StrEnum):
@@ -149,10 +159,12 @@ class Reply(msgspec.Struct, frozen=True):
     Args:
         rooms: One result for each requested room.
         unrequested: Number of rooms in the reply that were not requested. They are ignored.
+        others: Readings of rooms that were not requested, where the API answers for all of them.
     """
 
     rooms: Mapping[str, Reading | Failure]
     unrequested: int = 0
+    others: Mapping[str, Reading] = {}
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -243,6 +255,11 @@ class Request:
             if start >= hidden_until:
                 kept.append(character)
         return "".join(kept)
+
+    def redact_failure(self, failure: Failure, others: Iterable[str] = ()) -> Failure:
+        """Whatever comes from a vendor may hold what it was sent, and passes here before anybody hears of it."""
+        code = self.redact_parts(failure.code, others)
+        return failure if code == failure.code else replace(failure, code=code)
 
 
 _SHORTEST_PART: Final = 10

@@ -41,25 +41,29 @@ old name. Any other new budget does not know earlier calls; so it makes none in 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
 from exporter.blocking import Turn
 from exporter.clock import Clock
 from exporter.config import SourceConfig
+from exporter.discovery import Discovery, HttpSds, MakeHttpSd
 from exporter.logs import Log
 from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.polling.budget import Budget, Timer
 from exporter.polling.client import Client, MakeClient
 from exporter.polling.health import App
+from exporter.polling.lister import Lister
 from exporter.polling.load import budget_loads
 from exporter.polling.poller import Poller
 from exporter.polling.scheduler import Scheduler
-from exporter.rooms import FileState, RoomsFiles, Roster, Scans, Turnover
+from exporter.rooms import FileState, RoomsFiles, Scans, Turnover, Watchlist
+from exporter.rooms.http_sd import HttpSd
+from exporter.vendors.callbacks import Hint
 
 _MAINTENANCE: Final = 2.0
 _JOB_GROUPS: Final = 20
@@ -115,13 +119,15 @@ class Running:
 
     Args:
         files: Its rooms files; another object after a reload.
-        applied_rooms: The value of ``files.rooms`` that the roster has applied.
+        discovery: Where its rooms find themselves. It then tells table and poller of rooms, and the watchlist does not.
+        applied_rooms: The value of ``files.rooms`` that they have applied.
         logged_files: The value of ``files.files`` that the log has reported.
     """
 
     poller: Poller
-    roster: Roster
+    watchlist: Watchlist
     files: RoomsFiles
+    discovery: Discovery | None = None
     applied_rooms: object = None
     logged_files: Mapping[str, FileState] | None = None
 
@@ -130,8 +136,13 @@ class Running:
         return self.poller.config
 
     @property
+    def rooms(self) -> int:
+        """Number of watched rooms."""
+        return len(self.watchlist.rooms if self.discovery is None else self.discovery.roster)
+
+    @property
     def has_unapplied_changes(self) -> bool:
-        """Whether its files hold changes that the roster has not applied or the log has not reported."""
+        """Whether its files hold changes that the watchlist has not applied or the log has not reported."""
         return self.files.rooms is not self.applied_rooms or self.files.files is not self.logged_files
 
 
@@ -148,6 +159,11 @@ class _Place:
     running: Running
     new: bool
     client: Client | None = None
+    discovery: Discovery | None = None
+    http_sd: HttpSds = field(default_factory=dict)
+    lister: Lister | None = None
+    lister_client: Client | None = None
+    sharing: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +173,7 @@ class Change:
     places: tuple[_Place, ...]
     budgets: Mapping[str, Budget]
     apps: Mapping[str, App]
+    limits: Mapping[str, float]
 
 
 class Sources:
@@ -181,6 +198,7 @@ class Sources:
         make_client: MakeClient,
         log: Log,
         since: float | None = None,
+        make_http_sd: MakeHttpSd = HttpSd,
     ) -> None:
         self.running: Mapping[str, Running] = {}
         self._budgets: Mapping[str, Budget] = {}
@@ -194,6 +212,8 @@ class Sources:
         self._log = log
         self._since = since
         self._replaced: deque[Running] = deque()
+        self._make_http_sd = make_http_sd
+        self._fitted: tuple[int, ...] = ()
         self._ending: set[asyncio.Task[None]] = set()
         self._settling = False
         self._overloaded: frozenset[str] = frozenset()
@@ -202,7 +222,7 @@ class Sources:
     @property
     def rooms(self) -> int:
         """Number of watched rooms."""
-        return sum(len(running.roster.rooms) for running in self.running.values())
+        return sum(running.rooms for running in self.running.values())
 
     def plan(self, configs: Iterable[SourceConfig], scans: Scans) -> Plan:
         """Pair each source with its rooms files, which are still to be scanned. Changes nothing that is in use."""
@@ -219,18 +239,23 @@ class Sources:
         """Make every new object. Changes nothing that is in use, also if it raises."""
         budgets: dict[str, Budget] = {}
         apps: dict[str, App] = {}
+        limits: dict[str, float] = {}
         places = []
-        turn = Turn()
+        sharing = Counter(config.budget for config, _ in plan if config.discovery)
         renamed = self._renamed_budgets(config for config, _ in plan)
+        turn = Turn()
         for config, files in plan:
-            name, key = config.budget, config.codec.app_key(config.source)
-            if name not in budgets:
-                new = Budget(name, config.rate_limit, self._clock, self._timer, self._since)
-                budgets[name] = self._budgets.get(name) or renamed.get(name) or new
+            for name, limit in _limits(config).items():
+                limits[name] = limit
+                if name not in budgets:
+                    new = Budget(name, limit, self._clock, self._timer, self._since)
+                    budgets[name] = self._budgets.get(name) or renamed.get(name) or new
+            key = config.codec.app_key(config.source)
             app = apps[key] = apps.get(key) or self._apps.get(key) or App()
-            places.append(self._place(config, files, budgets[name], app))
+            place = self._place(config, files, budgets[config.budget], app)
+            places.append(self._with_discovery(place, budgets, app, sharing[config.budget]))
             await turn.let_others_run()
-        return Change(tuple(places), budgets, apps)
+        return Change(tuple(places), budgets, apps, limits)
 
     def _renamed_budgets(self, configs: Iterable[SourceConfig]) -> Mapping[str, Budget]:
         """
@@ -265,9 +290,9 @@ class Sources:
         turnover = await self._follow_files()
         for name, running in before.items():
             if self.running.get(name) is not running:
-                turnover.count_removed([*running.roster.rooms])
+                turnover.count_removed([*running.poller.table])
         for running in self.running.values():
-            if running.config.rooms_files and not running.roster.rooms:
+            if running.config.rooms_files and not running.rooms and running.discovery is None:
                 self._log.warning("source watches no rooms", source=running.config.name)
         # Also sources that an error in an earlier change kept from starting.
         new = [running for running in self.running.values() if not running.poller.running]
@@ -278,7 +303,29 @@ class Sources:
             self._guarded(name, running.poller.start)
             early = _MAINTENANCE / _JOB_GROUPS * (number * _JOB_GROUPS // len(new))
             self._jobs.every(_MAINTENANCE, f"poll {name}", running.poller.maintain, early)
+        for name, running in self.running.items():
+            if running.discovery is not None:
+                self._guarded(name, running.discovery.start)
         return turnover
+
+    async def tend_discovery(self) -> None:
+        """What time brings about where rooms find themselves; the body of a job that runs every second."""
+        for name, running in self.running.items():
+            if running.discovery is not None:
+                try:
+                    await running.discovery.tick()
+                except Exception as error:  # noqa: BLE001 whatever it is, the other sources go on
+                    self._raised("discovery", name, error)
+        rooms = tuple(running.rooms for running in self.running.values())
+        if rooms != self._fitted and any(running.discovery for running in self.running.values()):
+            self._fitted = rooms
+            self._update_budgets()
+
+    def hinted(self, source_name: str, hint: Hint) -> None:
+        """A callback says something of a room."""
+        running = self.running.get(source_name)
+        if running is not None and running.discovery is not None:
+            running.discovery.hinted(hint)
 
     async def follow_files(self) -> None:
         """Apply and log what has changed in the rooms files since the last call."""
@@ -312,7 +359,7 @@ class Sources:
         for running in changed_sources:
             rooms = running.files.rooms
             try:
-                turnover = await running.roster.change(rooms)
+                turnover = await _follow(running)
                 running.applied_rooms = rooms
                 total.include(turnover)
                 if turnover:
@@ -322,7 +369,7 @@ class Sources:
         return total
 
     def _log_rooms(self, running: Running, turnover: Turnover) -> None:
-        rooms, source = len(running.roster.rooms), running.config.name
+        rooms, source = running.rooms, running.config.name
         self._log.info("rooms changed", source=source, **turnover.values(), rooms=rooms)
         if not rooms:
             self._log.warning("source watches no rooms", source=source)
@@ -337,7 +384,7 @@ class Sources:
         self._replaced += (running for name, running in before.items() if self.running.get(name) is not running)
         for name, budget in change.budgets.items():
             budget.name = name
-        self._timer.expect(sum(budget.limit for budget in change.budgets.values()))
+        self._timer.expect(sum(change.limits.values()))
 
     async def _settle(self, change: Change) -> None:
         turn = Turn()
@@ -345,10 +392,15 @@ class Sources:
             running = self._replaced.popleft()
             self._guarded(running.config.name, partial(self._end, running))
             await turn.let_others_run()
+        for name, limit in change.limits.items():
+            if change.budgets[name].limit != limit:
+                self._guarded(name, partial(change.budgets[name].change_limit, limit))
         for place in change.places:
             self._guarded(place.config.name, partial(self._tune, place, change))
             await turn.let_others_run()
-        self._timer.expect(sum(budget.limit for budget in change.budgets.values()))
+        self._telemetry.discoveries = {
+            name: running.discovery.figures for name, running in self.running.items() if running.discovery
+        }
 
     async def stop(self) -> None:
         """Stop every source. Calls in flight have 3.5 s to end."""
@@ -367,20 +419,66 @@ class Sources:
         poller = Poller(config, budget, app, self._make_client, table, self._telemetry, self._clock, log)
         if running:
             poller.take_over(running.poller)
-        return _Place(config, files, Running(poller, Roster(table, poller), files), new=True)
+        return _Place(config, files, Running(poller, Watchlist(table, poller), files), new=True)
+
+    def _with_discovery(self, place: _Place, budgets: Mapping[str, Budget], app: App, sharing: int) -> _Place:
+        config, settings, running = place.config, place.config.discovery, place.running
+        if settings is None:
+            return place
+        log = self._log.bind(source=config.name, api=config.api)
+        failed = partial(self._raised, "discovery", config.name)
+        discovery = None if place.new else running.discovery
+        if discovery is None:
+            discovery = Discovery(config, settings, sharing, running.poller, self._jobs, self._clock, log, failed)
+        lists, lister, client = settings.vendor_list, discovery.lister, None
+        if lists is None or (config.codec.lists and config.codec.lists.answers_all):
+            lister = None  # where polls answer for all rooms, they are the list
+        elif lister is None:
+            budget = budgets[lists.budget]
+            lister = Lister(config, lists, budget, app, self._make_client, self._clock, log, discovery.read)
+        elif running.config.client_key != config.client_key:
+            client = self._make_client(config, lister, self._clock)
+        http_sd = discovery.http_sds(config, settings, self._make_http_sd)
+        return replace(
+            place, discovery=discovery, http_sd=http_sd, lister=lister, lister_client=client, sharing=sharing
+        )
 
     def _tune(self, place: _Place, change: Change) -> None:
         config, running = place.config, place.running
-        budget = change.budgets[config.budget]
-        if budget.limit != config.rate_limit:
-            budget.change_limit(config.rate_limit)
+        budget, app = change.budgets[config.budget], change.apps[config.codec.app_key(config.source)]
         running.files = place.files
         if not place.new:
-            running.poller.reconfigure(config, budget, change.apps[config.codec.app_key(config.source)], place.client)
+            running.poller.reconfigure(config, budget, app, place.client)
+        self._tune_discovery(place, change, app)
+
+    def _tune_discovery(self, place: _Place, change: Change, app: App) -> None:
+        config, running, discovery = place.config, place.running, place.discovery
+        if running.discovery is not discovery and running.discovery is not None:
+            self._end_discovery(running.discovery)
+            # What it watched is watched still, until the config's own rooms take its place.
+            running.watchlist.adopt(running.poller.table.rooms_of(running.poller.table))
+            running.poller.forget([room for room in running.discovery.roster if room not in running.poller.table])
+        running.applied_rooms = None if running.discovery is not discovery else running.applied_rooms
+        running.discovery = discovery
+        if discovery is None or config.discovery is None:
+            return
+        lists = config.discovery.vendor_list
+        if place.lister is not None and place.lister is discovery.lister and lists is not None:
+            place.lister.reconfigure(config, lists, change.budgets[lists.budget], app, place.lister_client)
+        if discovery.use(config, config.discovery, place.sharing, place.http_sd, place.lister):
+            running.applied_rooms = None
+
+    def _end_discovery(self, discovery: Discovery) -> None:
+        discovery.stop()
+        ending = asyncio.create_task(discovery.drain())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     def _end(self, running: Running) -> None:
         self._jobs.cancel(f"poll {running.config.name}")
         running.poller.stop()
+        if running.discovery is not None:
+            self._end_discovery(running.discovery)
         ending = asyncio.create_task(running.poller.drain(within=_DRAIN))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
@@ -397,7 +495,17 @@ class Sources:
 
     def _update_loads(self) -> None:
         """Update what depends on the numbers of rooms: staleness, warnings about budgets, the states of files."""
-        loads = budget_loads((running.config, len(running.files.rooms)) for running in self.running.values())
+        self._update_budgets()
+        for running in self.running.values():
+            self._log_files(running)
+        self._publish_files()
+
+    def _update_budgets(self) -> None:
+        """Update staleness and warnings about budgets."""
+        loads = budget_loads(
+            (each.config, max(each.rooms, len(each.files.rooms)) if each.discovery else len(each.files.rooms))
+            for each in self.running.values()
+        )
         for budget in loads:
             for source in budget.sources:
                 self.running[source.config.name].poller.table.max_staleness = source.max_staleness
@@ -405,9 +513,6 @@ class Sources:
                 needed, allowed = f"{budget.needed:.2f}", f"{budget.allowed:g}"
                 self._log.warning("rooms do not fit", budget=budget.name, needed=needed, allowed=allowed)
         self._overloaded = frozenset(budget.name for budget in loads if not budget.fits)
-        for running in self.running.values():
-            self._log_files(running)
-        self._publish_files()
 
     def _publish_files(self) -> None:
         read: dict[str, bool] = defaultdict(lambda: True)
@@ -435,3 +540,25 @@ class Sources:
         if gone:
             files = {"file": next(iter(gone))} if len(gone) == 1 else {"files": len(gone)}
             self._log.warning("rooms removed: their file is gone", source=source, **files, rooms=sum(gone.values()))
+
+
+def _limits(config: SourceConfig) -> dict[str, float]:
+    """The budgets that a source draws on: its own, and that of the vendor's list."""
+    lists = config.discovery.vendor_list if config.discovery else None
+    return {config.budget: config.rate_limit} | ({lists.budget: lists.rate_limit} if lists else {})
+
+
+async def _follow(running: Running) -> Turnover:
+    """Go over to the rooms of config and files."""
+    rooms, discovery = running.files.rooms, running.discovery
+    if discovery is None:
+        return await running.watchlist.change(rooms)
+    turnover = Turnover()
+    if running.watchlist.rooms:
+        # They were watched before rooms found themselves. Those that are still listed stay, without a gap.
+        turnover.include(await running.watchlist.change(rooms))
+        turnover.include(await discovery.follow(running.config.rooms, rooms))
+        running.watchlist.adopt(())
+    else:
+        turnover.include(await discovery.follow(running.config.rooms, rooms))
+    return turnover

@@ -401,6 +401,25 @@ def test_what_a_command_does_not_need_is_not_loaded(config_file):
     assert {"yaml", "exporter.config"} <= checked
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_full_disk_is_told_in_one_line():
+    """
+    Output that does not fit where it is sent is an error of the disk, and needs no traceback.
+    """
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "exporter", "metrics"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+            cwd=ROOT,
+        )
+
+    assert (1, "cannot write to standard output: no space left on device\n") == (done.returncode, done.stderr)
+
+
 @pytest.mark.timed
 @pytest.mark.parametrize("arguments", [["--version"], ["check", "--config.file={config}"]], ids=["version", "check"])
 def test_it_starts_within_a_third_of_a_second(config_file, arguments):
@@ -537,3 +556,20 @@ def test_the_simulator_runs_alone():
 
     assert (200, 0) == (status, code)
     assert DEFAULT_APPS.zego[0].server_secret == json.loads(text)["credentials"]["zego"][0]["server_secret"]
+
+
+def test_check_tells_what_found_rooms_would_need(config_file):
+    """
+    Of a source whose rooms find themselves: how often rooms are read when there are as many as may be, and what its
+    list costs.
+    """
+    path = config_file(source(0, discovery={"max_rooms": 2000, "vendor_list": {}}))
+
+    result = invoke("check", f"--config.file={path}")
+
+    assert 0 == result.exit_code
+    assert (
+        "discovery of source live: up to 2,000 rooms; so many are read every 20.5s instead of 10s\n"
+        "  list zego_rtc.list:1234567890: 10 calls and 1.0s for a pass every 30s,"
+        " 0.33 calls/s needed, 10 calls/s allowed\n" in result.stdout
+    )

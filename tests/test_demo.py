@@ -16,6 +16,8 @@ from exporter.logs import Format, Level, configure
 from exporter.simulator import APIS
 from tests.command import ask, command
 
+ORIGINS = {"config", "http_sd", "vendor_list", "callbacks"}
+
 
 def apis_with_counts(text):
     """
@@ -32,10 +34,11 @@ def apis_with_counts(text):
 @pytest.mark.timeout(180)
 def test_it_shows_counts_of_every_api_and_leaves_nothing_behind():
     """
-    No credentials, no flags: the page it prints lives, and Ctrl+C ends exporter and simulator in peace.
+    No credentials, no flags: the page it prints lives, rooms come from all providers, and Ctrl+C ends exporter and
+    simulator in peace.
     """
     with command("demo", "--web.listen-address=127.0.0.1:0") as demo:
-        page = demo.until(r"Live rooms of five simulated vendor APIs: +(\S+)")[1]
+        page = demo.until(r"Live rooms of six simulated vendor APIs: +(\S+)")[1]
         metrics = demo.until(r"Metrics for Prometheus: +(\S+)")[1]
         simulator = demo.until(r"The simulator's own truth: +http://([\d.]+):(\d+)/_sim")
         before = demo.printed
@@ -45,10 +48,18 @@ def test_it_shows_counts_of_every_api_and_leaves_nothing_behind():
             if seen == set(APIS):
                 break
             time.sleep(0.5)
+        found: set[str] = set()
+        for _ in range(60):
+            found = {
+                origin for origin in ORIGINS if re.search(rf'discovery_rooms{{.*"{origin}".* [1-9]', ask(metrics)[1])
+            }
+            if found == ORIGINS:
+                break
+            time.sleep(0.5)
         status, _ = ask(page)
         code = demo.interrupt()
 
-    assert (set(APIS), 200, 0) == (seen, status, code)
+    assert (set(APIS), ORIGINS, 200, 0) == (seen, found, status, code)
     assert not re.search(r"warning|Traceback", before)
     assert "Traceback" not in demo.printed
     with pytest.raises(ConnectionRefusedError):

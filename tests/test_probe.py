@@ -83,7 +83,24 @@ def secrets(printed, config):
     return [secret for secret in given if secret in printed] + derived
 
 
-@pytest.mark.parametrize("api", APIS)
+def test_it_shows_one_room_of_a_reply_about_all(probe, config):
+    """
+    Of a reply that tells all rooms, with what users call them, only the reading of the one room is shown.
+    """
+    world = Simulator().world
+    room, other = sorted(world.room_ids("janus_videoroom"), key=lambda each: world.users("janus_videoroom", each))[-2:]
+
+    result = probe("janus_videoroom", room)
+
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert "bytes of all rooms, which are not shown" in result.stdout
+    assert re.search(r"^reading: users=[1-9]", result.stdout, re.MULTILINE)
+    assert other not in result.stdout
+    assert "description" not in result.stdout
+    assert [] == [secret for secret in ("example-admin-secret", "example-admin-key") if secret in result.stdout]
+
+
+@pytest.mark.parametrize("api", [api for api in APIS if api in COUNTS])
 def test_it_shows_request_reply_and_reading(probe, config, api):
     """
     The reading is the number in the reply shown above it, and nothing secret is in either.

@@ -34,6 +34,7 @@ ANOTHER_APP: dict[str, dict[str, Any]] = {
     "tencent_im": {"sdk_app_id": 42},
     "tencent_live": {"sdk_app_id": 42},
     "volcengine_rtc": {"app_id": "661f"},
+    "janus_videoroom": {"admin_path": "/another"},
 }
 ANOTHER_ADDRESS = {"base_url": "https://elsewhere.example"}
 CHANGES = [
@@ -53,6 +54,7 @@ async def test_another_app_begins_with_nothing(api: str, keys: dict[str, Any]) -
     """
     lobby = f"{api}{{room}}"
     async with House(source(api, ["lobby"], interval="10s")) as house:
+        house.vendor.rooms = ["lobby"]
         house.vendor.users = lambda room: 119
         await house.passes(5)
         assert [119] == house.tables[api].users_of(["lobby"]), lobby
@@ -225,7 +227,7 @@ async def test_newest_rooms_win_whoever_brings_them(tmp_path: Path) -> None:
         house._sources = ({**config, "rooms": ["lobby", "stage"]},)
         while not (scan.done() and all(task.done() for task in reloads)):
             table = house.tables["tencent_im"]
-            assert set(table) == running.roster.rooms.keys() == set(running.poller.planner._tickets)
+            assert set(table) == running.watchlist.rooms.keys() == set(running.poller.planner._tickets)
             assert len(table) == len(table.users_of(table)) == len(table.states_of(table))
             await asyncio.sleep(0)
 

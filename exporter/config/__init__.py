@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter.config import resolve, secrets
+from exporter.config.discovery_schema import SECRET_KEYS
 from exporter.config.errors import ConfigError, Problems
 from exporter.config.files import read_file
 from exporter.config.garbage import collection_paused
@@ -23,7 +24,7 @@ from exporter.vendors import APIS
 
 __all__ = ["RESERVED_LABELS", "Config", "ConfigError", "SourceConfig", "json_schema", "load", "parse", "reread_files"]
 
-_SECRET_NAMES: Final = frozenset(name for codec in APIS.values() for name in codec.source_model.secret_fields())
+_SECRET_NAMES: Final = SECRET_KEYS.union(*(codec.source_model.secret_fields() for codec in APIS.values()))
 
 
 def load(path: Path, env: Mapping[str, str]) -> Config:
@@ -62,8 +63,10 @@ def parse(text: str | bytes, path: Path, env: Mapping[str, str]) -> Config:
             resolve.check_names(problems)
             problems.raise_any()
             sources = resolve.complete(document.sources if document else (), problems)
+            callbacks = resolve.listener(document.callbacks if document else None, sources, problems)
             problems.raise_any()
-            return Config(path, sources, tuple(resolve.warnings(sources, context.room_warnings, problems)))
+            warnings = resolve.warnings(sources, context.room_warnings, callbacks, problems)
+            return Config(path, sources, tuple(warnings), callbacks)
         finally:
             problems.drop_values()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from exporter.config.discovery import DiscoveryConfig, ListenerConfig
 from exporter.config.rooms import Defaults
 from exporter.model import Room
 from exporter.vendors.codec import Codec
@@ -43,7 +44,8 @@ class SourceConfig:
         max_staleness: Seconds as configured; ``None``: 3 × the interval that the budget can keep, at least 30.
         rooms: The rooms in the config file, with their final labels and thresholds.
         rooms_files: Absolute paths. The last part may have wildcards.
-        defaults: Labels and thresholds for the rooms of ``rooms_files``.
+        defaults: Labels and thresholds for the rooms of ``rooms_files``, and for those that are found.
+        discovery: How its rooms find themselves; ``None``: they do not.
     """
 
     name: str
@@ -59,6 +61,7 @@ class SourceConfig:
     rooms: tuple[Room, ...] = field(repr=False)
     rooms_files: tuple[str, ...]
     defaults: Defaults
+    discovery: DiscoveryConfig | None = None
 
     @property
     def rooms_key(self) -> str:
@@ -84,8 +87,10 @@ class Config:
     Args:
         path: Of the config file.
         warnings: What is accepted but looks like a mistake, one line each.
+        callbacks: Where callbacks arrive; ``None``: nowhere.
     """
 
     path: Path
     sources: tuple[SourceConfig, ...]
     warnings: tuple[str, ...] = ()
+    callbacks: ListenerConfig | None = None

@@ -8,7 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from exporter.config.discovery import DiscoveryConfig, ListenerConfig
+from exporter.config.discovery_schema import Listener
 from exporter.config.errors import Problems
+from exporter.config.finding import discovery
 from exporter.config.models import SourceConfig
 from exporter.config.rooms import Defaults
 from exporter.config.schema import Entry
@@ -41,7 +44,38 @@ def complete(entries: Sequence[Entry], problems: Problems) -> tuple[SourceConfig
     for index, draft in enumerate(drafts):
         budgets[draft.budget].append(index)
     limits = {budget: _limit(members, drafts, problems) for budget, members in budgets.items()}
-    return tuple(replace(draft, rate_limit=limits[draft.budget]) for draft in drafts)
+    limited = [replace(draft, rate_limit=limits[draft.budget]) for draft in drafts]
+    found = [
+        discovery(entry.discovery, draft, sharing=len(budgets[draft.budget])) if entry.discovery else None
+        for entry, draft in zip(entries, limited, strict=True)
+    ]
+    _check_lists(found, problems)
+    return tuple(replace(draft, discovery=each) for draft, each in zip(limited, found, strict=True))
+
+
+def listener(keys: Listener | None, sources: Sequence[SourceConfig], problems: Problems) -> ListenerConfig | None:
+    """Where callbacks arrive; that a source accepts some and nothing listens is noted."""
+    if keys is not None:
+        return ListenerConfig(keys.listen_address, keys.max_body, keys.trusted_proxies, keys.allow)
+    for index, config in enumerate(sources):
+        if config.discovery and config.discovery.callbacks:
+            path = "sources", index, "discovery", "callbacks"
+            problems.add(
+                path, "callbacks of a source, and no listener", "callbacks: {listen_address: …} at the top, too"
+            )
+    return None
+
+
+def _check_lists(found: Sequence[DiscoveryConfig | None], problems: Problems) -> None:
+    """Sources that share the limit of a list must agree on it."""
+    first: dict[str, int] = {}
+    for index, each in enumerate(found):
+        lists = each.vendor_list if each else None
+        other = found[first.setdefault(lists.budget, index)] if lists else None
+        if lists and other and other.vendor_list and other.vendor_list.rate_limit != lists.rate_limit:
+            path = "sources", index, "discovery", "vendor_list"
+            agreed = f"{other.vendor_list.rate_limit:g}, as sources[{first[lists.budget]}] has it for the same list"
+            problems.add(path, f"rate_limit {lists.rate_limit:g}", agreed)
 
 
 def _draft(entry: Entry) -> SourceConfig:
@@ -89,9 +123,14 @@ def _limit(members: Sequence[int], drafts: Sequence[SourceConfig], problems: Pro
 
 
 def warnings(
-    sources: Sequence[SourceConfig], about_rooms: Mapping[str, Sequence[str]], problems: Problems
+    sources: Sequence[SourceConfig],
+    about_rooms: Mapping[str, Sequence[str]],
+    callbacks: ListenerConfig | None,
+    problems: Problems,
 ) -> Iterator[str]:
     """What is accepted but looks like a mistake, one line each."""
+    if callbacks and not any(config.discovery and config.discovery.callbacks for config in sources):
+        yield f"{problems.locate(['callbacks'])}: nothing is taken there, as no source has discovery with callbacks"
     for index, config in enumerate(sources):
         for key, words in _about(config, about_rooms.get(config.name, ()), problems):
             written = [form for form in key_forms(key) if problems.at(["sources", index, form])[0] is not None]
@@ -115,5 +154,9 @@ def _about(config: SourceConfig, about_rooms: Sequence[str], problems: Problems)
     if config.rate_limit > documented:
         words = f"calls per second are more than the {documented:g} that {config.vendor} documents"
         yield "rate_limit", f"{config.rate_limit:g} {words}"
-    if not config.rooms and not config.rooms_files:
+    found = config.discovery
+    finds = found is not None and (found.http_sd or found.vendor_list or found.callbacks)
+    if found is not None and not finds:
+        yield "discovery", "finds nothing, as it has none of http_sd, vendor_list and callbacks"
+    if not config.rooms and not config.rooms_files and not finds:
         yield "", "watches nothing, as it has neither rooms nor rooms_files"

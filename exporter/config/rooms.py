@@ -142,8 +142,13 @@ class Context:
         found: T = self._shared.setdefault(value, value)
         return found
 
-    def warnings(self, labels: Iterable[Labels]) -> Iterator[str]:
-        """Warnings about the rooms listed so far, which have these labels."""
+    def warnings(self, labels: Iterable[Labels], named: int = _NAMED_ODD_IDS) -> Iterator[str]:
+        """
+        Warnings about the rooms listed so far, which have these labels.
+
+        Args:
+            named: Most rooms that are named.
+        """
         if self._joined:
             # To YAML this is one id. Nothing would refuse it, and its room would read 0.
             yield (
@@ -151,13 +156,14 @@ class Context:
                 "each room begins with a dash as far in as the others"
             )
         if self._odd and self.rule:
-            named = ", ".join(self.problems.show_name(room_id) for room_id in self._odd[:_NAMED_ODD_IDS])
-            more = ", …" if len(self._odd) > _NAMED_ODD_IDS else ""
+            names = ", ".join(self.problems.show_name(room_id) for room_id in self._odd[:named])
+            more = ", …" if len(self._odd) > named else ""
+            shown = f" ({names}{more})" if names else ""
             count = f"{len(self._odd)} of {len(self.lines)} room ids hold undocumented characters"
-            yield f"{count} ({named}{more}); documented are {self.rule.described}"
-        if names := {name for each in set(labels) for name, _ in each} & _SET_BY_OTHERS:
+            yield f"{count}{shown}; documented are {self.rule.described}"
+        if theirs := {name for each in set(labels) for name, _ in each} & _SET_BY_OTHERS:
             words = "Prometheus' operator or an alert sets these labels, too, and its own win"
-            yield f"{words}: {', '.join(sorted(names))}"
+            yield f"{words}: {', '.join(sorted(theirs))}"
 
 
 Info: TypeAlias = "ValidationInfo[Context]"
@@ -210,7 +216,14 @@ class ThresholdKeys(Keys):
     critical: _Users | None = None
 
 
-def _labels(value: object) -> Labels:
+def read_labels(value: object) -> Labels:
+    """
+    The labels of a mapping, sorted by name.
+
+    Raises:
+        PydanticCustomError: It is no mapping.
+        ValidationError: Some of it cannot be labels of a room.
+    """
     if not isinstance(value, Map):
         raise fault("a mapping such as {event: launch}", describe(value))
     named = [name for name in value if not re.fullmatch(_LABEL_NAME, name, re.ASCII)]
@@ -247,7 +260,7 @@ def _id(value: object, info: Info) -> str:
 RoomId = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean", "null"], "minLength": 1})]
 LabelsField = Annotated[
     Labels,
-    PlainValidator(_labels),
+    PlainValidator(read_labels),
     WithJsonSchema(
         {
             "type": "object",

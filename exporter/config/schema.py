@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from exporter.config.discovery_schema import Discovery, Listener, described, gathered, given_secret
 from exporter.config.rooms import (
     NO_DEFAULTS,
     Defaults,
@@ -37,14 +38,14 @@ from exporter.config.rooms import (
     capped,
     read_capped,
 )
-from exporter.config.secrets import Given, key_forms, read_certificates, read_secret
+from exporter.config.secrets import read_certificates
 from exporter.config.urls import read_base_url, read_proxy
 from exporter.config.validation import Keys, fault, kind
 from exporter.config.values import List, Map, describe
 from exporter.model import NO_THRESHOLDS, Room
 from exporter.vendors import APIS
 from exporter.vendors.codec import Codec
-from exporter.vendors.source import Certificates, Secret, Source, has_control_character
+from exporter.vendors.source import Certificates, Source, has_control_character
 
 WILDCARD: Final = re.compile(r"[*?\[]")
 ROOMS_FILE_SUFFIXES: Final = (".yml", ".yaml", ".json", ".txt")
@@ -76,16 +77,13 @@ class Entry(Source):
         kind(List, "a list of paths, such as [rooms/*.yml]"),
     ] = Field((), description="Files that list more rooms; read again when they change")
 
+    discovery: Discovery | None = Field(None, description="How rooms find themselves, see Discovery")
+
     @model_validator(mode="before")
     @classmethod
     def _gather_secrets(cls, data: dict[str, Any], info: Info) -> dict[str, Any]:
         info.context.begin(None, NO_DEFAULTS)
-        values = dict(data)
-        for name in cls.secret_fields():
-            keys = tuple(key for key in key_forms(name) if key in data)
-            if keys or cls.model_fields[name].is_required():
-                values[name] = Given(keys, [values.pop(key) for key in keys])
-        return values
+        return gathered(cls, cls.secret_fields(), data)
 
     @field_validator("base_url", mode="before", json_schema_input_type=_Url)
     @classmethod
@@ -134,22 +132,19 @@ class Entry(Source):
     def _once(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(paths))
 
+    @field_validator("discovery")
+    @classmethod
+    def _is_offered(cls, value: Discovery | None, info: Info) -> Discovery | None:
+        codec = APIS.get(info.data.get("api", ""))
+        objections = value.objections(codec) if value and codec else None
+        if objections is not None:
+            raise objections
+        return value
+
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Each secret has three possible keys. A source must have one of them, or at most one if it is optional."""
-        made = handler.resolve_ref_schema(handler(core))
-        for name in cls.secret_fields():
-            described = made["properties"].pop(name)
-            wheres = "", "Variable that holds it: ", "File that holds it: "
-            for key, where in zip(key_forms(name), wheres, strict=True):
-                made["properties"][key] = described | {"description": where + described["description"]}
-            one: list[Any] = [{"required": [key]} for key in key_forms(name)]
-            if name in made["required"]:
-                made["required"].remove(name)
-            else:
-                one.append({"not": {"anyOf": one[:]}})
-            made.setdefault("allOf", []).append({"oneOf": one})
-        return made
+        return described(handler.resolve_ref_schema(handler(core)), cls.secret_fields())
 
 
 class NamelessEntry(Entry):
@@ -160,14 +155,10 @@ class NamelessEntry(Entry):
     api: Annotated[str, PlainValidator(lambda _: "")] = ""
 
 
-def _secret(given: Given, info: Info) -> Secret:
-    return read_secret(str(info.field_name), given, folder=info.context.folder, env=info.context.env)
-
-
 def _entry(codec: Codec) -> type[Entry]:
     model = codec.source_model
     bases: Any = model, Entry
-    reads: Any = field_validator(*model.secret_fields(), mode="before")(_secret)
+    reads: Any = field_validator(*model.secret_fields(), mode="before")(given_secret)
     made: Any = create_model(
         model.__name__, __base__=bases, __doc__=f"A source of {codec.api}.", __validators__={"reads": reads}
     )
@@ -209,3 +200,4 @@ class Document(Keys):
         description="One API polled with one app's credentials each",
         json_schema_extra={"minItems": 1},
     )
+    callbacks: Listener | None = Field(None, description="Where the vendors' callbacks arrive")

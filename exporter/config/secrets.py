@@ -87,6 +87,16 @@ def read_certificates(path: Path) -> Certificates:
     return Certificates(pem, str(path))
 
 
+def renewed(secret: Secret) -> Secret:
+    """
+    The secret as its file has it now; one without a file stays as it is. Blocks.
+
+    Raises:
+        PydanticCustomError: The file does not hold what it should.
+    """
+    return secret if secret.file is None else Secret(_usable(_read_file(Path(secret.file), secret.file)), secret.file)
+
+
 def reread(source: Source, problems: list[str]) -> Source:
     """The source with the present contents of its secrets' and certificates' files. Adds problems with them."""
     given = {name: getattr(source, name) for name in (*source.secret_fields(), "ca_file")}

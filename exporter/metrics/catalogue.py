@@ -174,6 +174,119 @@ BUDGET_PACE = Metric(
 BUDGET_CALLS = Metric("rtc_budget_calls_total", "counter", "Calls written to the wire on this budget.", ("budget",))
 BUDGET_METRICS: Final = (BUDGET_LIMIT, BUDGET_PACE, BUDGET_CALLS)
 
+_FOUND: Final = "absent without discovery"
+DISCOVERY_ROOMS = Metric(
+    "rtc_discovery_rooms",
+    "gauge",
+    f"Room ids that are named, by who names them; one that several name counts for each; {_FOUND}.",
+    (*SOURCE, "origin"),
+)
+DISCOVERY_STATE_ROOMS = Metric(
+    "rtc_discovery_state_rooms",
+    "gauge",
+    "Rooms by how far they have come: candidate (polled, not published), active, leaving (there are signs of its end);"
+    f" {_FOUND}.",
+    (*SOURCE, "state"),
+)
+DISCOVERY_LAST_SUCCESS = Metric(
+    "rtc_discovery_last_success_timestamp_seconds",
+    "gauge",
+    "Unix time of the last refresh that named rooms, complete or partial; of several http_sd endpoints the one that is"
+    " longest ago, absent until all have answered once.",
+    (*SOURCE, "origin"),
+)
+DISCOVERY_INTERVAL = Metric(
+    "rtc_discovery_interval_seconds",
+    "gauge",
+    "Configured time between two refreshes; of several http_sd endpoints the longest.",
+    (*SOURCE, "origin"),
+)
+DISCOVERY_LAST_COMPLETE = Metric(
+    "rtc_discovery_last_complete_timestamp_seconds",
+    "gauge",
+    "Unix time of the last complete pass over the vendor's list.",
+    SOURCE,
+)
+DISCOVERY_REFRESHES = Metric(
+    "rtc_discovery_refreshes_total",
+    "counter",
+    "Refreshes of http_sd endpoints and passes over the vendor's list, by how they ended.",
+    (*SOURCE, "origin", "result"),
+)
+DISCOVERY_REFRESH_DURATION = Metric(
+    "rtc_discovery_refresh_duration_seconds",
+    "histogram",
+    "Duration of one refresh, or of one pass with all its pages.",
+    (*SOURCE, "origin"),
+)
+DISCOVERY_ADDED = Metric(
+    "rtc_discovery_rooms_added_total",
+    "counter",
+    "Rooms that were watched anew, candidates included, by who named them first. Absent until a list was read once,"
+    " since what it names at first was there before.",
+    (*SOURCE, "origin"),
+)
+DISCOVERY_DROPPED = Metric(
+    "rtc_discovery_rooms_dropped_total",
+    "counter",
+    "Rooms that are watched no longer: missing (the vendor says that it does not exist), idle (zego_rtc: 0 users for"
+    " long), list (first missed in the vendor's list), unconfirmed (a candidate that no poll confirmed), refused, or no"
+    " longer named by http_sd, config, files.",
+    (*SOURCE, "reason"),
+)
+DISCOVERY_REJECTED = Metric(
+    "rtc_discovery_rooms_rejected_total",
+    "counter",
+    "Ids that were named and not taken: max_rooms, rate (too many new ones), filter (include, exclude), invalid_id. An"
+    " id counts again with each refresh that names it.",
+    (*SOURCE, "reason"),
+)
+DISCOVERY_LIMIT = Metric(
+    "rtc_discovery_rooms_limit", "gauge", f"As many rooms are watched at most (max_rooms); {_FOUND}.", SOURCE
+)
+ROOM_LIFETIME = Metric(
+    "rtc_room_lifetime_seconds",
+    "histogram",
+    "From a published room's first being heard of to its end, observed when it is no longer watched; only where rooms"
+    " find themselves.",
+    SOURCE,
+)
+CALLBACK_REQUESTS = Metric(
+    "rtc_callback_requests_total",
+    "counter",
+    "Callbacks that came to the source's address, by what became of them.",
+    (*SOURCE, "result"),
+)
+CALLBACK_LAST_EVENT = Metric(
+    "rtc_callback_last_event_timestamp_seconds",
+    "gauge",
+    "Unix time at which the last callback with a good signature came.",
+    SOURCE,
+)
+CALLBACK_DELAY = Metric(
+    "rtc_callback_delay_seconds",
+    "histogram",
+    "From the vendor's time in a callback to its coming; clocks that differ add to it.",
+    SOURCE,
+)
+DISCOVERY_METRICS: Final = (
+    DISCOVERY_ROOMS,
+    DISCOVERY_STATE_ROOMS,
+    DISCOVERY_LAST_SUCCESS,
+    DISCOVERY_INTERVAL,
+    DISCOVERY_LAST_COMPLETE,
+    DISCOVERY_REFRESHES,
+    DISCOVERY_REFRESH_DURATION,
+    DISCOVERY_ADDED,
+    DISCOVERY_DROPPED,
+    DISCOVERY_REJECTED,
+    DISCOVERY_LIMIT,
+    ROOM_LIFETIME,
+    CALLBACK_REQUESTS,
+    CALLBACK_LAST_EVENT,
+    CALLBACK_DELAY,
+)
+
 ROOMS_FILE_RELOAD = Metric(
     "rtc_rooms_file_last_reload_successful",
     "gauge",
@@ -234,5 +347,5 @@ EXPORTER_METRICS: Final = (
     SCRAPE_SIZE,
 )
 
-CATALOGUE: Final = (*ROOM_METRICS, *SOURCE_METRICS, *BUDGET_METRICS, *EXPORTER_METRICS)
+CATALOGUE: Final = (*ROOM_METRICS, *SOURCE_METRICS, *DISCOVERY_METRICS, *BUDGET_METRICS, *EXPORTER_METRICS)
 """All metrics of the exporter. ``process_*`` and ``python_*`` come from prometheus_client and are documented there."""

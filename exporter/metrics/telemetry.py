@@ -11,7 +11,8 @@ same step in which it takes the table's snapshot. The thread reads the copies al
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Final, Protocol, TypeAlias
 
 from prometheus_client import (
@@ -26,6 +27,7 @@ from prometheus_client.registry import Collector
 from exporter import __version__
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
+from exporter.metrics.discovery_stats import CallbackFigures, DiscoveryFigures
 from exporter.metrics.durations import DurationFigures, Durations
 from exporter.metrics.source_stats import SourceFigures, SourceStats
 from exporter.states import SourceState
@@ -52,6 +54,8 @@ class Telemetry:
 
     Attributes:
         sources: The sources that are polled now, by name.
+        discoveries: Figures of the sources whose rooms find themselves, by name.
+        callbacks: Figures of callbacks, by source.
         budgets: Their budgets, by name.
         rooms_files: By file: whether the last attempt to read it succeeded.
         missed_runs: Runs of recurring jobs that the scheduler missed or skipped.
@@ -64,6 +68,8 @@ class Telemetry:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.sources: dict[str, SourceStats] = {}
+        self.discoveries: dict[str, Callable[[], DiscoveryFigures]] = {}
+        self.callbacks: Callable[[], Mapping[str, CallbackFigures]] = dict
         self.budgets: dict[str, BudgetFigures] = {}
         self.rooms_files: dict[str, bool] = {}
         self.missed_runs = 0
@@ -94,9 +100,18 @@ class Telemetry:
         """Whether the last reload failed, so that the previous config is in use."""
         return self._config_loaded_at is not None and self._config_loaded is False
 
+    def discovery(self, source: str) -> DiscoveryFigures | None:
+        """How the rooms of a source find themselves; ``None`` if they do not."""
+        figures = self.discoveries.get(source)
+        return replace(figures(), callbacks=self.callbacks().get(source)) if figures else None
+
     def freeze(self, now: float) -> None:
         """Copy all numbers, as of this monotonic time, for the next collection. Runs on the event loop."""
         self._collector.sources = [source.figures(now) for source in self.sources.values()]
+        callbacks = self.callbacks()
+        self._collector.discoveries = [
+            replace(figures(), callbacks=callbacks.get(name)) for name, figures in self.discoveries.items()
+        ]
         self._collector.budgets = [
             (name, budget.limit, budget.pace, budget.calls) for name, budget in self.budgets.items()
         ]
@@ -115,7 +130,12 @@ class Telemetry:
 
 Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
 
-_OWN: Final = (*catalogue.SOURCE_METRICS, *catalogue.BUDGET_METRICS, *catalogue.EXPORTER_METRICS)
+_OWN: Final = (
+    *catalogue.SOURCE_METRICS,
+    *catalogue.DISCOVERY_METRICS,
+    *catalogue.BUDGET_METRICS,
+    *catalogue.EXPORTER_METRICS,
+)
 
 
 class _Figures(Collector):
@@ -123,6 +143,7 @@ class _Figures(Collector):
 
     def __init__(self) -> None:
         self.sources: list[SourceFigures] = []
+        self.discoveries: list[DiscoveryFigures] = []
         self.budgets: list[tuple[str, float, float, int]] = []
         self.rooms_files: dict[str, bool] = {}
         self.exporter: dict[Metric, float | None] = {}
@@ -135,6 +156,8 @@ class _Figures(Collector):
         families = _Families()
         for figures in self.sources:
             _add_source(families, figures)
+        for discovery in self.discoveries:
+            _add_discovery(families, discovery)
         for name, limit, pace, calls in self.budgets:
             families.add(catalogue.BUDGET_LIMIT, (name,), limit)
             families.add(catalogue.BUDGET_PACE, (name,), pace)
@@ -169,6 +192,34 @@ def _add_source(families: _Families, figures: SourceFigures) -> None:
         families.add(catalogue.SOURCE_LAST_FAILURE, (*labels, failure.kind, failure.code, failure.words), 1)
     families.add(catalogue.SOURCE_UNREQUESTED_ROOMS, labels, figures.unrequested)
     families.add_durations(catalogue.SOURCE_CALL_DURATION, labels, figures.call_durations)
+
+
+def _add_discovery(families: _Families, figures: DiscoveryFigures) -> None:
+    labels = figures.labels
+    by_label: tuple[tuple[Metric, Mapping[str, float]], ...] = (
+        (catalogue.DISCOVERY_ROOMS, figures.rooms),
+        (catalogue.DISCOVERY_STATE_ROOMS, figures.lives),
+        (catalogue.DISCOVERY_LAST_SUCCESS, figures.last_success),
+        (catalogue.DISCOVERY_INTERVAL, figures.intervals),
+        (catalogue.DISCOVERY_ADDED, figures.added),
+        (catalogue.DISCOVERY_DROPPED, figures.dropped),
+        (catalogue.DISCOVERY_REJECTED, figures.rejected),
+    )
+    for metric, values in by_label:
+        for label, value in values.items():
+            families.add(metric, (*labels, label), value)
+    families.add(catalogue.DISCOVERY_LAST_COMPLETE, labels, figures.last_complete)
+    for (origin, result), count in figures.refreshes.items():
+        families.add(catalogue.DISCOVERY_REFRESHES, (*labels, origin, result), count)
+    for origin, durations in figures.durations.items():
+        families.add_durations(catalogue.DISCOVERY_REFRESH_DURATION, (*labels, origin), durations)
+    families.add(catalogue.DISCOVERY_LIMIT, labels, figures.limit)
+    families.add_durations(catalogue.ROOM_LIFETIME, labels, figures.lifetimes)
+    if figures.callbacks is not None:
+        for result, count in figures.callbacks.results.items():
+            families.add(catalogue.CALLBACK_REQUESTS, (*labels, result), count)
+        families.add(catalogue.CALLBACK_LAST_EVENT, labels, figures.callbacks.last_event)
+        families.add_durations(catalogue.CALLBACK_DELAY, labels, figures.callbacks.delays)
 
 
 class _Families:

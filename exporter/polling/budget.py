@@ -290,9 +290,15 @@ class Budget:
                 del dues[bidder]
                 declined += 1
                 if declined == _DECLINED_PER_TURN:
-                    asyncio.get_running_loop().call_soon(self._grant, dues)
+                    asyncio.get_running_loop().call_soon(self._grant_rest, dues)
                     return
         self.arm()
+
+    def _grant_rest(self, dues: dict[Bidder, tuple[float, ...]]) -> None:
+        try:
+            self._grant(dues)
+        except Exception as error:  # noqa: BLE001 the exception must be counted, as it is in a callback of the timer
+            self._timer.raised(error)
 
     def _check_in_flight(self, now: float) -> None:
         while self._in_flight and self._in_flight[0][0] <= now:

@@ -40,6 +40,7 @@ import ssl
 import struct
 import sys
 import termios
+import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -54,18 +55,22 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from exporter import __version__
+from exporter.blocking import Turn
 from exporter.clock import Clock
 from exporter.config import SourceConfig
 from exporter.limits import highest_for_vendors
 from exporter.metrics.room import Arrival
 from exporter.model import Failure, FailureKind, Request
 from exporter.polling.pace import MOST_LATENESS
-from exporter.polling.resolver import Resolver
+from exporter.resolver import Resolver
 
 MAX_REPLY: Final = 8 * 1024 * 1024
 _LONGEST_HEADER: Final = 32 * 1024
 _INTERIM_REPLIES: Final = 8
 _PIECE: Final = 16 * 1024
+_UNPACKED_PIECE: Final = 256 * 1024
+_CODINGS: Final[Mapping[str, int | None]] = {"identity": None, "": None, "gzip": 31, "x-gzip": 31, "deflate": 15}
+"""Content-Encoding, and what zlib calls ``wbits``: 15 for its own format, 16 more for that of gzip."""
 _USER_AGENT: Final = f"rtc-room-exporter/{__version__}"
 _NO_OTHER_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 _READY_SECONDS: Final = 0.25
@@ -276,7 +281,12 @@ class Exchange:
         self._client = client
         self._connection = connection
         self._protocol = protocol = cast(ResponseHandler, connection.protocol)
-        protocol.set_response_params(read_until_eof=True, max_line_size=_LONGEST_HEADER, max_field_size=_LONGEST_HEADER)
+        protocol.set_response_params(
+            read_until_eof=True,
+            auto_decompress=False,
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
+        )
         cast(asyncio.Transport, protocol.transport).write(request)
         self.written = client.clock.monotonic()
         self._arrives_by = math.inf
@@ -289,7 +299,7 @@ class Exchange:
                 response = await self._read(self._client.clock)
             complete = isinstance(response, Response)
             return response
-        except (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError, ValueError, zlib.error) as error:
             return _in_our_words(error)
         finally:
             if self.arrives_by() == math.inf:
@@ -340,27 +350,28 @@ class Exchange:
         head_at = clock.monotonic()
         if int(message.headers.get(hdrs.CONTENT_LENGTH, 0)) > MAX_REPLY:
             return _TOO_LARGE
-        body = await self._body(payload)
+        coding = message.headers.get(hdrs.CONTENT_ENCODING, "identity").lower()
+        if coding not in _CODINGS:
+            return _NOT_HTTP
+        body = await self._body(payload, _Decoder(_CODINGS[coding]))
         if body is None:
             return _TOO_LARGE
         arrival = Arrival(clock.monotonic(), round(clock.unix(), 3))
         return Response(message.code, message.headers, body, head_at, arrival)
 
-    async def _body(self, payload: aiohttp.StreamReader) -> bytes | None:
+    async def _body(self, payload: aiohttp.StreamReader, decoder: _Decoder) -> bytes | None:
         """The reply's body; ``None`` if it has over 8 MiB."""
-        body = bytearray()
         rest = None if payload.is_eof() else asyncio.ensure_future(self._protocol.read())
         if rest is not None:
             rest.add_done_callback(partial(self._interrupted, payload))
         try:
             while not payload.at_eof():
-                body += await payload.readany()
-                if len(body) > MAX_REPLY:
+                if not await decoder.take(await payload.readany()):
                     return None
         finally:
             if rest is not None:
                 rest.cancel()
-        return bytes(body)
+        return decoder.body()
 
     def _interrupted(self, payload: aiohttp.StreamReader, rest: asyncio.Future[object]) -> None:
         """
@@ -375,6 +386,55 @@ class Exchange:
         error = rest.exception() or aiohttp.ClientPayloadError()
         if not payload.is_eof() and payload.exception() is None:
             payload.set_exception(error)
+
+
+class _Decoder:
+    """
+    Collects a reply's body, and unpacks it in steps between which the loop runs.
+
+    aiohttp could unpack it, too. But it begins a new stream after each end of one, and a body of 8 MiB can hold 400,000
+    empty gzip streams, for which it would hold the loop for seconds. Here a packed body is one stream.
+
+    Args:
+        window: The ``wbits`` of zlib; ``None`` for a body that is not packed.
+    """
+
+    def __init__(self, window: int | None) -> None:
+        self._stream = None if window is None else zlib.decompressobj(window)
+        self._body = bytearray()
+        self._taken = 0
+
+    async def take(self, data: bytes) -> bool:
+        """
+        Add the next bytes that arrived. Returns whether the body is still at most 8 MiB.
+
+        Raises:
+            zlib.error: They cannot be unpacked.
+        """
+        self._taken += len(data)
+        if self._stream is None:
+            self._body += data
+        turn = Turn()
+        while data and self._stream is not None and len(self._body) <= MAX_REPLY:
+            self._body += self._stream.decompress(data, _UNPACKED_PIECE)
+            data = self._stream.unconsumed_tail
+            if self._stream.unused_data:
+                raise zlib.error("bytes after the end of the stream")
+            await turn.let_others_run()
+        return max(self._taken, len(self._body)) <= MAX_REPLY
+
+    def body(self) -> bytes:
+        """
+        The whole body.
+
+        Raises:
+            aiohttp.ClientPayloadError: Its end is missing.
+        """
+        if self._stream is not None and self._taken:
+            self._body += self._stream.flush()
+            if not self._stream.eof:
+                raise aiohttp.ClientPayloadError
+        return bytes(self._body)
 
 
 class _Incoming(ResponseHandler):
@@ -484,6 +544,6 @@ _FAILURES: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], Fail
         (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError),
         _transient("disconnected", "the connection broke before the reply was complete"),
     ),
-    ((HttpProcessingError, aiohttp.ClientResponseError), _NOT_HTTP),
+    ((HttpProcessingError, aiohttp.ClientResponseError, zlib.error), _NOT_HTTP),
     (aiohttp.InvalidURL, _misconfigured("invalid_url", "the request cannot be sent there: check base_url and proxy")),
 )

@@ -45,7 +45,7 @@ wait up to 60 s for the trial that notices it.
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, Protocol
 
 from exporter.model import Failure
 from exporter.polling.reaction import COUNTED, PERSISTENT, STATE_AFTER
@@ -183,19 +183,26 @@ class Health:
         return True
 
 
+class Member(Protocol):
+    """Whatever calls with an app's credentials."""
+
+    def silence(self, until: float) -> None:
+        """Make no call before this monotonic time."""
+
+
 class App:
     """The sources of one vendor app. If the vendor wants silence from the app, all of them are silent."""
 
     def __init__(self) -> None:
-        self.healths: set[Health] = set()
+        self.healths: set[Member] = set()
         self._silent_until = -math.inf
 
-    def join(self, health: Health) -> None:
+    def join(self, health: Member) -> None:
         """Add a source. If the app must be silent now, so must this source."""
         self.healths.add(health)
         health.silence(self._silent_until)
 
-    def leave(self, health: Health) -> None:
+    def leave(self, health: Member) -> None:
         """Remove a source."""
         self.healths.discard(health)
 

@@ -23,6 +23,7 @@ TOLERANCE: Final = 1.05
 """Rooms fit a budget if the interval that it can keep is at most this many times the wanted one."""
 
 _LEAST_STALENESS: Final = 30.0
+_DAY: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,79 @@ class BudgetLoad:
     @property
     def fits(self) -> bool:
         return all(source.kept_interval <= TOLERANCE * source.config.interval for source in self.sources)
+
+
+@dataclass(frozen=True, slots=True)
+class ListLoad:
+    """
+    What passes over a vendor's list ask of the list's budget when a source has as many rooms as it may.
+
+    Args:
+        calls: Of a full pass.
+        needed: Calls per second, on average.
+        allowed: Calls per second.
+        seconds: That a full pass takes at least.
+    """
+
+    budget: str
+    interval: float
+    calls: int
+    needed: float
+    allowed: float
+    seconds: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether a pass has ended when the next one is due."""
+        return self.needed <= pace_kept(self.allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLoad:
+    """
+    A source whose rooms find themselves, when there are as many as it may have.
+
+    Args:
+        kept_interval: Seconds between two readings of a room that the budget can keep then.
+        lists: ``None``: the vendor's list is not read.
+    """
+
+    config: SourceConfig
+    max_rooms: int
+    kept_interval: float
+    lists: ListLoad | None
+
+    @property
+    def fits(self) -> bool:
+        return self.kept_interval <= TOLERANCE * self.config.interval
+
+
+def found_loads(sources: Iterable[tuple[SourceConfig, int]]) -> tuple[FoundLoad, ...]:
+    """The same as ``budget_loads`` for each source with discovery, when every such source has all its rooms."""
+    crowded = [
+        (config, max(rooms, config.discovery.max_rooms) if config.discovery else rooms) for config, rooms in sources
+    ]
+    return tuple(
+        FoundLoad(source.config, source.rooms, source.kept_interval, _list_load(source.config, source.rooms))
+        for budget in budget_loads(crowded)
+        for source in budget.sources
+        if source.config.discovery
+    )
+
+
+def _list_load(config: SourceConfig, rooms: int) -> ListLoad | None:
+    settings = config.discovery.vendor_list if config.discovery else None
+    lists = config.codec.lists
+    if settings is None or lists is None or lists.answers_all:
+        return None
+    calls = max(1, math.ceil(rooms / lists.page_size))
+    needed = calls / settings.interval
+    if lists.tells_new:
+        # What is new fits in a page; a full pass asks for each day, and lists at least the rooms that are open.
+        calls = max(calls, math.ceil(settings.lookback / _DAY))
+        needed = 1 / settings.interval + calls / settings.full_interval
+    allowed = settings.rate_limit
+    return ListLoad(settings.budget, settings.interval, calls, needed, allowed, calls / pace_kept(allowed))
 
 
 def budget_loads(sources: Iterable[tuple[SourceConfig, int]]) -> tuple[BudgetLoad, ...]:

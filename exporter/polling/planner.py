@@ -85,6 +85,7 @@ class Planner:
         self._lanes: tuple[list[Entry], ...] = tuple([] for _ in Lane)
         self._tickets: dict[str, int] = {}
         self._suspects: set[str] = set()
+        self._slow: dict[str, float] = {}
         self._issued = 0
         self._last_phase = -math.inf
 
@@ -106,7 +107,24 @@ class Planner:
         for room_id in room_ids:
             self._tickets.pop(room_id, None)
             self._suspects.discard(room_id)
+            self._slow.pop(room_id, None)
         self._compact()
+
+    def bring_forward(self, room_ids: Iterable[str], now: float) -> None:
+        """Ask these rooms next, before any that is overdue; those whose call is under way stay as they are."""
+        waiting = (room for room in room_ids if self._tickets.get(room, _BOUND) != _BOUND)
+        healthy, suspect = self._split_suspects(waiting)
+        self._put(Lane.REGULAR, healthy, min(now, self.due(Lane.REGULAR)), self._ticket(healthy))
+        self._put(Lane.SUSPECT, suspect, now, self._ticket(suspect))
+
+    def slow_down(self, room_ids: Iterable[str], interval: float) -> None:
+        """Read these rooms at this longer interval from their next reading on."""
+        self._slow.update((room_id, interval) for room_id in self._watched(room_ids))
+
+    def speed_up(self, room_ids: Iterable[str]) -> None:
+        """Read these rooms every interval again, from their next reading on."""
+        for room_id in room_ids:
+            self._slow.pop(room_id, None)
 
     def dues(self) -> tuple[float, ...]:
         """When the first room of each lane is due, in the order of ``LANES``; infinity for an empty lane."""
@@ -161,7 +179,18 @@ class Planner:
         """A call read these rooms: they are due together, one interval after the call's phase."""
         watched = self._watched(rooms)
         self._suspects.difference_update(watched)
-        self._put(Lane.REGULAR, watched, phase + self.interval, self._ticket(watched))
+        self._put_read(watched, phase)
+
+    def read_elsewhere(self, rooms: Iterable[str], at: float) -> None:
+        """
+        These rooms were read at that time, and not by a call of ours for them: their polls are due one interval later.
+
+        What a call under way says of a room counts more, and what a list says of a room tells nothing of whether the
+        vendor still refuses to be asked for it.
+        """
+        tickets = self._tickets
+        read = tuple([room for room in rooms if tickets.get(room, _BOUND) != _BOUND and room not in self._suspects])
+        self._put_read(read, at)
 
     def reschedule(self, rooms: Iterable[str], due: float) -> None:
         """Make these rooms due at this time, each in its lane: regular or suspect."""
@@ -217,6 +246,15 @@ class Planner:
             (now + (due - now) * stretch if due > now else due, ticket, rooms) for due, ticket, rooms in suspects
         ]
         heapq.heapify(suspects)
+
+    def _put_read(self, rooms: tuple[str, ...], at: float) -> None:
+        slow = self._slow
+        if slow and not slow.keys().isdisjoint(rooms):
+            for room in rooms:
+                if room in slow:
+                    self._put(Lane.REGULAR, (room,), at + slow[room], self._ticket((room,)))
+            rooms = tuple([room for room in rooms if room not in slow])
+        self._put(Lane.REGULAR, rooms, at + self.interval, self._ticket(rooms))
 
     def _compact(self) -> None:
         for heap in self._lanes:

@@ -15,18 +15,19 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
+from exporter.blocking import Turn, in_thread
 from exporter.clock import Clock
 from exporter.config import SourceConfig
 from exporter.logs import Log
+from exporter.metrics.room import Arrival
 from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import SourceTable
 from exporter.metrics.telemetry import Telemetry
-from exporter.model import Failure, FailureKind, Reading, Reply, Request, Room
+from exporter.model import Failure, FailureKind, Reading, Reply, Request, Room, in_parts
 from exporter.polling.budget import Budget
 from exporter.polling.client import Client, Exchange, MakeClient, Response
 from exporter.polling.health import App, Health
@@ -37,9 +38,11 @@ from exporter.polling.reaction import Rooms, reaction
 from exporter.polling.refusals import Refusals
 from exporter.polling.signing import Signing
 from exporter.states import SourceState
+from exporter.vendors.lists import ANY_ROOM
 from exporter.vendors.source import Source
 
 _FIRST_BACKOFF: Final = 0.5
+_LARGE_REPLY: Final = 256 * 1024
 _NEVER: Final = tuple(math.inf for _ in LANES)
 _NEEDS_REPAIR: Final = frozenset({SourceState.UNAUTHORIZED, SourceState.MISCONFIGURED})
 _BUG: Final = Failure(FailureKind.TRANSIENT, "bug", "an error of the exporter itself; its traceback is in the log")
@@ -48,6 +51,8 @@ _ALL_REFUSED: Final = Failure(
     "all_refused",
     "the vendor refused every room asked for: check the app, the region and the room ids",
 )
+
+_REFUSED: Final = Failure(FailureKind.REFUSED, "refused", "the vendor refuses to speak of this room")
 
 
 class Call(msgspec.Struct):
@@ -73,10 +78,34 @@ class Call(msgspec.Struct):
 
     def redacted(self, failure: Failure) -> Failure:
         """The failure without secrets: a vendor's code may repeat what we sent, so redact it before it is used."""
-        if self.request is None:
-            return failure
-        code = self.request.redact_parts(failure.code, self.source.proxy_secrets)
-        return failure if code == failure.code else replace(failure, code=code)
+        return self.request.redact_failure(failure, self.source.proxy_secrets) if self.request else failure
+
+
+class Outcomes(Protocol):
+    """Whoever must hear what polls say of rooms, before anything is published."""
+
+    def polled(
+        self, readings: Mapping[str, Reading], failures: Mapping[str, Failure], began: float, now: float
+    ) -> None:
+        """
+        What one call said of its rooms.
+
+        Args:
+            failures: Rooms that gave no reading.
+            began: Monotonic seconds at which the call was sent.
+        """
+
+    async def answered(
+        self, readings: Mapping[str, Reading], failures: Mapping[str, Failure], began: float, now: float
+    ) -> None:
+        """
+        Which rooms there are by a call that answers for all of them: what it does not say exists does not.
+
+        ``polled`` follows, some rooms at a time.
+        """
+
+    def unanswered(self, failure: Failure, began: float, now: float) -> None:
+        """A call that answers for all rooms has failed."""
 
 
 class Poller:
@@ -87,6 +116,9 @@ class Poller:
         budget: Shared with the other sources that draw on the same limit.
         app: Shared with the other sources that have the same credentials.
         make_client: Makes this source's client; the poller closes it.
+
+    Attributes:
+        outcomes: Is told the outcomes of calls, if it is set.
     """
 
     def __init__(
@@ -106,6 +138,7 @@ class Poller:
         self.planner = Planner(config.codec.batch_size, config.interval, clock.monotonic)
         self.health = Health(config.interval, clock.monotonic())
         self.first_call_ended = False
+        self.outcomes: Outcomes | None = None
         self._app = app
         self._telemetry = telemetry
         self._make_client = make_client
@@ -115,8 +148,10 @@ class Poller:
         self.stats = SourceStats(
             config.vendor, config.api, config.name, budget.name, config.interval, table, self._signing.skew
         )
+        self._answers_all = config.codec.lists is not None and config.codec.lists.answers_all
         self._refusals = Refusals()
         self._attempts: dict[str, int] = {}
+        self._awaits_all = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = False
         self._client = make_client(config, self, clock)
@@ -183,6 +218,28 @@ class Poller:
         for room_id in room_ids:
             self._attempts.pop(room_id, None)
 
+    def ask_for_all(self, *, wanted: bool) -> None:
+        """Whether a call leaves every interval though no room is known yet, where a call answers for all of them."""
+        if wanted and self._answers_all:
+            self.watch((Room(ANY_ROOM),))
+        else:
+            self.planner.forget((ANY_ROOM,))
+
+    def poll_now(self, room_ids: Sequence[str]) -> None:
+        """Ask these rooms next."""
+        self.planner.bring_forward(room_ids, self._clock.monotonic())
+        self.budget.arm()
+
+    def read_elsewhere(self, readings: Mapping[str, Reading], arrival: Arrival) -> None:
+        """Take over what a list said of rooms, as if a poll had."""
+        if not self._running:
+            return
+        if self.outcomes is not None:
+            self.outcomes.polled(readings, {}, arrival.monotonic, arrival.monotonic)
+        self.stats.gaps(self.table.record(readings, arrival), arrival.monotonic)
+        self.stats.succeeded(self._clock.monotonic(), self._clock.unix())
+        self.planner.read_elsewhere(readings, arrival.monotonic)
+
     async def maintain(self) -> None:
         """The body of this source's recurring job: connections, incidents, refusals, changed secrets."""
         now = self._clock.monotonic()
@@ -201,6 +258,8 @@ class Poller:
 
     def dues(self) -> tuple[float, ...]:
         """Monotonic time at which a call of each lane may leave. A source that is not ok offers its trials only."""
+        if self._awaits_all:
+            return _NEVER
         may_call = max(self.health.may_call(), self._client.ready_at())
         if may_call == math.inf:
             return _NEVER
@@ -226,6 +285,7 @@ class Poller:
         call.written = self.budget.pacer, self.budget.sent(due, exchange)
         call.request = request
         self.health.call_started()
+        self._awaits_all = self._answers_all
         self._spawn(self._finish(call, exchange))
         return True
 
@@ -236,7 +296,8 @@ class Poller:
     def not_connected(self, failure: Failure, since: float) -> None:
         """No connection could be opened. If a call is due and there is no other connection, the call has failed."""
         now = self._clock.monotonic()
-        if self._running and not self._client.has_connection() and self.health.may_call() <= now:
+        may_call = self._running and not self._awaits_all and self.health.may_call() <= now
+        if may_call and not self._client.has_connection():
             lane = next((lane for lane, due in zip(LANES, self.planner.dues(), strict=True) if due <= now), None)
             if lane is not None and (call := self._bind(lane, now)):
                 call.began = since
@@ -291,12 +352,14 @@ class Poller:
     async def _finish(self, call: Call, exchange: Exchange) -> None:
         try:
             response = await exchange.response()
-            if self._running:
+            if self._answers_all:
+                await self._receive_all(call, response)
+            elif self._running:
                 self.first_call_ended = True
                 self.stats.ended(self._clock.monotonic() - call.began)
                 self._receive(call, response)
-            else:
-                self._receive_after_stop(call, response)
+            elif isinstance(response, Response):
+                self._receive_after_stop(call, self._outcome(call, response))
         except Exception as error:  # noqa: BLE001 the source must go on
             self._raised(call, error)
         finally:
@@ -304,6 +367,7 @@ class Poller:
             self.planner.release(call.rooms, now + self.config.interval)
             if call.trial:
                 self.health.calls_ended(now)
+            self._awaits_all = False
             self.budget.arm(self)
 
     def _receive(self, call: Call, response: Response | Failure) -> None:
@@ -317,51 +381,141 @@ class Poller:
             self._failed(call, call.redacted(outcome))
             return
         self.stats.unrequested += outcome.unrequested
-        read: dict[str, Reading] = {}
-        failures: dict[str, Failure] = {}
-        for room, result in outcome.rooms.items():
-            if isinstance(result, Failure):
-                failures[room] = call.redacted(result)
-            else:
-                read[room] = result
+        read, failures = _sorted(call, outcome)
         if not read:
             self._failed(call, next(iter(failures.values())))
             return
         now = self._clock.monotonic()
+        if self.outcomes is not None:
+            self.outcomes.polled(read, failures, call.began, now)
         self.stats.gaps(self.table.record(read, response.arrival), now)
-        self._succeeded(call, read, now)
+        self._read(call, read)
+        self._succeeded(call, now)
         if failures:
+            self._note(next(iter(failures.values())), tuple(failures), now)
             self._failed_rooms(call, failures, now)
 
-    def _receive_after_stop(self, call: Call, response: Response | Failure) -> None:
-        """A reply to a source that was stopped. It only informs the pace, since other sources use the same limit."""
-        if isinstance(response, Failure) or not call.written:
+    async def _receive_all(self, call: Call, response: Response | Failure) -> None:
+        """
+        Record a reply of an API that answers for all rooms, some thousand maybe: in steps, between which others run.
+
+        No call leaves before the end, so no reply overtakes another. A source that is stopped records the rest no more.
+        """
+        if self._running:
+            self.stats.ended(self._clock.monotonic() - call.began)
+        if isinstance(response, Failure):
+            if self._running:
+                self._failed(call, response)
             return
-        failure, ok = self._outcome(call, response), SourceState.OK
-        if isinstance(failure, Failure) and reaction(failure, ok, ok, rooms=1, worked_lately=True).slow_down:
+        outcome = await self._outcome_of_all(call, response)
+        if not self._running:
+            self._receive_after_stop(call, outcome)
+            return
+        self._signing.measure(response)
+        if isinstance(outcome, Failure):
+            self._failed(call, call.redacted(outcome))
+            return
+        read, failures = _sorted(call, outcome)
+        if not read:
+            self._failed(call, next(iter(failures.values())))
+        elif await self._record_all(call, read, outcome.others, failures, response.arrival):
+            self.first_call_ended = True
+            self._succeeded(call, self._clock.monotonic())
+
+    async def _record_all(
+        self,
+        call: Call,
+        read: Mapping[str, Reading],
+        others: Mapping[str, Reading],
+        failures: Mapping[str, Failure],
+        arrival: Arrival,
+    ) -> bool:
+        """
+        Record the rooms of a reply.
+
+        Args:
+            others: Readings of rooms that were not asked for.
+
+        Returns:
+            Whether it came to the end, and the source was not stopped meanwhile.
+        """
+        if self.outcomes is not None:
+            await self.outcomes.answered({**read, **others}, failures, call.began, self._clock.monotonic())
+        turn = Turn()
+        for readings, requested in ((read, True), (others, False)):
+            for rooms in in_parts(readings):
+                if not self._running:
+                    return False
+                self._record(call, {room: readings[room] for room in rooms}, arrival, requested=requested)
+                await turn.let_others_run()
+        if failures and self._running:
+            self._note(next(iter(failures.values())), tuple(failures), self._clock.monotonic())
+        for rooms in in_parts(failures):
+            if not self._running:
+                return False
+            self._failed_rooms(call, {room: failures[room] for room in rooms}, self._clock.monotonic())
+            await turn.let_others_run()
+        return self._running
+
+    def _record(self, call: Call, readings: Mapping[str, Reading], arrival: Arrival, *, requested: bool) -> None:
+        """Record some rooms of a reply that answers for all."""
+        now = self._clock.monotonic()
+        if self.outcomes is not None:
+            self.outcomes.polled(readings, {}, call.began, now)
+        self.stats.gaps(self.table.record(readings, arrival), now)
+        if requested:
+            self._read(call, readings)
+        else:
+            self.planner.read_elsewhere(readings, call.phase)
+
+    def _receive_after_stop(self, call: Call, outcome: Reply | Failure) -> None:
+        """A reply to a source that was stopped. It only informs the pace, since other sources use the same limit."""
+        ok = SourceState.OK
+        if not isinstance(outcome, Failure) or not call.written:
+            return
+        if reaction(outcome, ok, ok, rooms=1, worked_lately=True).slow_down:
             pacer, sent = call.written
-            pacer.rejected(sent, self._clock.monotonic(), failure.retry_after)
+            pacer.rejected(sent, self._clock.monotonic(), outcome.retry_after)
 
     def _outcome(self, call: Call, response: Response) -> Reply | Failure:
         """Parse a reply, and tell the pace of its arrival."""
+        self._answered(call, response)
+        return self.config.codec.reply(call.rooms, response.status, response.headers, response.body)
+
+    async def _outcome_of_all(self, call: Call, response: Response) -> Reply | Failure:
+        """The same of a reply that may be large: then in a thread, since parsing takes some 40 ms for 8 MiB."""
+        if len(response.body) <= _LARGE_REPLY:
+            return self._outcome(call, response)
+        self._answered(call, response)
+        parse = self.config.codec.reply
+        try:
+            return await in_thread(parse, call.rooms, response.status, response.headers, response.body)
+        except OSError:  # no thread can be started
+            return parse(call.rooms, response.status, response.headers, response.body)
+
+    def _answered(self, call: Call, response: Response) -> None:
         if call.written:
             pacer, sent = call.written
             pacer.answered(sent, response.head_at)
-        return self.config.codec.reply(call.rooms, response.status, response.headers, response.body)
 
-    def _succeeded(self, call: Call, read: Mapping[str, Reading], now: float) -> None:
-        """A call read at least one room."""
-        self.stats.succeeded(now, self._clock.unix())
-        self._journal.succeeded(now)
+    def _read(self, call: Call, read: Mapping[str, Reading]) -> None:
+        """A call read these rooms."""
         self.planner.read(read, call.phase)
-        # A vendor that reports missing rooms refuses a whole batch because of one: ask for them alone.
-        missing = [room for room, reading in read.items() if reading.missing] if self.planner.batch_size > 1 else ()
+        # A vendor that reports missing rooms refuses a whole batch because of one: ask for them alone. One that answers
+        # for all rooms does not.
+        in_batches = self.planner.batch_size > 1 and not self._answers_all
+        missing = [room for room, reading in read.items() if reading.missing] if in_batches else ()
         if missing:
             self.planner.suspect(missing, call.phase + self.config.interval)
         self._refusals.read(read)
         if self._attempts:
             for room in read:
                 self._attempts.pop(room, None)
+
+    def _succeeded(self, call: Call, now: float) -> None:
+        """A call read at least one room."""
+        self.stats.succeeded(now, self._clock.unix())
+        self._journal.succeeded(now)
         if self.health.succeeded(call.began, now):
             self._journal.recovered(now)
             self.stats.state = self.health.state
@@ -374,7 +528,6 @@ class Poller:
 
     def _failed_rooms(self, call: Call, failures: Mapping[str, Failure], now: float) -> None:
         """Some rooms of a call failed, and others were read."""
-        self._note(next(iter(failures.values())), tuple(failures), now)
         for room, failure in failures.items():
             if failure.kind is FailureKind.REFUSED:
                 self._refuse(room, now)
@@ -386,7 +539,9 @@ class Poller:
         """A call read no room at all."""
         self.first_call_ended = True
         now = self._clock.monotonic()
-        self._note(failure, call.rooms, now)
+        self._note(failure, tuple([room for room in call.rooms if room != ANY_ROOM]), now)
+        if self.outcomes is not None and self._answers_all:
+            self.outcomes.unanswered(failure, call.began, now)
         before, worked_lately = self.health.state, self.health.worked_lately(now)
         if self.health.failed(failure, call.began, now):
             self._changed_state(failure, now)
@@ -419,13 +574,15 @@ class Poller:
             case Rooms.AS_BEFORE:
                 self.planner.reschedule(rooms, now)
             case Rooms.LATER:
-                self._refusals.accuse(rooms)
+                self._refusals.accuse(() if self._answers_all else rooms)
                 self.planner.reschedule(rooms, now + self.config.interval)
             case Rooms.ONE_BY_ONE:
                 self.planner.suspect(rooms, now)
 
     def _refuse(self, room: str, now: float) -> None:
         if room in self.planner:
+            if self.outcomes is not None:
+                self.outcomes.polled({}, {room: _REFUSED}, now, now)
             self.table.refuse(room)
             self.planner.suspect((room,), now + self._refusals.refused(room) * self.config.interval)
 
@@ -458,3 +615,15 @@ class Poller:
     def _count_error(self, error: Exception) -> None:
         self._telemetry.unexpected_errors += 1
         self._journal.raised(error)
+
+
+def _sorted(call: Call, reply: Reply) -> tuple[dict[str, Reading], dict[str, Failure]]:
+    """The requested rooms of a reply: those that were read, and the others."""
+    read: dict[str, Reading] = {}
+    failures: dict[str, Failure] = {}
+    for room, result in reply.rooms.items():
+        if isinstance(result, Failure):
+            failures[room] = call.redacted(result)
+        else:
+            read[room] = result
+    return read, failures

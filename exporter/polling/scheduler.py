@@ -67,24 +67,27 @@ class Scheduler:
         self._ahead = self._clock.unix() - self._clock.monotonic()
         self._heartbeat()
 
-    def every(self, seconds: float, name: str, body: Body, early: float = 0.0) -> None:
+    def every(self, seconds: float, name: str, body: Body, early: float = 0.0, jitter: float = 0.0) -> None:
         """
         Run a body now, and again after every interval. This replaces a job of the same name.
 
         Args:
             seconds: The interval.
             early: Seconds by which the second run is earlier, so that jobs that begin together do not stay together.
+            jitter: Each run but the first is up to so many seconds earlier or later, at random.
         """
 
         async def run() -> None:
             try:
                 await body()
+            except asyncio.CancelledError:
+                return  # only ``stop`` cancels a run, and APScheduler would log that as an error with its traceback
             except Exception as error:  # noqa: BLE001 the job must run again
                 self.raised(name, error)
 
         self._jobs.add_job(
             run,
-            _NeverInThePast(seconds=seconds, timezone=UTC),
+            _NeverInThePast(seconds=seconds, timezone=UTC, jitter=jitter or None),
             id=name,
             name=name,
             next_run_time=datetime.now(UTC) - timedelta(seconds=early),

@@ -9,8 +9,8 @@ if the clocks differ (see ``skew``). Each trial is signed anew in any case, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 from exporter.blocking import in_thread
 from exporter.clock import Clock
@@ -19,6 +19,8 @@ from exporter.logs import Log
 from exporter.model import Auth, Request, Stamp
 from exporter.polling.client import Response
 from exporter.polling.skew import ClockSkew
+
+_Signed = TypeVar("_Signed")
 
 _READ_WITHIN: Final = 5.0
 _FIRST_GAP: Final = 30.0
@@ -45,8 +47,12 @@ class Signing:
 
     def request(self, config: SourceConfig, rooms: Sequence[str]) -> Request:
         """A request for these rooms, stamped and signed now."""
+        return self.sign(config, lambda auth, stamp: config.codec.request(config.source, auth, rooms, stamp))
+
+    def sign(self, config: SourceConfig, make: Callable[[Auth, Stamp], _Signed]) -> _Signed:
+        """Any other request of this source, stamped and signed now."""
         try:
-            return self._signed(config, rooms)
+            return self._signed(config, make)
         except Exception:
             if not self.skew.shift:
                 raise
@@ -54,13 +60,13 @@ class Signing:
                 "signing failed with the vendor's time: stamping calls with our own time", skew_seconds=self.skew.shift
             )
             self.skew.drop()
-            return self._signed(config, rooms)
+            return self._signed(config, make)
 
-    def _signed(self, config: SourceConfig, rooms: Sequence[str]) -> Request:
+    def _signed(self, config: SourceConfig, make: Callable[[Auth, Stamp], _Signed]) -> _Signed:
         stamp = Stamp(self._clock.unix() - self.skew.shift, self._clock.nonce())
         if self._auth is None or not self._auth.covers(stamp.time):
             self._auth = self._derived(config, stamp.time)
-        return config.codec.request(config.source, self._auth, rooms, stamp)
+        return make(self._auth, stamp)
 
     def refused(self) -> bool:
         """

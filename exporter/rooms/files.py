@@ -76,8 +76,8 @@ class RoomsFiles:
     The rooms of one source: those of its config and those of its files.
 
     A file is used as a whole or not at all. If a file cannot be read, or repeats a room of the config or of an earlier
-    file in alphabetical order, its old list stays in use. If a file is gone, its list stays in use until another scan, a
-    second later or more, does not find it either: some editors delete a file before they write the new one. If rooms
+    file in alphabetical order, its old list stays in use. If a file is gone, its list stays in use until another scan,
+    a second later or more, does not find it either: some editors delete a file before they write the new one. If rooms
     went with it, the file stays in ``files`` for five more minutes, with ``ok`` false and no rooms.
 
     Args:

@@ -1,5 +1,5 @@
 """
-All five vendor APIs on one port, for the demo and the tests.
+All six vendor APIs on one port, for the demo and the tests.
 
 The simulator plays the vendors. It is written from their documents, shares no code with `exporter.vendors`, and is as
 strict as a vendor: it verifies signatures, refuses stale timestamps and used nonces, counts calls in a true sliding
@@ -25,7 +25,12 @@ The modules:
 - `exchange`: the types that pass between the modules.
 - `codes`: every documented error code of each API.
 - `outlook`: the world as of the last update of a vendor's data.
+- `listing`: the vendors' lists of rooms, their age and their faults.
+- `events`, `traffic`: the changes of rooms; rooms that open and close by themselves.
+- `callbacks`, `courier`: the vendors' callbacks, written and sent.
+- `http_sd`: a backend that names the open rooms.
 - `zego`, `tencent`, `volcengine`: the gateway of each vendor. `usersig`, `signature_v4` and `nonces` verify;
+- `zego`, `tencent`, `volcengine`, `janus`: the gateway of each vendor. `usersig`, `signature_v4` and `nonces` verify;
   `user_lists` makes the lists of users that nobody reads.
 - `limits`, `calls`: budgets in a sliding second, and the call log.
 - `faults`, `garbage`, `delivery`: injected faults, invalid replies, broken connections.
@@ -36,12 +41,14 @@ Clock, sleep and randomness are injected (`clock.Clock`, `Settings.seed`), so th
 clock.
 """
 
-from exporter.simulator.apps import DEFAULT_APPS, SEVERAL_APPS, Apps, TencentApp, VolcengineApp, ZegoApp
+from exporter.simulator.apps import DEFAULT_APPS, SEVERAL_APPS, Apps, JanusServer, TencentApp, VolcengineApp, ZegoApp
 from exporter.simulator.calls import Call
 from exporter.simulator.clock import Clock
+from exporter.simulator.courier import CallbackOrder
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Simulator
 from exporter.simulator.settings import APIS, Settings
+from exporter.simulator.traffic import TrafficOrder
 from exporter.simulator.world import State, World
 from exporter.simulator.worlds import Worlds
 
@@ -51,12 +58,15 @@ __all__ = [
     "SEVERAL_APPS",
     "Apps",
     "Call",
+    "CallbackOrder",
     "Clock",
     "Fault",
+    "JanusServer",
     "Settings",
     "Simulator",
     "State",
     "TencentApp",
+    "TrafficOrder",
     "VolcengineApp",
     "World",
     "Worlds",

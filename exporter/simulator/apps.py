@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Vendor = Literal["zego", "tencent", "volcengine"]
+Vendor = Literal["zego", "tencent", "volcengine", "janus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +49,30 @@ class VolcengineApp:
 
 
 @dataclass(frozen=True, slots=True)
+class JanusServer:
+    """A server of its own, told apart from others by the path of its admin API."""
+
+    admin_path: str
+    admin_secret: str = field(repr=False)
+    admin_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Apps:
     """Every app of every vendor."""
 
     zego: tuple[ZegoApp, ...] = ()
     tencent: tuple[TencentApp, ...] = ()
     volcengine: tuple[VolcengineApp, ...] = ()
+    janus: tuple[JanusServer, ...] = ()
 
     def ids(self) -> dict[str, tuple[str, ...]]:
-        """The app ids of each vendor, as text, in their order."""
+        """The app ids of each vendor, as text, in their order; a Janus server's is its path."""
         return {
             "zego": tuple(str(app.app_id) for app in self.zego),
             "tencent": tuple(str(app.sdk_app_id) for app in self.tencent),
             "volcengine": tuple(app.app_id for app in self.volcengine),
+            "janus": tuple(server.admin_path for server in self.janus),
         }
 
 
@@ -81,6 +92,7 @@ DEFAULT_APPS = Apps(
             secret_access_key="RXhhbXBsZVNlY3JldEtleUV4YW1wbGVTZWNyZXQ9PQ==",
         ),
     ),
+    janus=(JanusServer("/admin", admin_secret="example-admin-secret", admin_key="example-admin-key"),),
 )
 
 SEVERAL_APPS = Apps(
@@ -105,6 +117,10 @@ SEVERAL_APPS = Apps(
             secret_access_key="QW5vdGhlckV4YW1wbGVTZWNyZXRLZXkwMDAwMDAwMA==",
         ),
     ),
+    janus=(
+        *DEFAULT_APPS.janus,
+        JanusServer("/other/admin", admin_secret="another-admin-secret", admin_key="another-admin-key"),
+    ),
 )
 """The default apps, and for each vendor a second one; at Volcengine on the same account, and a third on another."""
 
@@ -116,6 +132,7 @@ class Credentials:
         self.zego = {str(app.app_id): app for app in apps.zego}
         self.tencent = {str(app.sdk_app_id): app for app in apps.tencent}
         self.volcengine = {app.app_id: app for app in apps.volcengine}
+        self.janus = {server.admin_path: server for server in apps.janus}
         self.access_keys = {app.access_key_id: app.secret_access_key for app in apps.volcengine}
 
     def rotate(self, vendor: Vendor, app: str, secret: str) -> None:
@@ -131,6 +148,7 @@ class Credentials:
         rotations: dict[Vendor, Callable[[], None]] = {
             "zego": lambda: self.zego.update({app: replace(self.zego[app], server_secret=secret)}),
             "tencent": lambda: self.tencent.update({app: replace(self.tencent[app], secret_key=secret)}),
+            "janus": lambda: self.janus.update({app: replace(self.janus[app], admin_secret=secret)}),
             "volcengine": lambda: self.access_keys.update({self.volcengine[app].access_key_id: secret}),
         }
         rotations[vendor]()

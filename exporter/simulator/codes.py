@@ -15,6 +15,7 @@ class Codes:
         refused: The vendor does not accept the room id.
         internal: An error of the vendor.
         revoked: The signature is correct, but its secret is no longer valid.
+        not_activated: The vendor has not activated the list of rooms for the app.
     """
 
     messages: Mapping[str, str]
@@ -22,6 +23,7 @@ class Codes:
     refused: str
     internal: str
     revoked: str
+    not_activated: str
 
 
 _ZEGO_GATEWAY = {
@@ -221,6 +223,31 @@ CodeN and HTTP status of each code. If the vendor documents no status, it is 200
 A code with a dot has the CodeN of the part before the dot, but HTTP 200. A code that is not listed has CodeN 0.
 """
 
+_JANUS = {
+    "403": "Unauthorized request (wrong or missing secret/token)",
+    "405": "Unauthorized access to plugin (token is not allowed to)",
+    "450": "Transport specific error",
+    "452": "The request is missing in the message",
+    "453": "The gateway does not support this request",
+    "454": "The payload is not a valid JSON message",
+    "455": "The object is not a valid JSON object as expected",
+    "456": "A mandatory element is missing in the message",
+    "457": "The request cannot be handled for this webserver path",
+    "460": "Invalid plugin",
+    "462": "There was an error sending the message to the plugin",
+    "467": "The type of one of the elements is invalid",
+    "490": "An unknown/undocumented error occurred",
+}
+_VIDEOROOM = {
+    "421": "No message",
+    "422": "Invalid JSON",
+    "423": "Unknown request",
+    "429": "Missing mandatory element (request)",
+    "430": "Invalid element type",
+    "433": "Unauthorized (wrong admin_key)",
+    "499": "Unknown error",
+}
+
 CODES: Mapping[str, Codes] = {
     "zego_rtc": Codes(
         messages=_ZEGO_GATEWAY | _DESCRIBE_USER_NUM,
@@ -228,6 +255,7 @@ CODES: Mapping[str, Codes] = {
         refused="2",
         internal="100000015",
         revoked="100000005",
+        not_activated="9",
     ),
     "zego_zim": Codes(
         messages=_ZEGO_GATEWAY | _QUERY_ROOM_USER_LIST,
@@ -235,12 +263,23 @@ CODES: Mapping[str, Codes] = {
         refused="660000002",
         internal="660000001",
         revoked="100000005",
+        not_activated="100000017",
     ),
     "tencent_im": Codes(
-        messages=_TENCENT | _ONLINE_MEMBER_NUM, rate_limited="60011", refused="10015", internal="10002", revoked="70009"
+        messages=_TENCENT | _ONLINE_MEMBER_NUM,
+        rate_limited="60011",
+        refused="10015",
+        internal="10002",
+        revoked="70009",
+        not_activated="60020",
     ),
     "tencent_live": Codes(
-        messages=_TENCENT | _MEMBER_LIST, rate_limited="60011", refused="100005", internal="100001", revoked="70009"
+        messages=_TENCENT | _MEMBER_LIST,
+        rate_limited="60011",
+        refused="100005",
+        internal="100001",
+        revoked="70009",
+        not_activated="100007",
     ),
     "volcengine_rtc": Codes(
         messages=_VOLCENGINE,
@@ -248,5 +287,15 @@ CODES: Mapping[str, Codes] = {
         refused="InvalidParameter.IllegalRoomID",
         internal="InternalError",
         revoked="SignatureDoesNotMatch",
+        not_activated="InvalidActionOrVersion",
+    ),
+    # A list has no room that could be refused, and only a proxy would limit calls: neither has a code.
+    "janus_videoroom": Codes(
+        messages=_JANUS | _VIDEOROOM,
+        rate_limited="http_429",
+        refused="430",
+        internal="490",
+        revoked="403",
+        not_activated="460",
     ),
 }

@@ -8,13 +8,15 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
-from exporter.simulator import orders
+from exporter.simulator import http_sd, orders
 from exporter.simulator.apps import Credentials
 from exporter.simulator.calls import CallLog
 from exporter.simulator.clock import Clock
+from exporter.simulator.courier import CallbackOrder, Courier
 from exporter.simulator.faults import Fault, Faults
 from exporter.simulator.limits import Limits
 from exporter.simulator.settings import APIS, DOCUMENTED_LIMITS, Settings
+from exporter.simulator.traffic import Traffic, TrafficOrder
 from exporter.simulator.world import World
 from exporter.simulator.worlds import Worlds
 
@@ -35,6 +37,12 @@ class Parts(Protocol):
     limits: Limits
     faults: Faults
     credentials: Credentials
+    traffic: Traffic
+    courier: Courier
+
+    def keep_traffic_going(self) -> None:
+        """From now on rooms open and close as they are ordered to."""
+        ...
 
     def go_dark_for(self, seconds: float) -> None:
         """Refuse every connection for so many seconds."""
@@ -62,6 +70,15 @@ class Control:
             web.delete("/_sim/faults", _reasoned(self._clear_faults)),
             web.post("/_sim/secrets", _reasoned(self._rotate_secret)),
             web.post("/_sim/darkness", _reasoned(self._order_darkness)),
+            web.get("/_sim/traffic", _reasoned(self._traffic)),
+            web.post("/_sim/traffic", _reasoned(self._order_traffic)),
+            web.delete("/_sim/traffic", _reasoned(self._end_traffic)),
+            web.get("/_sim/events", _reasoned(self._events)),
+            web.get("/_sim/callbacks", _reasoned(self._callbacks)),
+            web.post("/_sim/callbacks", _reasoned(self._order_callbacks)),
+            web.delete("/_sim/callbacks", _reasoned(self._end_callbacks)),
+            web.post("/_sim/callbacks/send", _reasoned(self._send_callback)),
+            web.get("/_sim/http_sd/{api}", _reasoned(self._http_sd)),
         ]
 
     async def _index(self, request: web.Request) -> web.Response:
@@ -210,6 +227,72 @@ class Control:
         self._parts.go_dark_for(order.seconds)
         return _json({"seconds": order.seconds})
 
+    async def _traffic(self, request: web.Request) -> web.Response:
+        """What opens and closes rooms at the moment."""
+        _parameters(request)
+        return _json({"traffic": self._parts.traffic.report()})
+
+    async def _order_traffic(self, request: web.Request) -> web.Response:
+        """One `traffic.TrafficOrder`, at work from now on."""
+        _parameters(request)
+        self._parts.traffic.order(msgspec.json.decode(await request.read(), type=TrafficOrder))
+        self._parts.keep_traffic_going()
+        return _json({"traffic": self._parts.traffic.report()})
+
+    async def _end_traffic(self, request: web.Request) -> web.Response:
+        _parameters(request)
+        self._parts.traffic.end()
+        return _json({"traffic": []})
+
+    async def _events(self, request: web.Request) -> web.Response:
+        """What happened to rooms after event number `since`; like calls, the oldest are forgotten."""
+        query = _parameters(request, "since", "limit")
+        since = orders.whole("since", query.get("since", "0"), least=0, most=10**15)
+        limit = orders.whole("limit", query.get("limit", "1000"), least=1, most=MOST_ROWS)
+        log = self._parts.worlds.events
+        events = log.since(since, limit=limit)
+        head = {
+            "last": log.last,
+            "lost": max(0, log.oldest - since - 1),
+            "next": events[-1].number if events else log.last,
+        }
+        return await _json_rows(head, "events", (event._asdict() for event in events))
+
+    async def _callbacks(self, request: web.Request) -> web.Response:
+        """Who is told of what happens, and what became of it."""
+        _parameters(request)
+        return _json({"callbacks": self._parts.courier.report()})
+
+    async def _order_callbacks(self, request: web.Request) -> web.Response:
+        """One `courier.CallbackOrder`."""
+        _parameters(request)
+        order = msgspec.json.decode(await request.read(), type=CallbackOrder)
+        self._parts.courier.subscribe(order, self._parts.worlds.app(order.api, order.app))
+        return _json({"callbacks": self._parts.courier.report()})
+
+    async def _end_callbacks(self, request: web.Request) -> web.Response:
+        _parameters(request)
+        self._parts.courier.unsubscribe()
+        return _json({"callbacks": []})
+
+    async def _send_callback(self, request: web.Request) -> web.Response:
+        """One `orders.SendOrder`: a callback of what has not happened."""
+        _parameters(request)
+        order = msgspec.json.decode(await request.read(), type=orders.SendOrder)
+        app = self._parts.worlds.app(order.api, order.app)
+        event = order.event(app, self._parts.clock.time())
+        if not self._parts.courier.send(event, forged=order.forged):
+            raise ValueError(f"api: nobody is to be told of {order.api}; order POST /_sim/callbacks first")
+        return _json({"callbacks": self._parts.courier.report()})
+
+    async def _http_sd(self, request: web.Request) -> web.StreamResponse:
+        """The open rooms of an app, as http_sd: every page of the simulator's own is ordinary but this."""
+        query = _parameters(request, "app", "prefix")
+        api = orders.one_of("api", request.match_info["api"], APIS)
+        world = orders.world_of(self._parts.worlds, api, query.get("app"))
+        app = self._parts.worlds.app(api, query.get("app"))
+        return await http_sd.answer(self._parts, request, api, app, world, query.get("prefix", ""))
+
 
 def _now(world: World, api: str, rooms: list[str]) -> Iterable[object]:
     for room in rooms:
@@ -225,14 +308,14 @@ def _history(world: World, api: str, rooms: list[str], start: float, end: float)
         }
 
 
-_Handler = Callable[[web.Request], Awaitable[web.Response]]
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def _reasoned(handler: _Handler) -> _Handler:
     """Turn an exception of a handler into status 400 and the reason."""
 
     @wraps(handler)
-    async def answer(request: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
         except (msgspec.DecodeError, ValueError) as error:

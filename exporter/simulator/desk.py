@@ -10,6 +10,7 @@ from exporter.simulator.codes import CODES
 from exporter.simulator.exchange import Ask, Gateway, Received, Refusal, Reply
 from exporter.simulator.faults import Effects, Fault, Faults
 from exporter.simulator.garbage import any_form, spoil
+from exporter.simulator.janus import JanusGateway
 from exporter.simulator.limits import Limits
 from exporter.simulator.outlook import Outlook
 from exporter.simulator.settings import Settings
@@ -40,7 +41,7 @@ class Case:
 
 
 class Desk:
-    """The gateways of the three vendors, with the faults and limits that they share."""
+    """The gateways of the vendors, with the faults and limits that they share."""
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Desk:
         self._limits, self._faults, self._clock = limits, faults, clock
         self._gateways: tuple[Gateway, ...] = (
             TencentGateway(credentials, clock, strict_ids=settings.strict_ids),
+            JanusGateway(credentials),
             VolcengineGateway(credentials, clock, strict_ids=settings.strict_ids),
             ZegoGateway(credentials, clock, strict_ids=settings.strict_ids),
         )
@@ -71,7 +73,7 @@ class Desk:
             return None
         if ask.holder:
             self._limits.budget(ask.limit, ask.holder).receive(moment)
-        effects = self._faults.effects(ask.api, ask.app, ask.rooms)
+        effects = self._faults.effects(ask.api, ask.app, ask.rooms, "lists" if ask.lists else "polls")
         case = Case(at, moment, gateway, ask, effects, refusal=None, outcome="answer")
         if effects.decisive is not None and effects.decisive.kind == "outage":
             return case
@@ -125,12 +127,15 @@ class Desk:
             return self._page(case, fault), fault.kind
         if case.refusal is not None:
             return self._refuse(case, case.refusal), case.outcome
-        if fault is not None and fault.kind in ("code", "rate_limited", "refused"):
+        if fault is not None and fault.kind in ("code", "rate_limited", "refused", "not_activated"):
             return self._ordered_code(case, fault), fault.kind
         world = self._worlds.of(case.ask.api, case.ask.app)
-        reply = case.gateway.answer(case.ask, Outlook(world, self._settings, self._clock.time()))
+        outlook = Outlook(world, self._settings, self._clock.time(), case.effects.listing)
+        reply = case.gateway.answer(case.ask, outlook)
         if fault is None:
             return reply, case.outcome
+        if fault.kind == "content_type":
+            return replace(reply, content_type=fault.message or "text/html"), fault.kind
         if fault.kind == "garbage":
             form = fault.form or any_form(case.ask.api, self._faults.dice)
             return spoil(form, case.ask.api, reply, self._faults.dice), f"garbage:{form}"
@@ -138,7 +143,8 @@ class Desk:
 
     def _ordered_code(self, case: Case, fault: Fault) -> Reply:
         codes = CODES[case.ask.api]
-        code = fault.code or (codes.refused if fault.kind == "refused" else codes.rate_limited)
+        usual = {"refused": codes.refused, "not_activated": codes.not_activated}
+        code = fault.code or usual.get(fault.kind, codes.rate_limited)
         reply = self._refuse(case, Refusal(code, fault.message or "", fault.status))
         return replace(reply, headers=_retry_after(fault))
 

@@ -54,6 +54,7 @@ class Ask:
         limit: Name of the limit for which it counts (see `settings.DOCUMENTED_LIMITS`).
         holder: Owner of the budget: the app id, at Volcengine the access key; empty if unknown.
         document: The JSON body; None without a body or if it is not JSON.
+        lists: Whether the request asks for a list of rooms.
     """
 
     received: Received
@@ -64,6 +65,7 @@ class Ask:
     holder: str
     rooms: tuple[str, ...]
     document: object = None
+    lists: bool = False
 
     def param(self, name: str) -> str:
         """The first value of a query parameter; empty if it is missing."""

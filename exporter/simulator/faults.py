@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -11,6 +11,7 @@ import msgspec
 
 from exporter.simulator.clock import Clock
 from exporter.simulator.garbage import Form
+from exporter.simulator.listing import NO_TROUBLE, ListTrouble
 from exporter.simulator.settings import APIS
 
 Kind = Literal[
@@ -28,9 +29,22 @@ Kind = Literal[
     "rate_limited",
     "refused",
     "garbage",
+    "content_type",
+    "not_activated",
+    "lag",
+    "repeats",
+    "skips",
+    "wrong_total",
+    "has_more",
 ]
+Calls = Literal["polls", "lists", "http_sd"]
 
-MODIFIERS: frozenset[Kind] = frozenset({"latency", "clock_skew", "echo", "revoked"})
+LISTS: frozenset[Kind] = frozenset({"not_activated", "lag", "repeats", "skips", "wrong_total", "has_more"})
+"""Kinds that hit lists of rooms only."""
+
+MODIFIERS: frozenset[Kind] = frozenset(
+    {"latency", "clock_skew", "echo", "revoked", "lag", "repeats", "skips", "wrong_total", "has_more"}
+)
 """Kinds that combine with others. Of all other kinds, the first that hits a call decides its result."""
 
 _OPTIONS: Mapping[Kind, frozenset[str]] = MappingProxyType(
@@ -49,6 +63,13 @@ _OPTIONS: Mapping[Kind, frozenset[str]] = MappingProxyType(
         "rate_limited": frozenset({"code", "status", "message", "retry_after"}),
         "refused": frozenset({"code", "message"}),
         "garbage": frozenset({"form"}),
+        "content_type": frozenset({"message"}),
+        "not_activated": frozenset({"code", "message"}),
+        "lag": frozenset({"seconds"}),
+        "repeats": frozenset(),
+        "skips": frozenset(),
+        "wrong_total": frozenset({"rows"}),
+        "has_more": frozenset({"rows"}),
     }
 )
 _REQUIRED: Mapping[Kind, frozenset[str]] = MappingProxyType(
@@ -59,9 +80,12 @@ _REQUIRED: Mapping[Kind, frozenset[str]] = MappingProxyType(
         "status": frozenset({"status"}),
         "code": frozenset({"code"}),
         "refused": frozenset({"rooms"}),
+        "lag": frozenset({"seconds"}),
+        "wrong_total": frozenset({"rows"}),
     }
 )
 _WITH_NAMED_CODES = frozenset({"volcengine_rtc"})
+_MOST_MATCHES = 100
 _NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 
@@ -83,8 +107,19 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     - rate_limited: the vendor's rate-limit code, or another one given as `code`.
     - refused: the vendor's answer to an id that it does not accept; in `zego_rtc` one such room fails the whole batch.
     - garbage: the true answer made invalid, see `garbage.Form`; without a form, a random one for each call.
+    - content_type: the true answer with another Content-Type: `message`, or text/html.
+
+    The effect on a page of a list of rooms:
+
+    - not_activated: ZEGO's probable answer if it has not activated the list: code 9, or another one given as `code`.
+    - lag: the list is `seconds` older than usual: it lacks new rooms and still contains closed ones.
+    - repeats: each page but the first begins with the last room of the page before, in place of its own first.
+    - skips: each page but the first lacks its first room.
+    - wrong_total: the total of the list is larger by `rows`, or smaller.
+    - has_more: Volcengine lists at most `rows` calls of a time span (default: 100), with `HasMore` if there are more.
 
     Attributes:
+        calls: Hit only polls, lists, or http_sd; None for polls and lists.
         apis: The APIs to hit; None for all.
         app: The app id to hit; None for all.
         rooms: Only calls that ask for one of these rooms are hit; None for all calls.
@@ -96,6 +131,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
     kind: Kind
+    calls: Calls | None = None
     apis: frozenset[str] | None = None
     app: str | None = None
     rooms: frozenset[str] | None = None
@@ -108,6 +144,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     message: str | None = None
     retry_after: int | None = None
     form: Form | None = None
+    rows: int | None = None
 
     def __post_init__(self) -> None:
         if unknown := (self.apis or frozenset()) - set(APIS):
@@ -124,12 +161,18 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"code: {self.code!r} is no number; only volcengine_rtc has codes that are names")
         if self.status is not None and not 200 <= self.status <= 599:
             raise ValueError(f"status: {self.status} is not between 200 and 599")
+        if self.kind in LISTS and self.calls not in (None, "lists"):
+            raise ValueError(f"{self.kind} hits lists only")
+        if self.kind == "has_more" and self.rows is not None and self.rows < 1:
+            raise ValueError(f"rows: {self.rows} is less than one")
         self._check_options()
 
-    def strikes(self, api: str, app: str, rooms: tuple[str, ...]) -> bool:
+    def strikes(self, api: str, app: str, rooms: tuple[str, ...], calls: Calls = "polls") -> bool:
         """Whether the fault applies to such a call."""
+        meant = ("lists",) if self.kind in LISTS else ("polls", "lists") if self.calls is None else (self.calls,)
         return (
-            (self.apis is None or api in self.apis)
+            calls in meant
+            and (self.apis is None or api in self.apis)
             and (self.app is None or app == self.app)
             and (self.rooms is None or any(room in self.rooms for room in rooms))
         )
@@ -140,7 +183,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"{name}: {number} is negative")
 
     def _check_options(self) -> None:
-        optional = ("seconds", "jitter", "status", "code", "message", "retry_after", "form")
+        optional = ("seconds", "jitter", "status", "code", "message", "retry_after", "form", "rows")
         given = {name for name in optional if getattr(self, name) is not None}
         if missing := {name for name in _REQUIRED.get(self.kind, ()) if getattr(self, name) is None}:
             raise ValueError(f"{self.kind} needs {', '.join(sorted(missing))}")
@@ -156,6 +199,7 @@ class Effects:
     Attributes:
         skew: Seconds by which the vendor's clock is ahead.
         delay: Seconds before the answer.
+        listing: The faults of the list.
         decisive: The fault that decides the result of the call; None: the vendor answers normally.
     """
 
@@ -163,6 +207,7 @@ class Effects:
     delay: float = 0.0
     echo: bool = False
     revoked: bool = False
+    listing: ListTrouble = NO_TROUBLE
     decisive: Fault | None = None
 
 
@@ -214,20 +259,21 @@ class Faults:
                 del self._orders[order.number]
         return list(self._orders.values())
 
-    def effects(self, api: str, app: str, rooms: tuple[str, ...]) -> Effects:
+    def effects(self, api: str, app: str, rooms: tuple[str, ...], calls: Calls = "polls") -> Effects:
         """Choose at random the effects on one call."""
         if not self._orders:
             return UNTROUBLED
         struck = [
             order.fault
             for order in self.orders()
-            if order.fault.strikes(api, app, rooms) and self._dice.random() < order.fault.probability
+            if order.fault.strikes(api, app, rooms, calls) and self._dice.random() < order.fault.probability
         ]
         return Effects(
             skew=sum(fault.seconds or 0.0 for fault in struck if fault.kind == "clock_skew"),
             delay=sum(self._delay(fault) for fault in struck if fault.kind == "latency"),
             echo=any(fault.kind == "echo" for fault in struck),
             revoked=any(fault.kind == "revoked" for fault in struck),
+            listing=_list_trouble(struck) if calls == "lists" else NO_TROUBLE,
             decisive=next((fault for fault in struck if fault.kind not in MODIFIERS), None),
         )
 
@@ -239,3 +285,14 @@ class Faults:
     def _delay(self, fault: Fault) -> float:
         jitter = fault.jitter or 0.0
         return max(0.0, (fault.seconds or 0.0) + self._dice.uniform(-jitter, jitter))
+
+
+def _list_trouble(struck: Sequence[Fault]) -> ListTrouble:
+    kinds = {fault.kind for fault in struck}
+    return ListTrouble(
+        lag=sum(fault.seconds or 0.0 for fault in struck if fault.kind == "lag"),
+        repeats="repeats" in kinds,
+        skips="skips" in kinds,
+        total_off=sum(fault.rows or 0 for fault in struck if fault.kind == "wrong_total"),
+        most=min((fault.rows or _MOST_MATCHES for fault in struck if fault.kind == "has_more"), default=None),
+    )

@@ -40,12 +40,16 @@ The ways to change a reply.
 The count of one room is a text that is not a number (wrong_type), negative, boolean, a fraction, null, missing, or too
 large for every integer type (huge). The body is cut in the middle (truncated), a page of HTML, empty, a JSON list, not
 UTF-8, 9 MiB long (oversize), or 16 MiB compressed to a few kilobytes (bomb). With `string` the count is a number as
-text, which clients should accept. For `zego_rtc` only: the rooms are in reverse order (swapped), one is left out
-(omitted), one occurs twice with different counts (duplicated), one was not requested (foreign), or `Data` is the list
-itself (bare_list).
+text, which clients should accept. For `zego_rtc` and `janus_videoroom` only: the rooms are in reverse order (swapped),
+one is left out (omitted), one occurs twice with different counts (duplicated), or one was not requested (foreign). For
+`zego_rtc` only: `Data` is the list itself (bare_list).
 """
 
 _BATCHES: tuple[Form, ...] = ("swapped", "omitted", "duplicated", "foreign")
+_HARMLESS_IN: Mapping[str, tuple[Form, ...]] = MappingProxyType(
+    # A room that Janus omits is gone, and one that it adds is there: that is no nonsense, but an answer.
+    {"zego_rtc": _BATCHES, "janus_videoroom": ("swapped", "duplicated")}
+)
 _ONLY_BY_NAME: tuple[Form, ...] = ("oversize", "bomb", "string", "bare_list")
 _EVERYWHERE: tuple[Form, ...] = tuple(form for form in get_args(Form) if form not in _BATCHES + _ONLY_BY_NAME)
 OVERSIZE = 9 * 2**20
@@ -69,7 +73,7 @@ _PATHS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 def any_form(api: str, dice: random.Random) -> Form:
     """A random form, without the very large ones; for a batch also the forms that mix up rooms."""
-    return dice.choice(_EVERYWHERE + _BATCHES if api == "zego_rtc" else _EVERYWHERE)
+    return dice.choice(_EVERYWHERE + _HARMLESS_IN.get(api, ()))
 
 
 def spoil(form: Form, api: str, reply: Reply, dice: random.Random) -> Reply:
@@ -84,11 +88,39 @@ def spoil(form: Form, api: str, reply: Reply, dice: random.Random) -> Reply:
     document = msgspec.json.decode(reply.body)
     if api == "zego_rtc":
         return _spoil_batch(form, document, reply, dice)
+    if api == "janus_videoroom":
+        return _spoil_list(form, document, reply, dice)
     return _spoil_count(form, api, document, reply)
 
 
 def _spoil_batch(form: Form, document: Any, reply: Reply, dice: random.Random) -> Reply:
-    entries = document["Data"]["UserCountList"]
+    entries = document["Data"].get("UserCountList")
+    if not entries:
+        return _truncated(reply)  # a page of a list of rooms
+    if form == "bare_list":
+        document["Data"] = entries
+        return replace(reply, body=msgspec.json.encode(document))
+    stranger = {"RoomId": "nobody-asked-for-this", "UserCount": 777, "AdminUserCount": 0}
+    return _spoil_entries(form, document, entries, "UserCount", stranger, reply, dice)
+
+
+def _spoil_list(form: Form, document: Any, reply: Reply, dice: random.Random) -> Reply:
+    entries = document.get("response", {}).get("list")
+    if not entries or form == "bare_list":
+        return _truncated(reply)
+    stranger = {**entries[0], "room": "nobody-asked-for-this", "num_participants": 777}
+    return _spoil_entries(form, document, entries, "num_participants", stranger, reply, dice)
+
+
+def _spoil_entries(
+    form: Form,
+    document: Any,
+    entries: list[dict[str, Any]],
+    count: str,
+    stranger: dict[str, Any],
+    reply: Reply,
+    dice: random.Random,
+) -> Reply:
     victim = dice.randrange(len(entries))
     answered = list(reply.answered)
     if form == "swapped":
@@ -96,14 +128,12 @@ def _spoil_batch(form: Form, document: Any, reply: Reply, dice: random.Random) -
     elif form == "omitted":
         del entries[victim], answered[victim]
     elif form == "duplicated":
-        entries.append(entries[victim] | {"UserCount": entries[victim]["UserCount"] + 1})
+        entries.append(entries[victim] | {count: entries[victim][count] + 1})
         del answered[victim]
     elif form == "foreign":
-        entries.insert(victim, {"RoomId": "nobody-asked-for-this", "UserCount": 777, "AdminUserCount": 0})
-    elif form == "bare_list":
-        document["Data"] = entries
+        entries.insert(victim, stranger)
     else:
-        _set_count(form, entries[victim], "UserCount")
+        _set_count(form, entries[victim], count)
         if form != "string":
             del answered[victim]
     return replace(reply, body=msgspec.json.encode(document), answered=tuple(answered))

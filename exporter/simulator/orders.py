@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from exporter.simulator.apps import Vendor
+from exporter.simulator.events import Event, What
 from exporter.simulator.population import present
 from exporter.simulator.settings import APIS
 from exporter.simulator.world import World
@@ -70,6 +71,36 @@ class DarknessOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Refuse all connections for so many seconds, an hour at most."""
 
     seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)]
+
+
+class SendOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    Send a callback as if that had happened to a room.
+
+    Attributes:
+        app: The app id as text; None: the first app's.
+        opened: Unix seconds, when the room's life began; None: now.
+        forged: Signed with another secret, and of a room that never was.
+
+    Raises:
+        ValueError: An unknown API, or an empty room.
+    """
+
+    api: str
+    room: str
+    what: What
+    app: str | None = None
+    opened: float | None = None
+    forged: bool = False
+
+    def __post_init__(self) -> None:
+        one_of("api", self.api, APIS)
+        if not self.room:
+            raise ValueError("room: empty")
+
+    def event(self, app: str, now: float) -> Event:
+        """What is said to have happened."""
+        return Event(0, now, self.api, app, self.room, self.what, 1, now if self.opened is None else self.opened)
 
 
 def carry_out(order: RoomOrder, world: World) -> None:

@@ -9,7 +9,7 @@ _MASK = 2**64 - 1
 _NIGHT_SHARE = 0.12
 _WOBBLE_STEPS = 24
 _LARGEST = 20_000
-_MAY_BE_EMPTY = "tencent_im"
+_MAY_BE_EMPTY = frozenset({"tencent_im", "janus_videoroom"})
 
 
 class State(NamedTuple):
@@ -87,7 +87,7 @@ class Curve:
             open_share=0.6 + 0.35 * digest[26] / 255,
             admins=(0, 0, 1, 2)[digest[27] % 4] if api == "zego_rtc" else 0,
             invisible_share=0.6 * digest[28] / 255 if api == "volcengine_rtc" else 0.0,
-            least=0 if api == _MAY_BE_EMPTY else 1,
+            least=0 if api in _MAY_BE_EMPTY else 1,
             world=world,
             worlds=worlds,
         )
@@ -109,11 +109,32 @@ class Curve:
         users += (self.world - users) % self.worlds
         return State(users, min(users, self.admins), int(users * self.invisible_share), exists=True)
 
+    def exists(self, at: float) -> bool:
+        """Whether the room exists at that moment; cheaper than its state."""
+        return not self.cycle or self._presence(self.step_at(at)) > 0
+
+    def lives(self, start: float, end: float) -> list[tuple[float, float]]:
+        """Opening and end of each session that overlaps the window, in Unix seconds; none of a room without a cycle."""
+        if not self.cycle:
+            return []
+        laps = range(self.step_at(start) // self.cycle, self.step_at(end) // self.cycle + 1)
+        spans = (self._span(lap) for lap in laps)
+        return [(opened, closed) for opened, closed in spans if closed > start and opened <= end]
+
+    def _span(self, lap: int) -> tuple[float, float]:
+        length, opened = self._opening(lap)
+        first = lap * self.cycle + opened
+        return first * self.step + self.phase, (first + length) * self.step + self.phase
+
+    def _opening(self, lap: int) -> tuple[int, int]:
+        """For how many steps of that lap the room exists, and from which of them on."""
+        length = int(self.cycle * self.open_share)
+        return length, int((self.cycle - length) * _chance(~self.key & _MASK, lap))
+
     def _presence(self, step: int) -> float:
         """Factor for the users: 0 while the room is closed; rises to 1 after its creation and falls before its end."""
         lap, position = divmod(step, self.cycle)
-        length = int(self.cycle * self.open_share)
-        opened = int((self.cycle - length) * _chance(~self.key & _MASK, lap))
+        length, opened = self._opening(lap)
         ramp = max(1, length // 8)
         return min(1.0, (position - opened + 1) / ramp, (opened + length - position) / ramp)
 

@@ -40,6 +40,7 @@ _ODD: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "tencent_im": ("@TGS#a{}", "@TGS#_@TGS#c{}", "main group {}", "a+b/c%{}~", 'it\'s "{}"', "<b>{}</b>\\"),
         "tencent_live": ("live {}", "a+b/c%{}~", 'it\'s "{}"', "直播{}", "<b>{}</b>\\"),
         "volcengine_rtc": ("Room@{}", "a.b_c-{}", "..{}", "-{}-", "@_{}"),
+        "janus_videoroom": ("{}", "9007199254{}", "a+b/c%{}~", "main hall {}", 'it\'s "{}"', "直播间{}", "<b>{}</b>\\"),
     }
 )
 
@@ -51,6 +52,7 @@ _DOCUMENTED: Mapping[str, tuple[int, re.Pattern[str]]] = MappingProxyType(
         "tencent_im": (48, re.compile(r"[\x20-\x7e]+")),
         "tencent_live": (128, re.compile(r"[^\x00-\x1f\x7f]+")),
         "volcengine_rtc": (128, re.compile(r"[A-Za-z0-9@._-]+")),
+        "janus_videoroom": (256, re.compile(r"[^\x00-\x1f\x7f]+")),
     }
 )
 

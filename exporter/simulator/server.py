@@ -1,4 +1,4 @@
-"""The simulator: one aiohttp server for five vendor APIs and its own control API."""
+"""The simulator: one aiohttp server for six vendor APIs and its own control API."""
 
 import asyncio
 import ssl
@@ -11,11 +11,13 @@ from exporter.simulator.apps import Credentials
 from exporter.simulator.calls import CallLog
 from exporter.simulator.clock import Clock
 from exporter.simulator.control import Control
+from exporter.simulator.courier import Courier
 from exporter.simulator.desk import Case, Desk
 from exporter.simulator.exchange import Received
 from exporter.simulator.faults import Fault, Faults
 from exporter.simulator.limits import Limits
 from exporter.simulator.settings import Settings
+from exporter.simulator.traffic import TICK, Traffic
 from exporter.simulator.world import World
 from exporter.simulator.worlds import Worlds
 
@@ -28,7 +30,7 @@ _TIME_TO_ANSWER = 0.05
 
 class Simulator:
     """
-    All five vendor APIs on one port.
+    All six vendor APIs on one port.
 
     Attributes:
         url: `http://host:port` while it runs.
@@ -38,6 +40,8 @@ class Simulator:
         limits: The budgets, with their counters.
         calls: The call log.
         credentials: The apps of the vendors, with their present secrets.
+        traffic: Rooms that open and close by themselves.
+        courier: Sends the callbacks.
     """
 
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
@@ -49,6 +53,9 @@ class Simulator:
         self.limits = Limits(self.settings)
         self.calls = CallLog(self.settings.call_log)
         self.credentials = Credentials(self.settings.apps)
+        self.traffic = Traffic(self.worlds, self.clock, self.settings.seed)
+        self.courier = Courier(self.clock, self.settings.seed)
+        self.worlds.events.followers.append(self.courier.tell)
         self._desk = Desk(
             settings=self.settings,
             worlds=self.worlds,
@@ -61,6 +68,7 @@ class Simulator:
         self._runner: web.AppRunner | None = None
         self._listening: list[tuple[str, int, ssl.SSLContext | None]] = []
         self._dark_periods: set[asyncio.Task[None]] = set()
+        self._traffic: asyncio.Task[None] | None = None
 
     @property
     def world(self) -> World:
@@ -106,9 +114,12 @@ class Simulator:
 
     async def stop(self) -> None:
         """Close the port and all connections."""
-        for period in self._dark_periods:
-            period.cancel()
-        await asyncio.gather(*self._dark_periods, return_exceptions=True)
+        tasks = [*self._dark_periods, *([self._traffic] if self._traffic else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._traffic = None
+        await self.courier.stop()
         if self._runner is not None:
             await self._runner.cleanup()
         self._runner, self.url, self.tls_url = None, "", ""
@@ -134,6 +145,16 @@ class Simulator:
         period = asyncio.get_running_loop().create_task(self._go_dark_for(seconds))
         self._dark_periods.add(period)
         period.add_done_callback(self._dark_periods.discard)
+
+    def keep_traffic_going(self) -> None:
+        """Open and close rooms as ordered, until the simulator stops."""
+        if self._traffic is None:
+            self._traffic = asyncio.get_running_loop().create_task(self._keep_traffic_going())
+
+    async def _keep_traffic_going(self) -> None:
+        while True:
+            self.traffic.step()
+            await asyncio.sleep(TICK)
 
     async def _go_dark_for(self, seconds: float) -> None:
         await self.clock.sleep(_TIME_TO_ANSWER)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from zlib import crc32
 
 import msgspec
 
@@ -36,6 +37,7 @@ _ROOM_FIELDS = {"get_online_member_num": "GroupId", "get_member_list": "RoomId"}
 _MEMBERS_PER_PAGE = 100
 _GROUPS_PER_PAGE = 10_000
 _ROOMS_PER_PAGE = 20
+_LARGEST_REPLY = 10**6
 _NEXT = re.compile(r"([1-9][0-9]{0,5})-sim")
 
 
@@ -71,8 +73,11 @@ class TencentGateway:
             document = None
         room = document.get(_ROOM_FIELDS.get(action)) if isinstance(document, dict) else None
         rooms = (room,) if isinstance(room, str) else ()
-        limit = api if action in _ROOM_FIELDS or received.path not in _ACTIONS else f"{api}/{action}"
-        return Ask(received, api, action, app=known, limit=limit, holder=known, rooms=rooms, document=document)
+        lists = action not in _ROOM_FIELDS and received.path in _ACTIONS
+        limit = f"{api}/{action}" if lists else api
+        return Ask(
+            received, api, action, app=known, limit=limit, holder=known, rooms=rooms, document=document, lists=lists
+        )
 
     def check(self, ask: Ask, now: float) -> Refusal | None:
         """The common checks, the last of them that of the UserSig; then the checks of the call."""
@@ -184,21 +189,21 @@ class TencentGateway:
         if type(first) is not int or type(limit) is not int or first < 0 or not 0 < limit <= _GROUPS_PER_PAGE:
             return self.refuse(ask, Refusal("10004", f"Next: a number; Limit: 1 to {_GROUPS_PER_PAGE}"))
         groups = [room for room in outlook.rooms("tencent_im") if group_type in (None, _group_type(room))]
-        page = groups[first : first + limit]
+        page = outlook.trouble.page(groups, first, limit)
         following = first + limit if first + limit < len(groups) else 0
-        return _success(
-            {"TotalCount": len(groups), "GroupIdList": [{"GroupId": room} for room in page], "Next": following}
-        )
+        total = outlook.trouble.total(groups)
+        reply = _success({"TotalCount": total, "GroupIdList": [{"GroupId": room} for room in page], "Next": following})
+        return reply if len(reply.body) <= _LARGEST_REPLY else self.refuse(ask, Refusal("10018"))
 
     def _room_list(self, ask: Ask, outlook: Outlook) -> Reply:
         first, count = _offset(_field(ask, "Next")), _field(ask, "Count")
         if first is None or type(count) is not int or not 0 < count <= _ROOMS_PER_PAGE:
             return self.refuse(ask, Refusal("100002", f"Next: one that was given; Count: 1 to {_ROOMS_PER_PAGE}"))
-        views = [(outlook.state("tencent_live", room).users, room) for room in outlook.rooms("tencent_live")]
-        views.sort(key=lambda view: (-view[0], view[1]))
+        # ViewCount counts all who ever entered; it is not the number of users.
+        views = sorted(((_entered(room), room) for room in outlook.rooms("tencent_live")), reverse=True)
         rooms = [
-            {"RoomName": room, "RoomId": room, "Owner_Account": "owner", "ActivityStatus": 1, "ViewCount": users}
-            for users, room in views[first : first + count]
+            {"RoomName": room, "RoomId": room, "Owner_Account": "owner", "ActivityStatus": 1, "ViewCount": entered}
+            for entered, room in outlook.trouble.page(views, first, count)
         ]
         more = first + count < len(views)
         return _success(self._response({"Next": f"{first + count}-sim" if more else "", "RoomList": rooms}))
@@ -223,6 +228,10 @@ def _group_type(room: str) -> str:
 def _in_wrong_service(ask: Ask) -> bool:
     for_communities = ask.received.path.startswith("/v4/million_group_open_http_svc/")
     return for_communities is not (_group_type(ask.rooms[0]) == "Community")
+
+
+def _entered(room: str) -> int:
+    return crc32(room.encode(errors="surrogatepass")) % 100_000
 
 
 def _offset(following: object) -> int | None:

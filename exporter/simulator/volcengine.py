@@ -4,7 +4,7 @@ import hmac
 import itertools
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 
 import msgspec
@@ -28,7 +28,9 @@ MOST_INVISIBLE = 10_000
 _ACTIONS = ("GetRoomOnlineUsers", "ListRoomInfo")
 _X_DATE = re.compile(r"\d{8}T\d{6}Z")
 _MUST_SIGN = ("host", "x-content-sha256", "x-date")
-_MOST_PER_PAGE = 100
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)", re.ASCII)
+_PER_PAGE, _MOST_PER_PAGE = 20, 100
+_LONGEST_SPAN, _LONGEST_AGO = 86_400, 14 * 86_400
 
 
 class VolcengineGateway:
@@ -58,11 +60,12 @@ class VolcengineGateway:
             limit=limit,
             holder=access_key if access_key in self._credentials.access_keys else "",
             rooms=tuple(received.values("RoomId")),
+            lists=action == "ListRoomInfo",
         )
 
     def check(self, ask: Ask, now: float) -> Refusal | None:
         """Check the signature, then the parameters."""
-        return self._check_signature(ask, now) or self._check_parameters(ask)
+        return self._check_signature(ask, now) or self._check_parameters(ask, now)
 
     def answer(self, ask: Ask, outlook: Outlook) -> Reply:
         """The users of one room, or a page of the app's rooms."""
@@ -109,7 +112,7 @@ class VolcengineGateway:
         expected = signature_v4.signature(secret, authorization, x_date, canonical)
         return None if hmac.compare_digest(expected, authorization.signature) else Refusal("SignatureDoesNotMatch")
 
-    def _check_parameters(self, ask: Ask) -> Refusal | None:
+    def _check_parameters(self, ask: Ask, now: float) -> Refusal | None:
         if ask.action not in _ACTIONS or ask.param("Version") != VERSION or ask.received.method != "GET":
             return Refusal("InvalidActionOrVersion")
         if not ask.param("AppId"):
@@ -120,7 +123,7 @@ class VolcengineGateway:
         if app.access_key_id != ask.holder:
             return Refusal("AccessDenied.NoPermissionForApp")
         if ask.action == "ListRoomInfo":
-            return _check_paging(ask)
+            return _check_paging(ask, now)
         if not ask.param("RoomId"):
             return Refusal("MissingParameter", "RoomId is missing")
         if len(ask.rooms) != 1 or not room_ids.well_formed(ask.api, ask.rooms[0], strict=self._strict_ids):
@@ -144,19 +147,26 @@ class VolcengineGateway:
         return self._success(ask, result, Answered(room, state.users, None, state.invisible, exists=True))
 
     def _room_info(self, ask: Ask, outlook: Outlook) -> Reply:
-        rooms = outlook.rooms("volcengine_rtc")
-        size = int(ask.param("PageSize") or 10)
-        first = (int(ask.param("PageNum") or 1) - 1) * size
+        """The calls that began in the span, those that have ended among them, the first first."""
+        calls = outlook.lives("volcengine_rtc", *_span(ask))
+        size = int(ask.param("PageSize") or _PER_PAGE)
+        number = int(ask.param("PageNum") or 1)
+        # Not "there is another page" but "more calls match than can be listed".
+        has_more = outlook.trouble.most is not None and len(calls) > outlook.trouble.most
         page = [
             {
+                "CallId": f"{room}-{opened:.6f}",
                 "RoomId": room,
-                "CallId": f"call-{room}",
-                "IsFinished": False,
-                "ActiveUserNum": outlook.state("volcengine_rtc", room).users,
+                "IsFinished": closed is not None,
+                "CreatedTime": _time(opened),
+                "DestroyTime": "" if closed is None else _time(closed),
+                "ActiveUserNum": outlook.listed_users("volcengine_rtc", room) if closed is None else 0,
             }
-            for room in rooms[first : first + size]
+            for room, opened, closed in outlook.trouble.page(calls[: outlook.trouble.most], (number - 1) * size, size)
         ]
-        return self._success(ask, {"Total": len(rooms), "HasMore": first + size < len(rooms), "RoomList": page})
+        total = outlook.trouble.total(calls)
+        result = {"Total": total, "HasMore": has_more, "PageNum": number, "PageSize": size, "RoomList": page}
+        return self._success(ask, result)
 
     def _success(self, ask: Ask, result: Mapping[str, object], *answered: Answered) -> Reply:
         document = {"ResponseMetadata": self._metadata(ask), "Result": result}
@@ -200,14 +210,29 @@ def _must_sign(headers: Mapping[str, str]) -> tuple[str, ...]:
     return (*_MUST_SIGN, "x-security-token") if "X-Security-Token" in headers else _MUST_SIGN
 
 
-def _check_paging(ask: Ask) -> Refusal | None:
-    for name, default, most in (("PageNum", "1", 10**6), ("PageSize", "10", _MOST_PER_PAGE)):
+def _check_paging(ask: Ask, now: float) -> Refusal | None:
+    for name, default, most in (("PageNum", "1", 10**6), ("PageSize", str(_PER_PAGE), _MOST_PER_PAGE)):
         text = ask.param(name) or default
         if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
             return Refusal("InvalidParameter", f"{name}: 1 to {most}")
     for name in ("StartTime", "EndTime"):
-        try:
-            datetime.fromisoformat(ask.param(name))
-        except ValueError:
+        if not ask.param(name):
+            return Refusal("MissingParameter", f"{name} is missing")
+        if not _RFC_3339.fullmatch(ask.param(name)):
             return Refusal("InvalidParameter", f"{name}: not a moment as in RFC 3339")
-    return None
+    try:
+        start, end = _span(ask)
+    except ValueError:
+        return Refusal("InvalidParameter", "StartTime, EndTime: no such moment")
+    if not start <= end <= start + _LONGEST_SPAN:
+        return Refusal("InvalidParameter", "StartTime to EndTime: a day at most")
+    return Refusal("InvalidParameter", "StartTime: 14 days back at most") if start < now - _LONGEST_AGO else None
+
+
+def _span(ask: Ask) -> tuple[float, float]:
+    start, end = (datetime.fromisoformat(ask.param(name)).timestamp() for name in ("StartTime", "EndTime"))
+    return start, end
+
+
+def _time(unix: float) -> str:
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

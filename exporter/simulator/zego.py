@@ -1,4 +1,4 @@
-"""ZEGO's gateway: `DescribeUserNum` of RTC and `QueryRoomUserList` of ZIM."""
+"""ZEGO's gateway: `DescribeUserNum` and `DescribeRoomList` of RTC, and `QueryRoomUserList` of ZIM."""
 
 import hmac
 import itertools
@@ -21,9 +21,10 @@ MOST_ROOMS = 10
 TOLERANCE = 600
 """Largest difference of a timestamp from the vendor's clock, in seconds."""
 
-_APIS = {"DescribeUserNum": "zego_rtc", "QueryRoomUserList": "zego_zim"}
+_APIS = {"DescribeUserNum": "zego_rtc", "DescribeRoomList": "zego_rtc", "QueryRoomUserList": "zego_zim"}
 _LARGEST_APP_ID = 2**32 - 1
 _MOST_PER_PAGE = 500
+_MOST_LISTED = 200
 _NONCE = re.compile(r"[0-9a-fA-F]{16}")
 _WHOLE = re.compile(r"[0-9]{1,19}")
 
@@ -43,9 +44,10 @@ class ZegoGateway:
         action, app = received.param("Action"), received.param("AppId")
         api = _APIS.get(action, "zego_rtc")
         known = app if app in self._credentials.zego else ""
-        limit = "zego_rtc/test" if api == "zego_rtc" and received.param("IsTest") == "true" else api
+        limit = _limit(api, action, received)
         rooms = tuple(dict.fromkeys(received.values("RoomId[]" if api == "zego_rtc" else "RoomId")))
-        return Ask(received, api, action, app=known, limit=limit, holder=known, rooms=rooms)
+        lists = action == "DescribeRoomList"
+        return Ask(received, api, action, app=known, limit=limit, holder=known, rooms=rooms, lists=lists)
 
     def check(self, ask: Ask, now: float) -> Refusal | None:
         """The checks of the gateway in the documented order, then those of the product."""
@@ -58,7 +60,9 @@ class ZegoGateway:
         )
 
     def answer(self, ask: Ask, outlook: Outlook) -> Reply:
-        """The counts; for a ZIM room also a page of its users."""
+        """The counts; for a ZIM room also a page of its users; or a page of the list of rooms."""
+        if ask.action == "DescribeRoomList":
+            return self._room_list(ask, outlook)
         return self._user_num(ask, outlook) if ask.api == "zego_rtc" else self._user_list(ask, outlook)
 
     def refuse(self, ask: Ask, refusal: Refusal) -> Reply:
@@ -94,6 +98,8 @@ class ZegoGateway:
         )
 
     def _check_parameters(self, ask: Ask) -> Refusal | None:
+        if ask.action == "DescribeRoomList":
+            return _check_page(ask)
         if ask.api == "zego_rtc":
             given = ask.received.values("RoomId[]")
             if not 1 <= len(given) <= MOST_ROOMS:
@@ -120,6 +126,14 @@ class ZegoGateway:
             {"RoomId": room, "UserCount": users, "AdminUserCount": admin} for room, users, admin, _, _ in answered
         ]
         return self._success({"Data": {"UserCountList": counts}}, *answered)
+
+    def _room_list(self, ask: Ask, outlook: Outlook) -> Reply:
+        """The rooms with users, the fullest first. The order changes with the users, so rooms move between pages."""
+        rooms = outlook.crowded("zego_rtc")
+        size = int(ask.param("PageSize") or 100)
+        page = outlook.trouble.page(rooms, (int(ask.param("PageIndex") or 1) - 1) * size, size)
+        listed = [{"RoomId": room, "UserCount": users} for room, users in page]
+        return self._success({"Data": {"TotalCount": outlook.trouble.total(rooms), "RoomList": listed}})
 
     def _user_list(self, ask: Ask, outlook: Outlook) -> Reply:
         (room,) = ask.rooms
@@ -182,3 +196,18 @@ def _check_timestamp(ask: Ask, now: float) -> Refusal | None:
     if not _WHOLE.fullmatch(timestamp):
         return Refusal("100000003")
     return None if abs(int(timestamp) - now) <= TOLERANCE else Refusal("100000004")
+
+
+def _limit(api: str, action: str, received: Received) -> str:
+    """The name of the limit that the call counts for. A project in the test environment has one for all of RTC's."""
+    if api == "zego_rtc" and received.param("IsTest") == "true":
+        return "zego_rtc/test"
+    return "zego_rtc/DescribeRoomList" if action == "DescribeRoomList" else api
+
+
+def _check_page(ask: Ask) -> Refusal | None:
+    for name, most in (("PageIndex", 10**6), ("PageSize", _MOST_LISTED)):
+        text = ask.param(name)
+        if text and not (_WHOLE.fullmatch(text) and 1 <= int(text) <= most):
+            return Refusal("2", f"{name}: 1 to {most}")
+    return None

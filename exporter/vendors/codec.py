@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from exporter.model import Auth, Failure, Reply, Request, Stamp
+from exporter.vendors.callbacks import Callbacks
+from exporter.vendors.lists import Lists
 from exporter.vendors.source import Source
 
 
@@ -43,13 +45,17 @@ class Codec(Protocol):
     vendor: str
     source_model: type[Source]
     batch_size: int
-    """Most rooms in one call."""
+    """Most rooms in one call; a call asks for all rooms where the vendor's list ``answers_all``."""
     default_interval: float
     """Seconds between two readings of a room, if none are configured."""
     room_ids: RoomIdRule
     tells_admin_users: bool
     tells_invisible_users: bool
     tells_existence: bool
+    lists: Lists | None
+    """How the vendor's list of rooms is read, where there is one."""
+    callbacks: Callbacks | None
+    """How the vendor's callbacks are read, where there are any."""
 
     def default_limit(self, source: Any) -> float:
         """Documented calls per second of this source's budget."""

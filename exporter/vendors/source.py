@@ -233,7 +233,7 @@ class Source(BaseModel):
     @classmethod
     def secret_fields(cls) -> tuple[str, ...]:
         """Names of this model's secrets. The config gives each as ``X``, ``X_env`` or ``X_file``."""
-        return tuple(name for name, info in cls.model_fields.items() if _is_secret(info.annotation))
+        return tuple(name for name, info in cls.model_fields.items() if is_secret(info.annotation))
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret of this source, for redaction."""
@@ -256,5 +256,6 @@ class Source(BaseModel):
         return (password, unquote(password), self.proxy_credentials or "") if password else ()
 
 
-def _is_secret(annotation: Any) -> bool:
+def is_secret(annotation: Any) -> bool:
+    """Whether a field of this type is a secret."""
     return annotation is Secret or annotation == (Secret | None)

@@ -17,7 +17,9 @@ from pydantic import BeforeValidator, Field
 
 from exporter.model import Auth, Failure, Reading, Reply, Request, Stamp
 from exporter.vendors import tencent
+from exporter.vendors.callbacks import Callbacks
 from exporter.vendors.codec import RoomIdRule
+from exporter.vendors.lists import Lists
 from exporter.vendors.replies import (
     CONTRADICTION,
     NO_COUNT,
@@ -29,6 +31,8 @@ from exporter.vendors.replies import (
     vendor_code,
 )
 from exporter.vendors.source import Source
+from exporter.vendors.tencent_callbacks import IM_EVENTS, TencentCallbacks
+from exporter.vendors.tencent_im_list import GetAppidGroupList
 
 
 class TencentImSource(tencent.TencentSource):
@@ -56,6 +60,8 @@ class TencentIm:
     tells_admin_users = False
     tells_invisible_users = False
     tells_existence = True
+    lists: Lists | None = GetAppidGroupList()
+    callbacks: Callbacks | None = TencentCallbacks(IM_EVENTS)
 
     def default_limit(self, source: TencentImSource) -> float:  # noqa: ARG002 the same for every app
         return 200.0

@@ -16,7 +16,9 @@ from pydantic import Field
 
 from exporter.model import Auth, Failure, FailureKind, Reading, Reply, Request, Stamp
 from exporter.vendors import tencent
+from exporter.vendors.callbacks import Callbacks
 from exporter.vendors.codec import RoomIdRule
+from exporter.vendors.lists import Lists
 from exporter.vendors.replies import (
     CONTRADICTION,
     LOWER_RATE_LIMIT,
@@ -30,6 +32,8 @@ from exporter.vendors.replies import (
     vendor_code,
 )
 from exporter.vendors.source import Source
+from exporter.vendors.tencent_callbacks import LIVE_EVENTS, TencentCallbacks
+from exporter.vendors.tencent_live_list import GetRoomList
 
 
 class TencentLiveSource(tencent.TencentSource):
@@ -51,6 +55,8 @@ class TencentLive:
     tells_admin_users = False
     tells_invisible_users = False
     tells_existence = True
+    lists: Lists | None = GetRoomList()
+    callbacks: Callbacks | None = TencentCallbacks(LIVE_EVENTS)
 
     def default_limit(self, source: TencentLiveSource) -> float:  # noqa: ARG002 the same for every app
         return 200.0

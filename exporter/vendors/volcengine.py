@@ -1,7 +1,7 @@
 """
-Volcengine's Signature V4 for a GET request without a body.
+What Volcengine's APIs share: Signature V4 for a GET without a body, and the common error codes.
 
-Source: volcengine 1.0.229 (``SignerV4``); "Signature" of the Volcengine API documentation.
+Sources: volcengine 1.0.229 (``SignerV4``); "Signature" and "Common error codes" of the Volcengine API documentation.
 """
 
 from __future__ import annotations
@@ -10,10 +10,57 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote, urlsplit
 
+import msgspec
+
+from exporter.model import Auth, Failure, FailureKind, Request, Stamp
+from exporter.vendors.replies import UNDOCUMENTED, by_code, by_status, printable_code, vendor_code
+
+if TYPE_CHECKING:
+    from exporter.vendors.volcengine_rtc import VolcengineRtcSource
+
+_SERVICE: Final = "rtc"
+_DAY: Final = 86_400.0
 EMPTY_BODY_SHA256: Final = hashlib.sha256(b"").hexdigest()
+
+
+def authorize(source: VolcengineRtcSource, now: float) -> Auth:
+    """The signing key of the UTC day, which is good until midnight."""
+    midnight = now // _DAY * _DAY
+    date = f"{datetime.fromtimestamp(midnight, UTC):%Y%m%d}"
+    key = signing_key(source.secret_access_key.reveal(), date, source.region, _SERVICE)
+    return Auth(key, valid_from=midnight, renew_at=midnight + _DAY)
+
+
+def get(source: VolcengineRtcSource, base_url: str, auth: Auth, parameters: Mapping[str, str], stamp: Stamp) -> Request:
+    """A signed GET of ``/`` with these parameters, not encoded yet."""
+    query = canonical_query(parameters)
+    session_token = source.session_token.reveal() if source.session_token else None
+    signed = sign(
+        query,
+        signed_host(base_url),
+        access_key_id=source.access_key_id,
+        key=cast(bytes, auth.token),
+        region=source.region,
+        service=_SERVICE,
+        date=f"{datetime.fromtimestamp(int(stamp.time), UTC):%Y%m%dT%H%M%SZ}",
+        session_token=session_token,
+    )
+    return Request(
+        method="GET",
+        base_url=base_url,
+        target=f"/?{query}",
+        headers=signed.headers,
+        secrets=(
+            signed.authorization,
+            signed.signature,
+            source.secret_access_key.reveal(),
+            *([session_token] if session_token else []),
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +142,89 @@ _SENT_AS: Final = {
     "x-date": "X-Date",
     "x-security-token": "X-Security-Token",
 }
+
+
+class VendorError(msgspec.Struct):
+    Code: Any = None
+    CodeN: Any = None
+
+
+class Metadata(msgspec.Struct):
+    Error: VendorError | None = None
+
+
+def failure(error: VendorError, status: int, headers: Mapping[str, str]) -> Failure:
+    """HTTP 200 may carry an error as well; its Code tells more than its CodeN, and both more than the status."""
+    code = vendor_code(error.Code) or vendor_code(error.CodeN)
+    if code is None:
+        return by_status(status, headers) or UNDOCUMENTED
+    return by_code(code, _known(str(code)), status, headers)
+
+
+def _known(code: str) -> Failure | None:
+    for prefix, number, kind, words in CODES:
+        if code.startswith(prefix) or code == number:
+            return Failure(kind, printable_code(code), words)
+    return None
+
+
+_SLOW_DOWN = "the account called too often, with all its apps together; lower rate_limit if others call this API"
+_KEYS = "check access_key_id and secret_access_key, which must be one pair"
+_PROXY = "check base_url and proxy"
+_INCOMPLETE = f"the request arrived incomplete: {_PROXY}"
+_GRANT = "the account may not call this API for this app: grant it RTC in Volcengine's access control (IAM)"
+
+_SERVICE_KEYS = "the access key is that of one of Volcengine's own services: use one of the account that has the app"
+
+# Matched on the beginning of Code, the first that fits; the number is CodeN, for replies that hold nothing else.
+CODES: Final[tuple[tuple[str, str, FailureKind, str], ...]] = (
+    ("FlowLimitExceeded", "100018", FailureKind.RATE_LIMITED, _SLOW_DOWN),
+    ("AccountFlowLimitExceeded", "100027", FailureKind.RATE_LIMITED, _SLOW_DOWN),
+    ("UndefinedError", "100001", FailureKind.TRANSIENT, "an internal error of Volcengine's"),
+    ("InternalError", "100014", FailureKind.TRANSIENT, "an internal error of Volcengine's"),
+    ("InternalServiceTimeout", "100016", FailureKind.TRANSIENT, "Volcengine ran out of time"),
+    ("InternalServiceError", "", FailureKind.TRANSIENT, "an internal error of Volcengine's"),
+    ("ServiceUnavailable", "100019", FailureKind.TRANSIENT, "the service is unavailable for a while"),
+    ("FailToConnect", "100015", FailureKind.TRANSIENT, "Volcengine's gateway could not reach the service"),
+    (
+        "InvalidTimestamp",
+        "100006",
+        FailureKind.UNAUTHORIZED,
+        "the signature's time is not accepted: set this machine's clock",
+    ),
+    ("InvalidAccessKey", "100009", FailureKind.UNAUTHORIZED, f"Volcengine knows no such access key: {_KEYS}"),
+    ("InvalidClientTokenId", "", FailureKind.UNAUTHORIZED, f"Volcengine knows no such access key: {_KEYS}"),
+    ("SignatureDoesNotMatch", "100010", FailureKind.UNAUTHORIZED, f"the signature is wrong: {_KEYS}, and region"),
+    ("MissingSignature", "100005", FailureKind.UNAUTHORIZED, f"no signature arrived: {_PROXY}"),
+    ("MissingAuthenticationToken", "100003", FailureKind.UNAUTHORIZED, f"no signature arrived: {_PROXY}"),
+    (
+        "InvalidSecretToken",
+        "100026",
+        FailureKind.UNAUTHORIZED,
+        "the session token is wrong or has expired: get a new one, with the pair of keys that comes with it",
+    ),
+    ("InvalidCredential", "", FailureKind.UNAUTHORIZED, f"the credential is not accepted: {_KEYS}, and region"),
+    ("InvalidAuthorization", "", FailureKind.UNAUTHORIZED, f"the signature did not arrive as it was sent: {_PROXY}"),
+    ("LackPolicy", "100012", FailureKind.MISCONFIGURED, _GRANT),
+    ("LackProjectPolicy", "", FailureKind.MISCONFIGURED, f"{_GRANT}, in the app's project"),
+    ("AccessDenied", "100013", FailureKind.MISCONFIGURED, _GRANT),
+    ("ServiceShouldCallSelfApi", "100011", FailureKind.MISCONFIGURED, _SERVICE_KEYS),
+    ("InnerApiNeedAccountInfo", "", FailureKind.MISCONFIGURED, _SERVICE_KEYS),
+    ("ServiceNotFound", "100007", FailureKind.MISCONFIGURED, "RTC is not served here: check base_url and region"),
+    ("MethodNotAllowed", "100020", FailureKind.MISCONFIGURED, f"GET is not allowed here: {_PROXY}"),
+    (
+        "InvalidActionOrVersion",
+        "100008",
+        FailureKind.MISCONFIGURED,
+        "this API is not served here: check base_url and region",
+    ),
+    ("MissingParameter", "100002", FailureKind.MISCONFIGURED, _INCOMPLETE),
+    ("MissingRequestInfo", "100004", FailureKind.MISCONFIGURED, _INCOMPLETE),
+    (
+        "InvalidParameter.IllegalRoomID",
+        "",
+        FailureKind.REFUSED,
+        "Volcengine takes no such room id: check the room's id",
+    ),
+    ("InvalidParameter", "", FailureKind.MISCONFIGURED, "a parameter is not valid: check app_id"),
+)

@@ -15,7 +15,9 @@ from pydantic import Field
 
 from exporter.model import Auth, Failure, FailureKind, Reading, Reply, Request, Stamp
 from exporter.vendors import zego
+from exporter.vendors.callbacks import Callbacks
 from exporter.vendors.codec import RoomIdRule
+from exporter.vendors.lists import Lists
 from exporter.vendors.replies import (
     CONTRADICTION,
     IMPOSSIBLE_COUNT,
@@ -31,6 +33,8 @@ from exporter.vendors.replies import (
     vendor_code,
 )
 from exporter.vendors.source import Flag, Source
+from exporter.vendors.zego_callbacks import RTC_EVENTS, ZegoCallbacks
+from exporter.vendors.zego_rtc_list import DescribeRoomList
 
 
 class ZegoRtcSource(zego.ZegoSource):
@@ -59,6 +63,8 @@ class ZegoRtc:
     tells_admin_users = True
     tells_invisible_users = False
     tells_existence = False
+    lists: Lists | None = DescribeRoomList()
+    callbacks: Callbacks | None = ZegoCallbacks(RTC_EVENTS)
 
     def default_limit(self, source: ZegoRtcSource) -> float:
         return 1.0 if source.is_test else 10.0

@@ -14,7 +14,9 @@ import msgspec
 
 from exporter.model import Auth, Failure, FailureKind, Reading, Reply, Request, Stamp
 from exporter.vendors import zego
+from exporter.vendors.callbacks import Callbacks
 from exporter.vendors.codec import RoomIdRule
+from exporter.vendors.lists import Lists
 from exporter.vendors.replies import (
     CONTRADICTION,
     LOWER_RATE_LIMIT,
@@ -27,6 +29,7 @@ from exporter.vendors.replies import (
     vendor_code,
 )
 from exporter.vendors.source import Source
+from exporter.vendors.zego_callbacks import ZIM_EVENTS, ZegoCallbacks
 
 
 class ZegoZimSource(zego.ZegoSource):
@@ -49,6 +52,8 @@ class ZegoZim:
     tells_admin_users = False
     tells_invisible_users = False
     tells_existence = True
+    lists: Lists | None = None
+    callbacks: Callbacks | None = ZegoCallbacks(ZIM_EVENTS)
 
     def default_limit(self, source: ZegoZimSource) -> float:  # noqa: ARG002 the same for every app
         return 20.0

@@ -11,6 +11,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from exporter.model import FailureKind, Severity
+from exporter.rooms.provider import Origin, Result
 from exporter.states import RoomState, SourceState
 
 Count = Annotated[int, Meta(ge=0)]
@@ -47,6 +48,39 @@ class RoomsAbove(Struct, frozen=True):
     critical: Count
 
 
+class Provider(Struct, frozen=True):
+    """Something that names rooms."""
+
+    name: Annotated[str, Meta(description="Unique within the source; http_sd has a number where there are several.")]
+    origin: Origin
+    rooms: Annotated[Count, Meta(description="Number of rooms that it names.")]
+    interval_seconds: Annotated[float | None, Meta(description="Between two refreshes; null if it is not asked.")]
+    last_success_timestamp_seconds: Annotated[float | None, Meta(description="When it last named rooms.")]
+    last_success_age_seconds: float | None
+    last_result: Annotated[Result | None, Meta(description="How the last refresh ended.")]
+    error: Annotated[str | None, Meta(description="Why that was not complete.")]
+    warning: Annotated[str | None, Meta(description="About accepted content that looks like a mistake.")]
+
+
+class Callbacks(Struct, frozen=True):
+    """What became of a source's callbacks since the start."""
+
+    requests: Annotated[dict[str, Count], Meta(description="By result, as in rtc_callback_requests_total.")]
+    last_event_timestamp_seconds: float | None
+
+
+class Discovery(Struct, frozen=True):
+    """How the rooms of a source find themselves. Counts of rooms that came and went are since the start."""
+
+    providers: tuple[Provider, ...]
+    rooms: Annotated[dict[str, Count], Meta(description="By state: candidate, active, leaving.")]
+    rooms_limit: Annotated[Count, Meta(description="max_rooms.")]
+    added: Annotated[dict[str, Count], Meta(description="By who named them first.")]
+    dropped: Annotated[dict[str, Count], Meta(description="By reason.")]
+    rejected: Annotated[dict[str, Count], Meta(description="By reason; an id counts with each refresh.")]
+    callbacks: Annotated[Callbacks | None, Meta(description="null where none are accepted.")]
+
+
 class Source(Struct, frozen=True):
     """One vendor API, polled with one app's credentials."""
 
@@ -71,6 +105,7 @@ class Source(Struct, frozen=True):
     unrequested_rooms: Annotated[Count, Meta(description="Rooms in replies that the call had not requested.")]
     budget: Budget
     failures: Annotated[tuple[FailedCall, ...], Meta(description="The last failures, newest first.")]
+    discovery: Annotated[Discovery | None, Meta(description="null where rooms do not find themselves.")]
 
 
 class Sources(Struct, frozen=True):
@@ -124,3 +159,13 @@ class Refusal(Struct, frozen=True):
     """An error."""
 
     error: Annotated[str, Meta(description="What was found, and what is accepted.")]
+
+
+class TargetGroup(Struct, frozen=True):
+    """Rooms of one source with the same labels, as Prometheus' http_sd has it."""
+
+    targets: Annotated[list[str], Meta(description="Room ids.")]
+    labels: Annotated[
+        dict[str, str],
+        Meta(description="Those of the rooms, and __meta_rtc_vendor, __meta_rtc_api, __meta_rtc_source."),
+    ]

@@ -12,11 +12,13 @@ from aiohttp import web
 
 from exporter.blocking import Turn
 from exporter.metrics import catalogue
+from exporter.metrics.discovery_stats import DiscoveryFigures, ProviderFigures
 from exporter.metrics.room import RoomView
 from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Severity
+from exporter.rooms.provider import Origin, Result
 from exporter.web import answered
 from exporter.web.history import History
 from exporter.web.openapi import ROOMS_PARAMETERS, description
@@ -108,6 +110,7 @@ class Api:
                 lately_calls_per_second=self._lately(source.budget, monotonic),
             ),
             failures=tuple(_failure(note, unix) for note in reversed(source.failures)),
+            discovery=_discovery(self._telemetry.discovery(source.source), unix),
         )
 
     def _lately(self, name: str, now: float) -> float | None:
@@ -142,6 +145,36 @@ def _room(source: SourceStats, view: RoomView, now: float) -> answered.Room:
 
 def _whole(count: float | None) -> int | None:
     return None if count is None else int(count)
+
+
+def _discovery(figures: DiscoveryFigures | None, unix: float) -> answered.Discovery | None:
+    if figures is None:
+        return None
+    callbacks = figures.callbacks
+    return answered.Discovery(
+        providers=tuple(_provider(each, unix) for each in figures.providers),
+        rooms=dict(figures.lives),
+        rooms_limit=figures.limit,
+        added=dict(figures.added),
+        dropped=dict(figures.dropped),
+        rejected=dict(figures.rejected),
+        callbacks=answered.Callbacks(dict(callbacks.results), callbacks.last_event) if callbacks else None,
+    )
+
+
+def _provider(figures: ProviderFigures, unix: float) -> answered.Provider:
+    success = figures.last_success
+    return answered.Provider(
+        name=figures.name,
+        origin=Origin(figures.origin),
+        rooms=figures.rooms,
+        interval_seconds=figures.interval,
+        last_success_timestamp_seconds=success,
+        last_success_age_seconds=None if success is None else max(0.0, unix - success),
+        last_result=None if figures.result is None else Result(figures.result),
+        error=figures.error,
+        warning=figures.warning,
+    )
 
 
 def _failure(note: FailureNote, unix: float) -> answered.FailedCall:

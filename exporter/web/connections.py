@@ -323,7 +323,7 @@ class Connection(asyncio.Protocol):
         if (end or len(held)) > LONGEST_HEAD:
             self._refuse()
         elif end is not None:
-            self._head = bytes(held[:end])
+            self._head = _text_only(bytes(held[:end]))
             del held[:end]
             self._searched = 0
             self._has_asked = True
@@ -480,6 +480,15 @@ class Connections:
                     break
                 lane.pick().dispatch()
         self._schedule_dispatch()
+
+
+def _text_only(head: bytes) -> bytes:
+    """
+    The head with ``?`` for each byte that is not part of UTF-8 text.
+
+    aiohttp would decode such a byte to half of a surrogate pair, which its own error texts then fail to encode.
+    """
+    return head if head.isascii() else head.decode("utf-8", errors="replace").replace("\ufffd", "?").encode()
 
 
 async def end_with_the_answer(request: web.Request, response: web.StreamResponse) -> None:

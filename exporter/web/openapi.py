@@ -61,8 +61,8 @@ The parameters of ``/api/v1/rooms``: description and schema by name. An empty va
 @cache
 def description() -> bytes:
     """The description as JSON; constant while the process runs."""
-    types = (answered.Sources, answered.Rooms, answered.Refusal)
-    (sources, rooms, refusal), schemas = msgspec.json.schema_components(
+    types = (answered.Sources, answered.Rooms, list[answered.TargetGroup], answered.Refusal)
+    (sources, rooms, groups, refusal), schemas = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )
     refused = _answer("A parameter is not accepted; the answer says why.", refusal)
@@ -82,7 +82,7 @@ def description() -> bytes:
         "paths": {
             "/api/v1/sources": _get(
                 "sources",
-                "Every source's figures, budget and last failures",
+                "Every source's figures, budget, last failures and where its rooms come from",
                 {"200": _answer("Every source.", sources), "400": refused},
             ),
             "/api/v1/rooms": _get(
@@ -90,6 +90,17 @@ def description() -> bytes:
                 "Rooms, page by page",
                 {"200": _answer("One page of rooms.", rooms, next_page), "400": refused},
                 ROOMS_PARAMETERS,
+            ),
+            "/sd/rooms": _get(
+                "target_groups",
+                "The watched rooms, as Prometheus' http_sd has it",
+                {
+                    "200": _answer("A group for each source and set of labels.", groups),
+                    "400": refused,
+                    "404": _answer("There is no such source.", refusal),
+                    "503": _answer("No source has been looked at yet, or rooms are still being found.", refusal),
+                },
+                {"source": ROOMS_PARAMETERS["source"]},
             ),
             "/api/v1/openapi.json": _get(
                 "openapi",

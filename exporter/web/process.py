@@ -33,17 +33,27 @@ class NextCall:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedBy:
+    """A provider that names a room, and since when: Unix seconds."""
+
+    provider: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """
     The place that makes the exporter watch a room.
 
     Args:
-        file: The config file or a rooms file.
+        file: The config file or a rooms file; of a room that was found, what found it.
         line: Line number; ``None`` if unknown.
+        named: Who names the room, where rooms find themselves.
     """
 
     file: str
     line: int | None = None
+    named: tuple[NamedBy, ...] = ()
 
     def __str__(self) -> str:
         return self.file if self.line is None else f"{self.file}:{self.line}"
@@ -67,6 +77,8 @@ class Process:
         started: Start of the process in Unix seconds.
         next_call: Returns the next call of a room, given source and room id; ``None`` if unknown.
         origin: Returns the origin of a room, given source and room id; ``None`` if unknown.
+        incomplete: Returns why rooms of a source may be missing although they are there, as after a start; ``None`` if
+            all that can be known of are watched.
     """
 
     healthy: Callable[[], str | None]
@@ -78,3 +90,4 @@ class Process:
     config_path: str
     next_call: Callable[[str, str], NextCall | None] = _nothing
     origin: Callable[[str, str], Origin | None] = _nothing
+    incomplete: Callable[[str], str | None] = lambda _source: None

@@ -9,13 +9,13 @@ from typing import Final, cast
 
 from aiohttp import web
 
+from exporter.address import Address
 from exporter.blocking import in_thread
 from exporter.errors import UserError
 from exporter.logs import Log
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.table import Table
 from exporter.metrics.telemetry import Telemetry
-from exporter.web.address import Address
 from exporter.web.answers import add_security_headers, plain_errors
 from exporter.web.api import Api
 from exporter.web.connections import Connections, end_with_the_answer
@@ -34,9 +34,10 @@ from exporter.web.scrape import Scrape
 from exporter.web.security.acceptor import Acceptor
 from exporter.web.security.config import WebConfig
 from exporter.web.security.guard import Guard
+from exporter.web.target_groups import TargetGroups
 
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+", re.ASCII)
-_TAKEN: Final = ("/-", "/api", "/docs", "/rooms", "/static")
+_TAKEN: Final = ("/-", "/api", "/docs", "/rooms", "/sd", "/static")
 _ANY: Final = ":.+"
 """Matches slashes too: a room id may contain one, and some proxies decode %2F."""
 
@@ -82,7 +83,7 @@ class WebServer:
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
         self._acceptor: Acceptor | None = None
-        self._monotonic = process.monotonic
+        self._monotonic, self._unix = process.monotonic, process.unix
         self._connections = Connections(process.monotonic, telemetry_path)
         self._guard = Guard(config_file, telemetry, log, process.monotonic)
         rooms = Rooms(table)
@@ -107,6 +108,7 @@ class WebServer:
             web.get("/api/v1/sources", api.sources),
             web.get("/api/v1/rooms", api.rooms),
             web.get("/api/v1/openapi.json", api.openapi),
+            web.get("/sd/rooms", TargetGroups(table, telemetry, process).get),
         ]
         self._app = web.Application(
             middlewares=[
@@ -161,7 +163,7 @@ class WebServer:
 
     async def sample(self) -> None:
         """Take a sample of the figures that the status page shows over time. Call it every few seconds."""
-        await self._memory.sample(self._monotonic())
+        await self._memory.sample(self._monotonic(), self._unix())
 
     async def stop(self) -> None:
         """Stop listening, and close all connections."""

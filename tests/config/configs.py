@@ -18,6 +18,7 @@ KEYS = {
     "zego_zim": f"app_id: 1234567890\nserver_secret: {SECRET}",
     "tencent_im": f"sdk_app_id: 1400000000\nidentifier: administrator\nsecret_key: {SECRET}",
     "tencent_live": f"sdk_app_id: 1400000000\nidentifier: administrator\nsecret_key: {SECRET}",
+    "janus_videoroom": f"admin_secret: {SECRET}",
     "volcengine_rtc": f"app_id: 661e\naccess_key_id: AKLTexample\nsecret_access_key: {SECRET}",
 }
 

@@ -32,6 +32,9 @@ BEYOND_A_SCHEMA = {
     *("ca-file-missing", "ca-file-no-certificate", "secret-empty", "secret-env-empty", "secret-env-is-the-secret"),
     *("secret-env-unset", "secret-file-empty", "secret-file-folder", "secret-file-is-the-secret"),
     *("secret-file-missing", "secret-file-two-lines"),
+    *("discovery-auth-twice", "discovery-callbacks-without-listener", "discovery-callbacks-of-janus"),
+    *("discovery-list-of-janus", "discovery-list-of-zim"),
+    *("discovery-path-token-short", "discovery-url"),
 }
 """Files whose mistake is between values, in another file or in the environment, or a matter of size."""
 

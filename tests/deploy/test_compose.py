@@ -152,7 +152,7 @@ def test_both_prometheus_configs_differ_in_host_names_alone():
     ]
 
 
-def test_all_five_apis_are_watched(sources):
+def test_all_apis_are_watched(sources):
     """
     The first look shows everything that the exporter can do.
     """
@@ -184,6 +184,7 @@ def test_the_simulator_knows_the_credentials(sources):
     assert DEFAULT_APPS.volcengine[0].app_id == by_api["volcengine_rtc"]["app_id"]
     assert DEFAULT_APPS.volcengine[0].access_key_id == by_api["volcengine_rtc"]["access_key_id"]
     assert DEFAULT_APPS.volcengine[0].secret_access_key == secret(by_api["volcengine_rtc"]["secret_access_key_file"])
+    assert DEFAULT_APPS.janus[0].admin_secret == secret(by_api["janus_videoroom"]["admin_secret_file"])
 
 
 def test_the_simulator_listens_where_the_sources_call(services, sources):

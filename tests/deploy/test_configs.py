@@ -11,7 +11,12 @@ from exporter.config import parse
 from exporter.vendors import APIS
 from tests.deploy.project import ROOT, document
 
-ENVIRONMENT = {"ZEGO_SERVER_SECRET": "0123456789abcdef0123456789abcdef", "VOLC_SECRET_ACCESS_KEY": "made-up"}
+ENVIRONMENT = {
+    "ZEGO_SERVER_SECRET": "0123456789abcdef0123456789abcdef",
+    "VOLC_SECRET_ACCESS_KEY": "made-up",
+    "JANUS_ADMIN_SECRET": "made-up",
+    "JANUS_ADMIN_KEY": "made-up",
+}
 
 
 def text(path):
@@ -63,7 +68,9 @@ def test_what_the_example_has_commented_out_is_accepted_too(secrets_folder):
     """
     Optional keys shown as comments are real ones: taken in, the file is valid. (A CA file would have to be there.)
     """
-    config = re.sub(r"^( +)# ((?!ca_file)\w+:|  - )", r"\1\2", text("deploy/exporter.example.yml"), flags=re.MULTILINE)
+    config = re.sub(
+        r"^( *)# ( *(?:(?!ca_file)\w+:|- ))", r"\1\2", text("deploy/exporter.example.yml"), flags=re.MULTILINE
+    )
     mounted = config.replace("/run/secrets", str(secrets_folder(config)))
 
     source = parse(mounted, Path("/etc/exporter.yml"), ENVIRONMENT).sources[0]
@@ -72,3 +79,6 @@ def test_what_the_example_has_commented_out_is_accepted_too(secrets_folder):
     assert ("/etc/rooms/*.yml", "/etc/rooms/*.txt") == source.rooms_files
     assert "https://rtc-api.zego.im" == source.base_url
     assert "http://proxy.example:3128" == source.source.proxy
+    assert source.discovery
+    assert ["https://backend.internal/rooms/live"] == [each.url for each in source.discovery.http_sd]
+    assert source.discovery.callbacks

@@ -243,6 +243,27 @@ def test_prometheus_alone_may_ask_unless_told_otherwise():
     assert "NetworkPolicy" not in {kind for kind, _ in without}
 
 
+def test_callbacks_have_a_port_and_a_service_of_their_own():
+    """
+    Off by default. The Service leads to that port of the same pods, no ServiceMonitor finds it, and the policy lets in
+    whom it is told of.
+    """
+    objects, least = rendered(values("everything")), rendered(values("least"))
+    service = objects["Service", "-callbacks"]
+    rules = objects["NetworkPolicy", ""]["spec"]["ingress"]
+    monitored = objects["ServiceMonitor", ""]["spec"]["selector"]["matchLabels"]
+
+    assert {"name": "callbacks", "containerPort": 9880} == container(objects)["ports"][1]
+    assert [{"name": "callbacks", "port": 9880, "targetPort": "callbacks"}] == service["spec"]["ports"]
+    assert objects["Service", ""]["spec"]["selector"] == service["spec"]["selector"]
+    assert not monitored.items() <= service["metadata"]["labels"].items()
+    assert ["http", "callbacks"] == [rule["ports"][0]["port"] for rule in rules]
+    assert "ingress" in str(rules[1]["from"])
+    assert [{"name": "http", "containerPort": PORT}] == container(least)["ports"]
+    assert ["http"] == [rule["ports"][0]["port"] for rule in least["NetworkPolicy", ""]["spec"]["ingress"]]
+    assert ("Service", "-callbacks") not in least
+
+
 def test_everything_finds_everything():
     """
     Service → pods, policy → pods, budget → pods, ServiceMonitor → Service: by labels that each carries.
@@ -259,7 +280,7 @@ def test_everything_finds_everything():
 
     assert all(NAME.items() <= selector.items() <= pod.items() for selector in selectors)
     assert monitor["selector"]["matchLabels"].items() <= objects["Service", ""]["metadata"]["labels"].items()
-    assert [{"name": "http", "containerPort": PORT}] == container(objects)["ports"]
+    assert {"name": "http", "containerPort": PORT} == container(objects)["ports"][0]
     assert ["http"] == [endpoint["port"] for endpoint in monitor["endpoints"]]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from exporter.model import Failure, FailureKind, Reading
-from exporter.vendors import tencent, tencent_live, volcengine_rtc, zego, zego_rtc, zego_zim
+from exporter.vendors import janus_videoroom, tencent, tencent_live, volcengine, zego, zego_rtc, zego_zim
 from exporter.vendors.replies import _MEANING_OF_UNLISTED
 from tests.deploy.project import ROOT
 from tests.vendors.examples import failure, outcome
@@ -32,6 +32,7 @@ _READINGS: dict[str, list[int | str]] = {
     "zego_zim": [code for code in zego_zim._NOT_A_FAILURE if code],
     "tencent_im": [tencent.MISSING],
     "tencent_live": [*sorted(tencent_live._MISSING)],
+    "janus_videoroom": [],
 }
 
 
@@ -50,6 +51,7 @@ def page() -> str:
         _section("`tencent_im`", _of(tencent.COMMON_CODES, tencent.COMMON_CODES, "tencent_im")),
         _section("`tencent_live`", _of(tencent_live._CODES, tencent.COMMON_CODES, "tencent_live")),
         _section("`volcengine_rtc`, by the beginning of `Code`", _volcengine()),
+        _section("`janus_videoroom`", _of(janus_videoroom._CODES, {}, "janus_videoroom")),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -87,7 +89,7 @@ def _reading(api: str, code: int | str, what: str) -> str:
 def _volcengine() -> list[str]:
     return [
         f"| `{code}`{f' ({number})' if number else ''} | `{kind}` | {words} |"
-        for code, number, kind, words in volcengine_rtc._CODES
+        for code, number, kind, words in volcengine.CODES
     ]
 
 

@@ -5,13 +5,19 @@ Tables of the documents as the code has them, ready to paste.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import Any
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from exporter import cli, logs
+from exporter.config.discovery_schema import Discovery, Listener
+from exporter.config.secrets import key_forms
 from exporter.vendors import APIS
 from exporter.vendors.codec import Codec
+from exporter.vendors.source import is_secret
 from tests.deploy.project import ROOT
 
 _CHOICES: dict[str, type[StrEnum]] = {"--log.level": logs.Level, "--log.format": logs.Format}
@@ -75,6 +81,58 @@ def api_table() -> str:
     return _table(header, rows)
 
 
+def discovery_table() -> str:
+    """
+    Every key below `discovery`, with the default and what it is.
+    """
+    return _table(["key", "default", "what it is"], _keys(Discovery))
+
+
+def listener_table() -> str:
+    """
+    Every key below `callbacks` at the top.
+    """
+    return _table(["key", "default", "what it is"], _keys(Listener))
+
+
+def _keys(model: type[BaseModel], path: str = "") -> list[list[str]]:
+    rows = []
+    for name, info in model.model_fields.items():
+        secret = is_secret(info.annotation)
+        forms = f"Secret: {(info.description or '')[:1].lower()}{(info.description or '')[1:]}; or " if secret else ""
+        described = (info.description or "").partition("; default: ")[0]
+        meaning = forms + ", ".join(f"`{key}`" for key in key_forms(name)[1:]) if secret else described
+        rows.append([f"`{path}{name}`", _default_of(name, info), meaning])
+        inner = [each for each in _types(info.annotation) if isinstance(each, type) and issubclass(each, BaseModel)]
+        brackets = "[]" if get_origin(info.annotation) is tuple else ""
+        rows += [row for each in inner for row in _keys(each, f"{path}{name}{brackets}.")]
+    return rows
+
+
+def _types(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for each in get_args(annotation):
+        yield from _types(each)
+
+
+def _default_of(name: str, info: FieldInfo) -> str:
+    value = info.default
+    if info.is_required():
+        return "required"
+    if value is None or value == () or isinstance(value, BaseModel):
+        return (info.description or "").partition("; default: ")[2] or "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return next(
+            (f"{value / size:g}{unit}" for size, unit in ((3600, "h"), (60, "m")) if value and not value % size),
+            f"{value:g}s",
+        )
+    if name == "max_body":
+        return f"{value >> 20}MiB" if value >> 20 else f"{value >> 10}KiB"
+    return str(value)
+
+
 def make_table() -> str:
     """
     Each target of the Makefile, and what it says of itself.
@@ -106,13 +164,15 @@ def _api_row(api: str, codec: Codec, *, test: bool) -> list[str]:
         is_test = test
 
     limit = codec.default_limit(Defaults)
+    answers_all = codec.lists is not None and codec.lists.answers_all
+    fitting = f"{limit * codec.default_interval * codec.batch_size:,.0f}"
     told = [words for name, words in _TELLS.items() if getattr(codec, name)]
     return [
         f"`{api}`{' with `is_test`' if test else ''}",
-        str(codec.batch_size),
+        "all" if answers_all else str(codec.batch_size),
         f"{limit:g}",
         f"{codec.default_interval:g}s",
-        f"{limit * codec.default_interval * codec.batch_size:,.0f}",
+        "15,000" if answers_all else fitting,  # what a reply of 8 MiB holds
         f"{codec.room_ids.max_bytes} bytes",
         ", ".join(told),
     ]

@@ -27,6 +27,8 @@ pytestmark = pytest.mark.docs
 
 ENV = {
     "ZEGO_SERVER_SECRET": DEFAULT_APPS.zego[0].server_secret,
+    "JANUS_ADMIN_SECRET": DEFAULT_APPS.janus[0].admin_secret,
+    "JANUS_ADMIN_KEY": DEFAULT_APPS.janus[0].admin_key,
     "TENCENT_SECRET_KEY": DEFAULT_APPS.tencent[0].secret_key,
     "VOLCENGINE_SECRET_ACCESS_KEY": DEFAULT_APPS.volcengine[0].secret_access_key,
 }

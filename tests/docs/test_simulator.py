@@ -11,7 +11,18 @@ from typing import get_args
 
 import pytest
 
-from exporter.simulator import DEFAULT_APPS, Fault, Settings, Simulator, control, faults, orders
+from exporter.simulator import (
+    DEFAULT_APPS,
+    CallbackOrder,
+    Fault,
+    Settings,
+    Simulator,
+    TrafficOrder,
+    control,
+    faults,
+    orders,
+)
+from exporter.simulator.events import What
 from exporter.simulator.garbage import Form
 from exporter.simulator.settings import DOCUMENTED_REFRESH
 from tests.command import ask, command
@@ -48,6 +59,9 @@ def test_every_order_is_told():
         ("POST /_sim/limits", orders.LimitOrder),
         ("POST /_sim/secrets", orders.SecretOrder),
         ("POST /_sim/darkness", orders.DarknessOrder),
+        ("POST /_sim/traffic", TrafficOrder),
+        ("POST /_sim/callbacks", CallbackOrder),
+        ("POST /_sim/callbacks/send", orders.SendOrder),
     ],
 )
 def test_what_an_order_takes_is_told(order, fields):
@@ -56,7 +70,7 @@ def test_what_an_order_takes_is_told(order, fields):
     """
     (takes,) = [row[2] for row in ROWS if code(row[0]) == [order]]
 
-    assert {*fields.__struct_fields__} == {*code(takes)}
+    assert {*fields.__struct_fields__} == {*code(takes)} - {*get_args(What)}
 
 
 def test_every_kind_of_trouble_is_told():
@@ -87,8 +101,8 @@ def test_the_credentials_are_the_simulator_s_own():
     """
     Rooms and apps, ready to be copied into a config.
     """
-    written = "\n".join(" ".join(row) for row in ROWS[:3])
-    apps = (DEFAULT_APPS.zego[0], DEFAULT_APPS.tencent[0], DEFAULT_APPS.volcengine[0])
+    written = "\n".join(" ".join(row) for row in ROWS[:4])
+    apps = (DEFAULT_APPS.zego[0], DEFAULT_APPS.tencent[0], DEFAULT_APPS.volcengine[0], DEFAULT_APPS.janus[0])
     values = [
         str(getattr(app, name)) for app in apps for name in app.__slots__ if name not in ("production", "services")
     ]

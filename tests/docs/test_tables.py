@@ -59,6 +59,8 @@ def troubles():
     [
         (expected.command_table, CONFIGURATION),
         (expected.flag_table, CONFIGURATION),
+        (expected.discovery_table, CONFIGURATION),
+        (expected.listener_table, CONFIGURATION),
         (expected.api_table, OPERATIONS),
         (expected.make_table, CONTRIBUTING),
         (cli.metrics_table, METRICS),
@@ -77,6 +79,8 @@ def test_as_many_rooms_fit_as_is_said():
     The round numbers of the table are within what `check` lets pass, and a tenth more is not.
     """
     for _, batch, limit, interval, rooms, *_ in OPERATIONS.tables("Sizing")[0]:
+        if batch == "all":
+            continue  # not the limit bounds them, but the size of a reply
         calls = int(rooms.replace(",", "")) / int(batch)
         late = calls / pace_kept(float(limit)) / parse_duration(interval)
         assert late <= TOLERANCE < 1.1 * late

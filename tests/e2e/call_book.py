@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from exporter.simulator.settings import DOCUMENTED_LIMITS
+from exporter.vendors import APIS
+from exporter.vendors.lists import ANY_ROOM
 from tests.e2e.disturbances import Span
 from tests.e2e.seconds import OverfullSecond, overfull
 
@@ -70,7 +72,8 @@ class CallBook:
 
     def asked(self, api: str, app: str, room: str, since: float, until: float) -> list[Asked]:
         """The calls to this app for this room that were received and answered in that time, in Unix seconds."""
-        return [call for call in self._asked[api, app, room] if since <= call.received and call.answered <= until]
+        calls = self._asked[api, app, ANY_ROOM if _answers_all(api) else room]
+        return [call for call in calls if since <= call.received and call.answered <= until]
 
     def change_limit(self, budget: Budget, limit: int, at: float) -> None:
         """Hold a budget to another limit than the documented one, from a monotonic moment on."""
@@ -102,8 +105,15 @@ class CallBook:
     def _enter(self, call: Mapping[str, Any]) -> None:
         if call["holder"]:
             self.arrivals[Budget(call["limit"], call["holder"])].append(call["received_monotonic"])
-        for count in call["counts"]:
-            asked = self._asked[call["api"], call["app"], count["room"]]
+        rooms = {ANY_ROOM if _answers_all(call["api"]) else count["room"] for count in call["counts"]}
+        for room in rooms:
+            asked = self._asked[call["api"], call["app"], room]
             insort(asked, Asked(call["answered"], call["received"]))
             while asked[0].answered < asked[-1].answered - _REMEMBERED:
                 del asked[0]
+
+
+def _answers_all(api: str) -> bool:
+    """Whether a call answers for every room, also for those that do not exist."""
+    lists = APIS[api].lists
+    return lists is not None and lists.answers_all

@@ -26,8 +26,13 @@ LOWERED = 0.8
 FEWEST_LISTED = 520
 """Rooms that a rooms file holds at least: more than are taken over in one step."""
 
-_SECRETS = {"zego": "server_secret", "tencent": "secret_key", "volcengine": "secret_access_key"}
-_LAST_APP = {"zego": 1, "tencent": 1, "volcengine": 2}
+_SECRETS = {
+    "zego": "server_secret",
+    "tencent": "secret_key",
+    "volcengine": "secret_access_key",
+    "janus": "admin_secret",
+}
+_LAST_APP = {"zego": 1, "tencent": 1, "volcengine": 2, "janus": 1}
 
 
 @dataclass(frozen=True, slots=True)

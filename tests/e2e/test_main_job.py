@@ -1,5 +1,5 @@
 """
-The main job, end to end: the real command, all five vendor APIs, every published number checked against the world.
+The main job, end to end: the real command, every vendor API, every published number checked against the world.
 """
 
 import asyncio
@@ -17,8 +17,15 @@ from tests.e2e.vendors import LENIENT, Vendors, credentials
 
 pytestmark = pytest.mark.timed
 
-ROOMS = {"zego_rtc": 950, "zego_zim": 150, "tencent_im": 1500, "tencent_live": 2000, "volcengine_rtc": 350}
-INTERVALS = {"zego_rtc": 10.0, "zego_zim": 10.0, "tencent_im": 10.0, "tencent_live": 40.0, "volcengine_rtc": 10.0}
+ROOMS = {
+    "zego_rtc": 950,
+    "zego_zim": 150,
+    "tencent_im": 1500,
+    "tencent_live": 2000,
+    "volcengine_rtc": 350,
+    "janus_videoroom": 600,
+}
+INTERVALS = {**dict.fromkeys(ROOMS, 10.0), "tencent_live": 40.0, "janus_videoroom": 5.0}
 
 
 async def watch(vendors: Vendors, exporter: ExporterProcess, seconds: float) -> Gaps:
@@ -59,7 +66,7 @@ async def everything_published(exporter: ExporterProcess, rooms: int, within: fl
     "seconds", [pytest.param(13, id="quick"), pytest.param(120, id="long", marks=pytest.mark.soak)]
 )
 @pytest.mark.timeout(300)
-async def test_all_five_apis_are_published_in_time_and_in_truth(tmp_path: Path, seconds: int):
+async def test_all_apis_are_published_in_time_and_in_truth(tmp_path: Path, seconds: int):
     """
     After one interval every room is published; then no limit is broken, no reading is late, and every number is true.
     """

@@ -106,7 +106,7 @@ def shows_rooms(program: Sequence[str | Path], folder: Path) -> None:
     The demo of an installed program, called in an empty folder, has a page, rooms, and an end.
     """
     with command("demo", "--web.listen-address=127.0.0.1:0", program=program, folder=folder) as demo:
-        page = demo.until(r"Live rooms of five simulated vendor APIs: +(\S+)")[1]
+        page = demo.until(r"Live rooms of six simulated vendor APIs: +(\S+)")[1]
         metrics = demo.until(r"Metrics for Prometheus: +(\S+)")[1]
         status, text = ask(page)
         style, _ = ask(f"{page}static/page.css")

@@ -8,7 +8,7 @@ import asyncio
 import re
 import signal
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pytest
@@ -19,6 +19,8 @@ from tests.e2e.browser import Chromium, accessibility_faults, chromium
 from tests.e2e.process import ExporterProcess
 from tests.e2e.vendors import Vendors
 from tests.programs import find_program
+from tests.web.finding import CALLBACKS, HTTP_SD, VENDOR_LIST, finds
+from tests.web.site import UNIX, Site
 
 pytestmark = [pytest.mark.needs_program("chromium"), pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(90)]
 
@@ -407,3 +409,27 @@ async def test_everyone_can_read_it(stage: Stage, path: str, width: int, scheme:
 
         assert [] == await accessibility_faults(page)
         assert width == await page.evaluate("document.documentElement.scrollWidth")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 375])
+async def test_everyone_can_read_where_rooms_come_from(stage: Stage, width: int, scheme: Literal["light", "dark"]):
+    """
+    Lists that are well, old, never read or too long: no accessibility fault, nothing sticks out, no complaint.
+    """
+    error = "the endpoint https://backend.internal/rooms/live?" + "x" * 300 + " answered 503"
+    old = replace(HTTP_SD, last_success=UNIX - 600, result="failed", error=error)
+    never = replace(VENDOR_LIST, last_success=None, result="unsupported", error="the vendor must activate it")
+    async with Site() as site:
+        for source in ("live", "chat"):
+            site.watch(source, ["a"])
+        finds(site, "chat", providers=(old, never, CALLBACKS))
+        finds(site, "live", rejected={"max_rooms": 2}, rejected_at={"max_rooms": UNIX}, limit=33)
+        await site.server.sample()
+        site.pass_time(61)
+        complaints = len(stage.browser.complaints)
+        async with stage.browser.page(site.server.url, width=width, scheme=scheme) as page:
+            await expect(page.locator(".found")).to_have_count(2)
+            assert [] == await accessibility_faults(page)
+            assert width == await page.evaluate("document.documentElement.scrollWidth")
+    assert [] == stage.browser.complaints[complaints:]

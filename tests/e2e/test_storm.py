@@ -98,9 +98,30 @@ class Edition:
 
 
 QUICK = Edition(
-    rooms={"zego_rtc": 140, "zego_zim": 30, "tencent_im": 720, "tencent_live": 160, "volcengine_rtc": 40},
-    steady={"zego_rtc": 120, "zego_zim": 20, "tencent_im": 80, "tencent_live": 120, "volcengine_rtc": 35},
-    moving={"zego_rtc": 50, "zego_zim": 10, "tencent_im": 40, "tencent_live": 60, "volcengine_rtc": 12},
+    rooms={
+        "zego_rtc": 140,
+        "zego_zim": 30,
+        "tencent_im": 720,
+        "tencent_live": 160,
+        "volcengine_rtc": 40,
+        "janus_videoroom": 60,
+    },
+    steady={
+        "zego_rtc": 120,
+        "zego_zim": 20,
+        "tencent_im": 80,
+        "tencent_live": 120,
+        "volcengine_rtc": 35,
+        "janus_videoroom": 50,
+    },
+    moving={
+        "zego_rtc": 50,
+        "zego_zim": 10,
+        "tencent_im": 40,
+        "tencent_live": 60,
+        "volcengine_rtc": 12,
+        "janus_videoroom": 20,
+    },
     intervals=dict.fromkeys(APIS, 4.0),
     timeout=1.5,
     scale=7.0,
@@ -109,9 +130,30 @@ QUICK = Edition(
     reload_every=2.2,
 )
 LONG = Edition(
-    rooms={"zego_rtc": 700, "zego_zim": 150, "tencent_im": 1200, "tencent_live": 2100, "volcengine_rtc": 250},
-    steady={"zego_rtc": 600, "zego_zim": 100, "tencent_im": 700, "tencent_live": 1500, "volcengine_rtc": 160},
-    moving={"zego_rtc": 150, "zego_zim": 30, "tencent_im": 200, "tencent_live": 600, "volcengine_rtc": 40},
+    rooms={
+        "zego_rtc": 700,
+        "zego_zim": 150,
+        "tencent_im": 1200,
+        "tencent_live": 2100,
+        "volcengine_rtc": 250,
+        "janus_videoroom": 1200,
+    },
+    steady={
+        "zego_rtc": 600,
+        "zego_zim": 100,
+        "tencent_im": 700,
+        "tencent_live": 1500,
+        "volcengine_rtc": 160,
+        "janus_videoroom": 900,
+    },
+    moving={
+        "zego_rtc": 150,
+        "zego_zim": 30,
+        "tencent_im": 200,
+        "tencent_live": 600,
+        "volcengine_rtc": 40,
+        "janus_videoroom": 300,
+    },
     intervals={**dict.fromkeys(APIS, 10.0), "tencent_live": 40.0},
     timeout=5.0,
     scale=60.0,

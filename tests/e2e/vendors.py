@@ -204,6 +204,9 @@ def credentials(api: str, app: int = 0, apps: Apps = DEFAULT_APPS) -> dict[str, 
             "identifier": tencent.identifier,
             "secret_key": tencent.secret_key,
         }
+    if api.startswith("janus"):
+        janus = apps.janus[app]
+        return {"admin_path": janus.admin_path, "admin_secret": janus.admin_secret, "admin_key": janus.admin_key}
     volcengine = apps.volcengine[app]
     return {
         "app_id": volcengine.app_id,

@@ -65,6 +65,7 @@ class Source:
         last: When the last reading came, if all is well; those before it came an interval apart.
         calls: Calls a second, if all is well.
         dark: From when on its calls fail, one a minute, and the source is in `state`.
+        finds: Whether its rooms find themselves: by http_sd every 10 s, the vendor's list every 30 s, and callbacks.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Source:
     state: SourceState = SourceState.CIRCUIT_OPEN
     reason: FailureKind = FailureKind.TRANSIENT
     code: str = "timeout"
+    finds: bool = False
 
     @property
     def labels(self) -> dict[str, str]:
@@ -169,6 +171,8 @@ class Exporter:
             yield metrics.SOURCE_USERS, source.labels, sum(room.users_at(read) for room in source.rooms)
         for room in source.rooms:
             yield from _room(source, room, moment, read if held else None)
+        if source.finds:
+            yield from _found(source, time, moment)
 
     def _calls(self, source: Source, time: float, *, busy: bool) -> Iterator[Sample]:
         well = busy * source.calls * (min(time, source.dark) - max(self.since, -DAY))
@@ -178,6 +182,8 @@ class Exporter:
         for reason in FailureKind:
             yield metrics.SOURCE_FAILED_CALLS, source.labels | {"reason": reason}, failed * (reason is source.reason)
         yield from _histogram(metrics.SOURCE_CALL_DURATION, source.labels, well + failed)
+        if source.finds:
+            yield from _finding(source, time - max(self.since, -DAY) if busy else 0, max(0.0, time - source.dark))
         budget = {"budget": source.api}
         yield metrics.BUDGET_CALLS, budget, well + failed
         yield metrics.BUDGET_LIMIT, budget, 10
@@ -208,6 +214,41 @@ def _room(source: Source, room: Room, moment: float, read: float | None) -> Iter
         yield metrics.ROOM_EXISTS, labels, room.exists_at(read)
     if source.api == "volcengine_rtc":
         yield metrics.ROOM_INVISIBLE_USERS, labels, 3
+
+
+def _found(source: Source, time: float, moment: float) -> Iterator[Sample]:
+    """What every exporter that publishes the source tells of its discovery."""
+    listed = min(time - time % 30, source.dark)
+    for origin, count in {"http_sd": 24, "vendor_list": len(source.rooms), "callbacks": 3}.items():
+        yield metrics.DISCOVERY_ROOMS, source.labels | {"origin": origin}, count
+    for state, count in {"candidate": 2, "active": len(source.rooms), "leaving": 1}.items():
+        yield metrics.DISCOVERY_STATE_ROOMS, source.labels | {"state": state}, count
+    for origin, (read, interval) in {"http_sd": (time - 5, 10), "vendor_list": (listed, 30)}.items():
+        yield metrics.DISCOVERY_LAST_SUCCESS, source.labels | {"origin": origin}, moment + read
+        yield metrics.DISCOVERY_INTERVAL, source.labels | {"origin": origin}, interval
+    yield metrics.DISCOVERY_LAST_COMPLETE, source.labels, moment + listed
+    yield metrics.DISCOVERY_LIMIT, source.labels, len(source.rooms) + 3
+    yield metrics.CALLBACK_LAST_EVENT, source.labels, moment + time - 2
+
+
+def _finding(source: Source, seconds: float, dark: float) -> Iterator[Sample]:
+    """What the one exporter counts that asks for the lists; the vendor's fails while the source is dark."""
+    for origin, pace in {"http_sd": 0.1, "callbacks": 0.05}.items():
+        yield metrics.DISCOVERY_ADDED, source.labels | {"origin": origin}, pace * seconds
+    yield metrics.DISCOVERY_DROPPED, source.labels | {"reason": "missing"}, 0.15 * seconds
+    yield metrics.DISCOVERY_REJECTED, source.labels | {"reason": "max_rooms"}, 0.2 * seconds
+    refreshes = {
+        ("http_sd", "complete"): 0.1 * seconds,
+        ("vendor_list", "complete"): (seconds - dark) / 30,
+        ("vendor_list", "failed"): dark / 30,
+    }
+    for (origin, result), count in refreshes.items():
+        yield metrics.DISCOVERY_REFRESHES, source.labels | {"origin": origin, "result": result}, count
+    yield from _histogram(metrics.DISCOVERY_REFRESH_DURATION, source.labels | {"origin": "http_sd"}, 0.1 * seconds)
+    yield from _histogram(metrics.ROOM_LIFETIME, source.labels, 0.15 * seconds)
+    for result, pace in {"accepted": 0.3, "bad_signature": 0.1}.items():
+        yield metrics.CALLBACK_REQUESTS, source.labels | {"result": result}, pace * seconds
+    yield from _histogram(metrics.CALLBACK_DELAY, source.labels, 0.3 * seconds)
 
 
 def _state(room: Room, time: float, *, known: bool, dark: bool) -> RoomState:

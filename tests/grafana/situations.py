@@ -26,6 +26,7 @@ LIVE = Source(
         *many("quiet", 3, users=0, warning=400, critical=1000),
     ),
     calls=0.3,
+    finds=True,
 )
 CHAT = Source(
     "chat",

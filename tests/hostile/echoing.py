@@ -25,6 +25,7 @@ _DERIVED = (
     re.compile(r"Signature=([0-9a-f]{64})"),
     re.compile(r"(?im)^authorization: (.*)$"),
     re.compile(r"(?im)^x-security-token: (.*)$"),
+    re.compile(r'"admin_(?:secret|key)": ?"([^"]+)"'),
     re.compile(r"(?im)^proxy-authorization: Basic (.*)$"),
 )
 
@@ -166,6 +167,7 @@ def _asked(data: bytes) -> Asked:
         "QueryRoomUserList": "zego_zim",
         "get_online_member_num": "tencent_im",
         "get_member_list": "tencent_live",
+        "message_plugin": "janus_videoroom",
     }
     api = next((api for call, api in apis.items() if call in text), "volcengine_rtc")
     return Asked(api, text, [*derived, *map(unquote, derived), *proxied])

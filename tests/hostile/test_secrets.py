@@ -38,6 +38,7 @@ KEYS: dict[str, dict[str, int | str | None]] = {
     "tencent_im": {"sdk_app_id": None, "identifier": "administrator", "secret_key": 64},
     "tencent_live": {"sdk_app_id": None, "identifier": "administrator", "secret_key": 64},
     "volcengine_rtc": {"app_id": "661e", "access_key_id": "", "secret_access_key": 40, "session_token": 48},
+    "janus_videoroom": {"admin_path": "/echo-{mode}", "admin_secret": 32, "admin_key": 32},
 }
 BUG = """
 import exporter.vendors
@@ -104,7 +105,7 @@ class Stage:
             if isinstance(value, int):
                 self._give(source, key, self._secret(value), number)
             else:
-                source[key] = number if value is None else value or f"AKLT{number:020}"
+                source[key] = number if value is None else value.format(mode=mode) or f"AKLT{number:020}"
         return source
 
     def _give(self, source: dict[str, Any], key: str, secret: str, number: int) -> None:

@@ -49,6 +49,7 @@ REPLIES: Final[dict[str, Callable[[], bytes]]] = {
     "long headers": lambda: with_body("{}", *(b"X-%d: %b\r\n" % (each, b"x" * 32_000) for each in range(100))),
     "chunks": lambda: OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 500_000 + b"0\r\n\r\n",
     "bomb": lambda: packed(bytes(150_000_000)),
+    "members": lambda: with_body(gzip.compress(b"") * 380_000, b"Content-Encoding: gzip\r\n"),
     "depth": lambda: with_body(zego("[" * (8 * MIB - 200))),
     "rooms": lambda: with_body(zego(",".join([ROOM] * 160_000))),
     "text": lambda: with_body(zego('"' + "\\u0061" * 1_300_000 + '"')),
@@ -86,7 +87,17 @@ CONFIGS: Final[dict[str, Callable[[], str]]] = {
     "last line": lambda: "\n" * (14 * MILLION) + "]",
     "merges": lambda: SOURCE + "  <<: [" + "{}," * (2 * MILLION) + "]",
 }
-QUICK: Final = {"interim replies", "replies", "rooms", "bomb", "groups", "scalar", "one line", "unknown keys"}
+QUICK: Final = {
+    "interim replies",
+    "replies",
+    "rooms",
+    "bomb",
+    "members",
+    "groups",
+    "scalar",
+    "one line",
+    "unknown keys",
+}
 
 
 def editions(names: dict[str, object]) -> list[object]:

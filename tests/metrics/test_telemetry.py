@@ -14,6 +14,8 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics.catalogue import CATALOGUE, ROOM_METRICS
+from exporter.metrics.discovery_stats import CallbackFigures, DiscoveryFigures
+from exporter.metrics.durations import Durations
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.room import Arrival
 from exporter.metrics.source_stats import FailureNote, SourceStats
@@ -60,6 +62,24 @@ rtc_exporter_scrape_duration_seconds histogram
 rtc_exporter_scrape_size_bytes gauge
 """
 
+OF_DISCOVERY = """
+rtc_discovery_rooms gauge origin
+rtc_discovery_state_rooms gauge state
+rtc_discovery_last_success_timestamp_seconds gauge origin
+rtc_discovery_interval_seconds gauge origin
+rtc_discovery_last_complete_timestamp_seconds gauge
+rtc_discovery_refreshes_total counter origin result
+rtc_discovery_refresh_duration_seconds histogram origin
+rtc_discovery_rooms_added_total counter origin
+rtc_discovery_rooms_dropped_total counter reason
+rtc_discovery_rooms_rejected_total counter reason
+rtc_discovery_rooms_limit gauge
+rtc_room_lifetime_seconds histogram
+rtc_callback_requests_total counter result
+rtc_callback_last_event_timestamp_seconds gauge
+rtc_callback_delay_seconds histogram
+"""
+
 
 class Figures:
     """A budget as telemetry sees it."""
@@ -74,6 +94,27 @@ class Clock:
 
     skew: float | None = None
     shift = 0.0
+
+
+def discovered() -> DiscoveryFigures:
+    """What is known of a source whose rooms find themselves."""
+    durations = Durations(1.0).figures()
+    return DiscoveryFigures(
+        labels=("zego", "zego_rtc", "live"),
+        rooms={"http_sd": 1},
+        lives={"active": 1},
+        last_success={"http_sd": EPOCH},
+        intervals={"http_sd": 10.0},
+        last_complete=EPOCH,
+        refreshes={("http_sd", "complete"): 1},
+        durations={"http_sd": durations},
+        added={"http_sd": 1},
+        dropped={"missing": 1},
+        rejected={"rate": 1},
+        rejected_at={"rate": EPOCH},
+        limit=100,
+        lifetimes=durations,
+    )
 
 
 class Observed:
@@ -113,6 +154,9 @@ def test_catalogue_is_complete() -> None:
         name, kind, *own = line.split()
         shared = {"rtc_room": ("vendor", "api", "source", "room"), "rtc_sour": ("vendor", "api", "source")}
         expected[name] = (kind, (*shared.get(name[:8], ()), *own) if name[:10] != "rtc_rooms_" else tuple(own))
+    for line in OF_DISCOVERY.strip().splitlines():
+        name, kind, *own = line.split()
+        expected[name] = (kind, ("vendor", "api", "source", *own))
 
     assert expected == {metric.name: (metric.type, metric.labels) for metric in CATALOGUE}
 
@@ -144,6 +188,9 @@ def test_every_metric_of_the_catalogue_is_published() -> None:
     observed.telemetry.config_loaded(EPOCH)
     observed.telemetry.scrape_size = 1
     observed.telemetry.web_config_ok = True
+    observed.telemetry.discoveries["live"] = discovered
+    durations = Durations(1.0).figures()
+    observed.telemetry.callbacks = lambda: {"live": CallbackFigures({"accepted": 1}, EPOCH, durations)}
     observed.samples()
 
     families = {

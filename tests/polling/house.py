@@ -19,6 +19,7 @@ from typing import Any, Final, Self, cast
 from exporter.app import Exporter, WebOptions
 from exporter.clock import Clock
 from exporter.config import Config, SourceConfig, parse
+from exporter.discovery import MakeHttpSd
 from exporter.logs import Log
 from exporter.metrics.room import Arrival
 from exporter.metrics.table import SourceTable
@@ -28,6 +29,7 @@ from exporter.polling.budget import Budget
 from exporter.polling.client import Client, Opener
 from exporter.polling.poller import Poller
 from exporter.polling.scheduler import Scheduler
+from exporter.rooms.http_sd import HttpSd
 from exporter.states import RoomState, SourceState
 from tests.polling.vendor import FakeClient, Vendor
 
@@ -39,6 +41,7 @@ CREDENTIALS: Final[dict[str, dict[str, Any]]] = {
     "zego_zim": {"app_id": 1234567890, "server_secret": "0123456789abcdef" * 2},
     "tencent_im": {"sdk_app_id": 1400000000, "identifier": "administrator", "secret_key": "0123456789abcdef" * 4},
     "tencent_live": {"sdk_app_id": 1400000000, "identifier": "administrator", "secret_key": "0123456789abcdef" * 4},
+    "janus_videoroom": {"admin_secret": "0123456789abcdef" * 2},
     "volcengine_rtc": {"app_id": "661e", "access_key_id": "AKLT", "secret_access_key": "0123456789abcdef" * 2},
 }
 
@@ -116,7 +119,9 @@ class VirtualJobs:
         """Begin."""
         self.running = True
 
-    def every(self, seconds: float, name: str, body: Callable[[], Awaitable[None]], early: float = 0.0) -> None:
+    def every(
+        self, seconds: float, name: str, body: Callable[[], Awaitable[None]], early: float = 0.0, jitter: float = 0.0
+    ) -> None:
         """Run a body every so many seconds from now on."""
         self.cancel(name)
         self._jobs[name] = asyncio.create_task(self._repeat(seconds, name, body, early))
@@ -158,9 +163,16 @@ class House:
     Args:
         folder: Where the config stands; relative paths in it begin there.
         seed: Of the jitter of retries.
+        make_http_sd: Makes the backends that name rooms.
     """
 
-    def __init__(self, *sources: dict[str, Any], folder: Path = Path("/nowhere"), seed: int = 1) -> None:
+    def __init__(
+        self,
+        *sources: dict[str, Any],
+        folder: Path = Path("/nowhere"),
+        seed: int = 1,
+        make_http_sd: MakeHttpSd = HttpSd,
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.began = self.loop.time()
         self.wall_ahead = 0.0
@@ -175,7 +187,9 @@ class House:
         self._folder = folder
         self._recorded: set[SourceTable] = set()
         options, make = WebOptions("127.0.0.1:0"), (self._make_client, self._make_jobs)
-        self.exporter = Exporter(self._load, "exporter.yml", options, self.log, self.clock, *make)
+        self.exporter = Exporter(
+            self._load, "exporter.yml", options, self.log, self.clock, *make, make_http_sd=make_http_sd
+        )
         self.telemetry = self.exporter.telemetry
 
     async def __aenter__(self) -> Self:
@@ -212,7 +226,7 @@ class House:
 
     async def watch(self, name: str, rooms: Iterable[str]) -> None:
         """Let a source watch exactly these rooms, as a rooms file does."""
-        await self.exporter.sources.running[name].roster.change([Room(room) for room in rooms])
+        await self.exporter.sources.running[name].watchlist.change([Room(room) for room in rooms])
 
     def _load(self) -> Config:
         text = json.dumps({"sources": list(self._sources)}, ensure_ascii=False)

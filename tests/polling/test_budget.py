@@ -416,6 +416,34 @@ async def test_a_thousand_bidders_without_a_connection(monkeypatch: pytest.Monke
 
 
 @in_virtual_time
+async def test_error_after_the_first_twenty_bidders_is_counted() -> None:
+    """
+    The 25th of the bidders without a connection raises when it is asked: that is counted as any error in a slot is, and
+    the others are granted theirs the next time.
+    """
+
+    class Broken(Wanting):
+        def dues(self) -> tuple[float, ...]:
+            if budget._armed_for == math.inf and self.asked_for_dues == 1:
+                self.asked_for_dues += 1
+                raise ZeroDivisionError
+            return super().dues()
+
+    raised: list[Exception] = []
+    budget = budget_of(10, Timer(Clock(now), raised.append))
+    for _ in range(24):
+        Stubborn(regular=now() - 2).at(budget)
+    broken = Broken(most=1, regular=now() - 1)
+    broken.budget = budget
+    budget._bidders[broken] = None
+    budget._use_slots()
+    await asyncio.sleep(3)
+
+    assert [ZeroDivisionError] == [type(error) for error in raised]
+    assert 1 == len(broken.granted)
+
+
+@in_virtual_time
 async def test_many_callbacks_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     When a hundred budgets wait for the same tick, each is called back once, and other tasks run in between.

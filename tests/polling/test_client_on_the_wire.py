@@ -23,6 +23,7 @@ from exporter.vendors.volcengine import signed_host
 from tests.polling.wire import calling, config_for, get, ok, on_each_loop, serving, tunnelling, write
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
+PACKED = gzip.compress(b"{}", mtime=0)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -221,7 +222,10 @@ async def test_connection_that_dies_while_idle_is_not_used(abort: bool) -> None:
         (b"\x00\x01\x02 this is not HTTP\r\n\r\n", "not_http"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "not_http"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 40_000 + b"\r\n\r\n", "not_http"),
-        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello", "disconnected"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello", "not_http"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 5\r\n\r\nhello", "not_http"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 18\r\n\r\n%b" % PACKED[:18], "disconnected"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 44\r\n\r\n%b" % (2 * PACKED), "not_http"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "not_http"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", "disconnected"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello", "disconnected"),

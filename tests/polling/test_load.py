@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from exporter.polling.load import BudgetLoad, budget_loads
+from exporter.polling.load import BudgetLoad, FoundLoad, budget_loads, found_loads
 from tests.polling.house import House, parsed, source
 from tests.polling.virtual_time import in_virtual_time
 
@@ -87,3 +87,54 @@ async def test_sources_of_different_intervals() -> None:
             assert member.kept_interval == pytest.approx(seen, rel=0.03)
         assert not load.fits
         assert 60.0 == pytest.approx(load.needed)
+
+
+def found(api: str, **discovery: object) -> FoundLoad:
+    """The load of a source whose rooms find themselves."""
+    configs = parsed(source(api, 0, discovery={"vendor_list": {}, **discovery}))
+    (load,) = found_loads((config, 0) for config in configs)
+    return load
+
+
+@pytest.mark.parametrize(
+    ("api", "calls", "needed", "allowed"),
+    [
+        ("zego_rtc", 10, 10 / 30, 10),
+        ("tencent_im", 1, 1 / 30, 0.5),
+        ("tencent_live", 100, 100 / 30, 5),
+        ("volcengine_rtc", 20, 1 / 30 + 20 / 3600, 5),
+    ],
+)
+def test_calls_of_a_vendors_list(api: str, calls: int, needed: float, allowed: float) -> None:
+    """
+    Passes over a list cost a call for each page, on a budget of the list's own; Volcengine is asked for everything once
+    an hour, and in between for what is new.
+    """
+    lists = found(api, max_rooms=2_000).lists
+
+    assert lists
+    assert (calls, allowed, f"{api}.list") == (lists.calls, lists.allowed, lists.budget.partition(":")[0])
+    assert needed == pytest.approx(lists.needed)
+    assert lists.fits
+
+
+def test_list_that_is_too_long_for_its_interval() -> None:
+    """
+    A list whose passes take longer than their interval says so.
+    """
+    lists = found("tencent_live", max_rooms=20_000).lists
+
+    assert lists
+    assert not lists.fits
+    assert 200 < lists.seconds < 210
+
+
+def test_polls_of_all_rooms_that_may_be_found() -> None:
+    """
+    Rooms that are not there yet count as well: with all of them, rooms are read as often as the budget can.
+    """
+    assert found("zego_rtc", max_rooms=900).fits
+    load = found("zego_rtc", max_rooms=2_000)
+    assert 20.5 == pytest.approx(load.kept_interval, abs=0.1)
+    assert not load.fits
+    assert () == found_loads((config, 5) for config in parsed(source("zego_rtc", 5)))

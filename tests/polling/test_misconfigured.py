@@ -24,6 +24,7 @@ async def test_misconfigured_is_tried_once_a_minute(api: str) -> None:
     There is one trial a minute, the log says once what to mend, and the first success ends it.
     """
     async with House(source(api, 500)) as house:
+        house.vendor.rooms = named(500)
         house.vendor.answer = always(fails(api, MISCONFIGURED[api]))
         await house.passes(2)
         assert SourceState.MISCONFIGURED == house.state(api)

@@ -52,6 +52,51 @@ def calls(planner: Planner, begin: float, seconds: float, slot: float = 0.0) -> 
         now += slot
 
 
+def test_rooms_that_were_read_elsewhere_are_due_an_interval_later() -> None:
+    """
+    What a list told of a room counts as its poll: it is due one interval after that, in the lane of regular polls.
+    """
+    planner = planned(3, batch_size=1)
+    first, second, third = named(3)
+    planner.retry([first], NOW - 1, 0.5, NOW)
+
+    planner.read_elsewhere([first, second, "unwatched"], NOW + 2)
+
+    assert (Lane.REGULAR, NOW + 2 + INTERVAL) == planner.next_poll(first) == planner.next_poll(second)
+    assert (Lane.REGULAR, NOW) == planner.next_poll(third)
+    assert [third] == [*planner.take(Lane.REGULAR, NOW + INTERVAL)]
+    assert () == planner.take(Lane.REGULAR, NOW + INTERVAL)
+    assert "unwatched" not in planner
+
+
+def test_what_polls_know_counts_more_than_what_was_read_elsewhere() -> None:
+    """
+    A room whose call is under way waits for that, and one that was refused is still asked alone.
+    """
+    planner = planned(2, batch_size=1)
+    refused, under_way = named(2)
+    planner.take(Lane.REGULAR, NOW)
+    planner.suspect([refused], NOW + 100)
+    assert (under_way,) == planner.take(Lane.REGULAR, NOW)
+
+    planner.read_elsewhere([refused, under_way], NOW)
+
+    assert (Lane.SUSPECT, NOW + 100) == planner.next_poll(refused)
+    assert planner.next_poll(under_way) is None
+
+
+def test_reading_elsewhere_leaves_no_trace_in_memory() -> None:
+    """
+    Rooms that a list reads again and again take no more room in the plan than others.
+    """
+    planner = planned(1_000, batch_size=10)
+    for second in range(30):
+        planner.read_elsewhere(named(1_000), NOW + second)
+        planner.dues()
+
+    assert 100 >= sum(map(len, planner._lanes))
+
+
 @settings(max_examples=25, deadline=None)
 @given(rooms=st.integers(1, 300), batch_size=st.integers(1, 50), slot=st.floats(0, 0.02))
 def test_batches_are_full(rooms: int, batch_size: int, slot: float) -> None:

@@ -197,6 +197,25 @@ async def test_exception_in_a_job_stops_no_job(
 
 
 @in_virtual_time
+async def test_run_that_the_end_interrupts_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    An orderly end during a long run, such as a look at a folder that hangs, leaves no traceback in the log.
+    """
+
+    async def long() -> None:
+        await asyncio.sleep(3600)
+
+    async with Jobs(monkeypatch) as jobs:
+        jobs.scheduler.every(1.0, "long", long)
+        await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5)
+
+    assert ([], []) == (caplog.records, jobs.log.lines)
+
+
+@in_virtual_time
 async def test_cancelled_and_replaced_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A job runs until it is cancelled, and a job of the same name takes its place.

@@ -94,7 +94,8 @@ class Vendor:
 
     A test replaces ``answer`` (``None``: all is well), ``latency``, ``arrives_by`` (monotonic time until which a call
     without a reply may arrive), ``connecting`` (seconds until a connection is there), ``keeps_connections`` (after a
-    reply), ``unreachable`` (why none can be opened) and ``users``. ``limits`` are by budget.
+    reply), ``unreachable`` (why none can be opened), ``users`` and ``rooms`` (those that one reply tells where it tells
+    all). ``limits`` are by budget.
     """
 
     def __init__(self, unix: Callable[[], float]) -> None:
@@ -106,6 +107,7 @@ class Vendor:
         self.keeps_connections = True
         self.unreachable: Failure | None = None
         self.users: Callable[[str], int] = lambda room: 3
+        self.rooms = [f"room-{number:05}" for number in range(20)]
         self.limits: dict[str, SlidingSecond] = {}
         self.clock_ahead = 0.0
         self._unix = unix
@@ -124,11 +126,14 @@ class Vendor:
             return answer
         call.good = True
         counts = {room: self.users(room) for room in call.rooms}
-        document = examples.success(call.api, call.rooms)
+        document = examples.success(call.api, self.rooms if call.api == "janus_videoroom" else call.rooms)
         match call.api:
             case "zego_rtc":
                 for entry in document["Data"]["UserCountList"]:
                     entry["UserCount"] = counts[entry["RoomId"]]
+            case "janus_videoroom":
+                for entry in document["response"]["list"]:
+                    entry["num_participants"] = self.users(entry["room"])
             case "zego_zim":
                 document["Count"] = counts[call.rooms[0]]
             case "tencent_im":
@@ -275,9 +280,11 @@ def _rooms(api: str, request: Request) -> tuple[str, ...]:
     query = parse_qs(urlsplit(request.target).query)
     match api:
         case "zego_rtc":
-            return tuple(query["RoomId[]"])
+            return tuple(query.get("RoomId[]", ()))
+        case "janus_videoroom":
+            return ()
         case "tencent_im" | "tencent_live":
             body: Mapping[str, Any] = json.loads(request.body)
-            return (body["GroupId"] if api == "tencent_im" else body["RoomId"],)
+            return tuple(body[key] for key in ("GroupId", "RoomId") if key in body)
         case _:
-            return tuple(query["RoomId"])
+            return tuple(query.get("RoomId", ()))

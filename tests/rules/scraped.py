@@ -8,6 +8,7 @@ scrapes them: a series that is not there any more, or whose target does not answ
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,26 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
+class Discovery:
+    """
+    How the rooms of a source find themselves: a list that is read every ten seconds, and callbacks.
+
+    Args:
+        named: Rooms on the list.
+        listed_at: When the list was last read, in seconds of the test; ``None``: just now; infinity: never.
+        heard_at: The same of the last callback.
+        rejected: Ids a second that are one too many.
+        forged: Callbacks a second with a bad signature.
+    """
+
+    named: int = 40
+    listed_at: float | None = None
+    heard_at: float | None = None
+    rejected: float = 0.0
+    forged: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """
     A source. ``crowd`` counts fresh rooms that only its sums tell of, ``dark`` unknown ones.
@@ -59,6 +80,7 @@ class Source:
     skew: float = 0.0
     failure: tuple[str, str, str] | None = None
     last_success: float | None = None
+    discovery: Discovery | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +177,15 @@ def _published(exporter: Exporter, target: Labels, now: float) -> Samples:
         samples[series("rtc_rooms_file_last_reload_successful", target, file=file)] = float(ok)
     for name, source in exporter.sources.items():
         samples |= _of_source(
-            source, {**target, "vendor": source.api.partition("_")[0], "api": source.api, "source": name}, now
+            source,
+            {**target, "vendor": source.api.partition("_")[0], "api": source.api, "source": name},
+            now,
+            exporter.started,
         )
     return samples
 
 
-def _of_source(source: Source, labels: Labels, now: float) -> Samples:
+def _of_source(source: Source, labels: Labels, now: float, started: float) -> Samples:
     known = [room for room in source.rooms.values() if room.users is not None]
     rooms = {
         RoomState.FRESH: len([room for room in known if room.exists is not False]) + source.crowd,
@@ -186,7 +211,33 @@ def _of_source(source: Source, labels: Labels, now: float) -> Samples:
         samples[series("rtc_source_last_success_timestamp_seconds", labels)] = float(at or 0.0)
     for name, room in source.rooms.items():
         samples |= _of_room(room, {**labels, "room": name}, now)
+    if source.discovery is not None:
+        samples |= _of_discovery(source.discovery, labels, now, started)
     return samples
+
+
+def _of_discovery(discovery: Discovery, labels: Labels, now: float, started: float) -> Samples:
+    """A room opens every ten seconds, and closes again; the list is read in the process' first second."""
+    uptime, listed = now - started, {**labels, "origin": "vendor_list"}
+    opened = uptime // 10
+    samples = {
+        series("rtc_discovery_rooms", listed): float(discovery.named),
+        series("rtc_discovery_rooms", labels, origin="callbacks"): 0.0,
+        series("rtc_discovery_state_rooms", labels, state="active"): float(discovery.named),
+        series("rtc_discovery_state_rooms", labels, state="candidate"): 0.0,
+        series("rtc_discovery_rooms_limit", labels): 40.0,
+        series("rtc_discovery_interval_seconds", listed): 10.0,
+        series("rtc_discovery_refreshes_total", listed, result="complete"): uptime // 10,
+        series("rtc_discovery_rooms_added_total", listed): discovery.named + opened,
+        series("rtc_discovery_rooms_rejected_total", labels, reason="max_rooms"): discovery.rejected * uptime,
+        series("rtc_callback_requests_total", labels, result="accepted"): 2.0 * opened,
+        series("rtc_callback_requests_total", labels, result="bad_signature"): discovery.forged * uptime,
+    }
+    times = {
+        series("rtc_discovery_last_success_timestamp_seconds", listed): discovery.listed_at,
+        series("rtc_callback_last_event_timestamp_seconds", labels): discovery.heard_at,
+    }
+    return samples | {name: now if at is None else at for name, at in times.items() if at != math.inf}
 
 
 def _of_room(room: Room, labels: Labels, now: float) -> Samples:

@@ -3,6 +3,7 @@ Every alert on promtool, in the courses that operators see: it fires and resolve
 replaced, or one of three; all exporters are gone. What fires goes on while nothing better is known, as one alert.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from exporter.states import SourceState
 from tests.rules.promql import rules
-from tests.rules.scraped import DOWN, Exporter, Firing, Targets, complaints, phases
+from tests.rules.scraped import DOWN, Discovery, Exporter, Firing, Targets, complaints, phases
 from tests.rules.troubles import HEALTHY, TROUBLES, Trouble
 
 pytestmark = pytest.mark.needs_program("promtool")
@@ -51,6 +52,7 @@ def just_started(exporter: Exporter, now: float) -> Exporter:
             achieved=None,
             failure=None,
             last_success=None,
+            discovery=source.discovery and Discovery(named=0, listed_at=math.inf, heard_at=math.inf),
         )
         for name, source in exporter.sources.items()
     }

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from exporter.states import SourceState
-from tests.rules.scraped import JOB, Exporter, Room, Source, with_rooms, with_source
+from tests.rules.scraped import JOB, Discovery, Exporter, Room, Source, with_rooms, with_source
 
 THRESHOLDS: Final = {"warning": 100, "critical": 400}
 BAD_SECRET: Final = ("unauthorized", "70003", "secret_key does not match")
@@ -25,12 +25,14 @@ HEALTHY: Final = Exporter(
             crowd=40,
         ),
         "other": Source(rooms={"lobby": Room(10, thresholds=THRESHOLDS)}),
+        "found": Source(crowd=40, discovery=Discovery()),
     },
     files={"rooms.txt": True},
 )
 
 OF_EXPORTER: Final = {"job": JOB}
 OF_SOURCE: Final = {"job": JOB, "vendor": "tencent", "api": "tencent_im", "source": "im"}
+OF_FOUND: Final = {**OF_SOURCE, "source": "found"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,10 @@ class Trouble:
 
 def _source(**changes: object) -> Callable[[Exporter], Exporter]:
     return lambda exporter: with_source(exporter, "im", **changes)
+
+
+def _discovery(**changes: Any) -> Callable[[Exporter], Exporter]:
+    return lambda exporter: with_source(exporter, "found", discovery=Discovery(**changes))
 
 
 def _rooms(**rooms: Room) -> Callable[[Exporter], Exporter]:
@@ -124,6 +130,15 @@ TROUBLES: Final[Mapping[str, Trouble]] = {
     ),
     "RtcSourceSlow": Trouble(_source(achieved=15.0), {**OF_SOURCE, "severity": "warning"}, waits=300),
     "RtcSourceClockSkew": Trouble(_source(skew=-45.0), {**OF_SOURCE, "severity": "warning"}, waits=300),
+    "RtcDiscoveryOutdated": Trouble(
+        _discovery(listed_at=550.0), {**OF_FOUND, "origin": "vendor_list", "severity": "warning"}, waits=120
+    ),
+    "RtcDiscoveryFindsNothing": Trouble(_discovery(named=0), {**OF_FOUND, "severity": "warning"}, waits=900),
+    "RtcDiscoveryRoomsRejected": Trouble(
+        _discovery(rejected=0.1), {**OF_FOUND, "severity": "warning"}, waits=60, ends=975
+    ),
+    "RtcCallbacksRefused": Trouble(_discovery(forged=1.0), {**OF_FOUND, "severity": "warning"}, waits=60, ends=675),
+    "RtcCallbacksSilent": Trouble(_discovery(heard_at=-1200.0), {**OF_FOUND, "severity": "warning"}, waits=300),
     "RtcConfigReloadFailed": Trouble(
         lambda exporter: replace(exporter, config_ok=False),
         {**OF_EXPORTER, "severity": "warning"},

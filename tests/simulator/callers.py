@@ -19,6 +19,7 @@ from exporter.simulator import SEVERAL_APPS
 ZEGO = SEVERAL_APPS.zego[0]
 TENCENT = SEVERAL_APPS.tencent[0]
 VOLCENGINE = SEVERAL_APPS.volcengine[0]
+JANUS = SEVERAL_APPS.janus[0]
 
 _nonces = itertools.count(1)
 
@@ -172,6 +173,8 @@ def ask(api: str, rooms: Sequence[str], *, now: float, host: str, app: int = 0) 
     """
     if api.startswith("zego"):
         return _ask_zego(api, rooms, now=now, app=app)
+    if api == "janus_videoroom":
+        return janus(janus_list(app=app), path=SEVERAL_APPS.janus[app].admin_path)
     (room,) = rooms
     if api.startswith("tencent"):
         return _ask_tencent(api, room, now=now, app=app)
@@ -184,6 +187,30 @@ def ask(api: str, rooms: Sequence[str], *, now: float, host: str, app: int = 0) 
         secret_key=one.secret_access_key,
         AppId=one.app_id,
     )
+
+
+def janus(document: object, *, path: str = JANUS.admin_path, body: bytes | None = None, method: str = "POST") -> Wire:
+    """
+    A call of a Janus server's admin API.
+    """
+    headers = {"Content-Type": "application/json"}
+    return Wire(method, path, "", headers, json.dumps(document).encode() if body is None else body)
+
+
+def janus_list(*, app: int = 0, key: bool = True, **changes: object) -> dict[str, Any]:
+    """
+    What asks for every room; a change that is None is left out.
+    """
+    one = SEVERAL_APPS.janus[app]
+    request = {"request": "list", **({"admin_key": one.admin_key} if key else {})}
+    message = {
+        "janus": "message_plugin",
+        "transaction": str(next(_nonces)),
+        "admin_secret": one.admin_secret,
+        "plugin": "janus.plugin.videoroom",
+        "request": request,
+    }
+    return {name: value for name, value in (message | changes).items() if value is not None}
 
 
 def _ask_zego(api: str, rooms: Sequence[str], *, now: float, app: int) -> Wire:
@@ -211,6 +238,8 @@ def counts(api: str, document: Any) -> dict[str, int] | int:
     """
     if api == "zego_rtc":
         return {entry["RoomId"]: entry["UserCount"] for entry in document["Data"]["UserCountList"]}
+    if api == "janus_videoroom":
+        return {str(entry["room"]): entry["num_participants"] for entry in document["response"]["list"]}
     path = {
         "zego_zim": ["Count"],
         "tencent_im": ["OnlineMemberNum"],
@@ -228,6 +257,9 @@ def code(document: Any) -> str:
     """
     if "ResponseMetadata" in document:
         return str(document["ResponseMetadata"].get("Error", {}).get("Code", "0"))
+    if "janus" in document:
+        error, response = document.get("error", {}), document.get("response", {})
+        return str(error.get("code", response.get("error_code", "0")))
     return str(document["Code"] if "Code" in document else document["ErrorCode"])
 
 

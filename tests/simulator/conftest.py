@@ -68,8 +68,10 @@ class Got:
     @property
     def code(self) -> str:
         """
-        The vendor's code in it.
+        The vendor's code in it; a page of HTML has none but its status.
         """
+        if self.status == 429 and self.headers["Content-Type"] == "text/html":
+            return "http_429"
         return callers.code(self.document)
 
 
@@ -173,5 +175,5 @@ def batches(api: str, rooms: Sequence[str]) -> list[tuple[str, ...]]:
     """
     The rooms in calls of the largest size.
     """
-    size = 10 if api == "zego_rtc" else 1
+    size = {"zego_rtc": 10, "janus_videoroom": max(1, len(rooms))}.get(api, 1)
     return [tuple(rooms[at : at + size]) for at in range(0, len(rooms), size)]

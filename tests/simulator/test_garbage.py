@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from exporter.simulator import APIS, Fault
+from exporter.simulator import APIS, Fault, Settings
 from exporter.simulator.garbage import BOMB, OVERSIZE
 
 
@@ -15,6 +15,16 @@ def order(client, form):
     Order a form of garbage for every call.
     """
     return client.simulator.faults.order(Fault(kind="garbage", form=form))
+
+
+@pytest.fixture
+def settings():
+    """
+    No room but those of a test where all come in one reply.
+    """
+    return Settings(
+        rooms=dict.fromkeys(APIS, 60) | {"janus_videoroom": 0}, refresh={"tencent_im": 0, "tencent_live": 0}
+    )
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -152,6 +162,8 @@ async def test_garbage_for_missing_rooms_and_at_random(client, clock, api):
 def _count(api, document):
     if api == "zego_rtc":
         return document["Data"]["UserCountList"][0]["UserCount"]
+    if api == "janus_videoroom":
+        return document["response"]["list"][0]["num_participants"]
     path = {
         "zego_zim": ("Count",),
         "tencent_im": ("OnlineMemberNum",),

@@ -236,51 +236,6 @@ async def test_counts_are_as_old_as_the_vendors_last_look(client, clock):
     assert "100004" == (await client.ask("tencent_live", "r")).code
 
 
-async def test_group_list(client, clock):
-    """
-    Pages of every live stream group; groups of another type are a list of their own.
-    """
-    client.simulator.world.destroy("tencent_im", client.simulator.world.room_ids("tencent_im")[0])
-    path, groups, following, total = "group_open_http_svc/get_appid_group_list", [], 0, None
-    while True:
-        document = {"Limit": 25, "Next": following, "GroupType": "AVChatRoom"}
-        got = (await client.send(tencent(path, document, now=client.now))).document
-        groups += [group["GroupId"] for group in got["GroupIdList"]]
-        following, total = got["Next"], got["TotalCount"]
-        clock.advance(1)
-        if not following:
-            break
-
-    world = client.simulator.world
-    exist = {room for room in world.room_ids("tencent_im") if world.exists("tencent_im", room)}
-    assert {room for room in exist if not room.startswith("@TGS#_")} == set(groups)
-    assert total == len(groups)
-    got = await client.send(tencent(path, {"GroupType": "Public"}, now=client.now))
-    assert 0 == got.document["TotalCount"]
-    clock.advance(1)
-    assert "10004" == await client.code(tencent(path, {"Limit": 10_001}, now=client.now))
-
-
-async def test_room_list(client):
-    """
-    Pages of live rooms, the most viewed first.
-    """
-    path, rooms, following = "live_engine_http_srv/get_room_list", [], ""
-    while True:
-        got = (await client.send(tencent(path, {"Next": following, "Count": 20}, now=client.now))).document["Response"]
-        rooms += [(room["RoomId"], room["ViewCount"]) for room in got["RoomList"]]
-        if not (following := got["Next"]):
-            break
-
-    views = [view for _, view in rooms]
-    assert sorted(views, reverse=True) == views
-    world = client.simulator.world
-    assert {room for room in world.room_ids("tencent_live") if world.exists("tencent_live", room)} == {
-        room for room, _ in rooms
-    }
-    assert "100002" == await client.code(tencent(path, {"Next": "", "Count": 21}, now=client.now))
-
-
 async def test_json_that_is_escaped_or_not_is_the_same(client):
     """
     A room id reaches the vendor however the client's JSON library writes it.

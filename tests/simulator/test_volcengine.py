@@ -185,26 +185,6 @@ async def test_a_room_that_does_not_exist(client, sign):
     assert {"RoomExists": False} == (await client.send(sign(room="nowhere"))).document["Result"]
 
 
-async def test_list_room_info(client, sign, clock):
-    """
-    Pages of the rooms that exist.
-    """
-    world, rooms, page = client.simulator.world, [], 1
-    moments = {"StartTime": "2023-11-14T00:00:00Z", "EndTime": "2023-11-14T22:00:00+08:00"}
-    while True:
-        wire = sign(room=None, Action="ListRoomInfo", PageNum=str(page), PageSize="25", **moments)
-        result = (await client.send(wire)).document["Result"]
-        rooms += [room["RoomId"] for room in result["RoomList"]]
-        page += 1
-        if not result["HasMore"]:
-            break
-
-    assert [room for room in world.room_ids("volcengine_rtc") if world.exists("volcengine_rtc", room)] == rooms
-    for wrong in ({"PageSize": "101"}, {"PageNum": "0"}, {"StartTime": "today"}):
-        wire = sign(room=None, Action="ListRoomInfo", **moments | wrong)
-        assert "InvalidParameter" == await client.code(wire)
-
-
 async def test_property_is_answered_at_a_lower_limit(client, sign):
     """
     The newer parameter works once a second, where the call without it works 40 times.

@@ -33,6 +33,7 @@ CREDENTIALS: Final[Mapping[str, Mapping[str, Any]]] = {
         "access_key_id": "AKLTEXAMPLEaccesskeyid0000000000",
         "secret_access_key": Secret("RXhhbXBsZVNlY3JldEtleUV4YW1wbGVTZWNyZXQ9PQ=="),
     },
+    "janus_videoroom": {"admin_secret": Secret("example-admin-secret")},
 }
 
 ODD_ROOM_IDS: Final = (
@@ -106,6 +107,9 @@ def success(api: str, rooms: Sequence[str] = ("lobby",), users: object = 3, part
         case "tencent_live":
             members = {"Next": "", "MemberCount": users, "MemberList": [{"Member_Account": "brennan1"}]}
             return {"ErrorCode": 0, "ErrorInfo": "", "ActionStatus": "OK", "RequestId": "r-1", "Response": members}
+        case "janus_videoroom":
+            listed = [{"room": room, "description": "tandy", "num_participants": users} for room in rooms]
+            return {"janus": "success", "transaction": "t", "response": {"videoroom": "success", "list": listed}}
         case _:
             result = {
                 "TotalUser": users,
@@ -126,5 +130,7 @@ def failure(api: str, code: object) -> dict[str, Any]:
             return {"Code": code, "Message": "failed", "RequestId": "784003982"}
         case "tencent_im" | "tencent_live":
             return {"ActionStatus": "FAIL", "ErrorInfo": "failed", "ErrorCode": code}
+        case "janus_videoroom":
+            return {"janus": "error", "transaction": "t", "error": {"code": code, "reason": "failed"}}
         case _:
             return {"ResponseMetadata": {"RequestId": "2023", "Error": {"Code": code, "Message": "failed"}}}

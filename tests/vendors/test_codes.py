@@ -68,6 +68,13 @@ CODES: dict[str, list[dict[FailureKind, list[int]] | dict[FailureKind, list[str]
             MISCONFIGURED: [100007, 100013],
         },
     ],
+    "janus_videoroom": [
+        {
+            UNAUTHORIZED: [403, 405, 433],
+            MISCONFIGURED: [450, 452, 453, 454, 455, 456, 457, 460, 467, 421, 422, 423, 429, 430],
+            TRANSIENT: [462, 490, 499],
+        }
+    ],
     "volcengine_rtc": [
         {
             RATE_LIMITED: [

@@ -46,6 +46,7 @@ NO_COUNTS: tuple[object, ...] = (
         ("tencent_im", Reading(3, exists=True)),
         ("tencent_live", Reading(3, exists=True)),
         ("volcengine_rtc", Reading(3, invisible_users=1, exists=True)),
+        ("janus_videoroom", Reading(3, exists=True)),
     ],
 )
 def test_success(api: str, users: object, expected: Reading) -> None:

@@ -21,6 +21,7 @@ COUNTS = {
     "tencent_im": '"OnlineMemberNum"',
     "tencent_live": '"MemberCount"',
     "volcengine_rtc": '"TotalUser"',
+    "janus_videoroom": '"num_participants"',
 }
 OUTER = {"zego_rtc": '"UserCountList"', "tencent_live": '"Response"', "volcengine_rtc": '"Result"'}
 

@@ -22,9 +22,11 @@ room_ids = st.sampled_from(ODD_ROOM_IDS) | st.text(st.characters(exclude_categor
 
 
 def asked_rooms(api: str, sent: Request) -> list[str]:
-    """The rooms that a vendor finds in a request."""
+    """The rooms that a vendor finds in a request; what asks for all of them names none."""
     if sent.body:
         document = json.loads(sent.body)
+        if api == "janus_videoroom":
+            return []
         return [document["GroupId"] if api == "tencent_im" else document["RoomId"]]
     query = parse_qs(sent.target.partition("?")[2], strict_parsing=True)
     return query["RoomId[]" if api == "zego_rtc" else "RoomId"]
@@ -36,7 +38,8 @@ def test_room_ids_reach_the_vendor_intact(api: str, rooms: list[str]) -> None:
     """
     Whatever characters a room id has, the vendor reads the very same id.
     """
-    batch = rooms[: APIS[api].batch_size]
+    lists = APIS[api].lists
+    batch = rooms[: 0 if lists and lists.answers_all else APIS[api].batch_size]
 
     assert batch == asked_rooms(api, request(api, *batch))
 
@@ -52,7 +55,7 @@ def test_targets_need_no_further_encoding(api: str, room: str) -> None:
     path, _, query = request(api, room, **changes).target.partition("?")
 
     assert path.startswith("/")
-    for pair in query.split("&"):
+    for pair in query.split("&") if query else ():
         name, value = pair.split("=")
         assert name == quote(unquote(name), safe="")
         assert value == quote(unquote(value), safe="")
@@ -152,6 +155,7 @@ def test_region_selects_the_vendors_host(api: str, region: str | None, host: str
         ("tencent_im", {}, 200, "tencent_im:1400000000", "tencent:1400000000"),
         ("tencent_live", {}, 200, "tencent_live:1400000000", "tencent:1400000000"),
         ("volcengine_rtc", {}, 40, "volcengine_rtc", "volcengine:AKLTEXAMPLEaccesskeyid0000000000"),
+        ("janus_videoroom", {}, 10, "janus_videoroom:http://127.0.0.1:7088/admin", "janus:http://127.0.0.1:7088/admin"),
         ("volcengine_rtc", {"app_id": "other"}, 40, "volcengine_rtc", "volcengine:AKLTEXAMPLEaccesskeyid0000000000"),
     ],
 )
@@ -183,6 +187,7 @@ HOST = {"base_url": "https://vendor.example"}
         ("volcengine_rtc", {"app_id": "other"}),
         ("volcengine_rtc", {"region": "ap-singapore-1"}),
         ("volcengine_rtc", {"region": "cn-north-2"}),
+        ("janus_videoroom", {"admin_path": "/other"}),
         *((api, HOST) for api in APIS),
         *((api, {"base_url": "http://127.0.0.1:8080"}) for api in APIS),
     ],
@@ -209,6 +214,7 @@ def test_change_that_makes_a_room_id_name_another_room(api: str, changes: dict[s
         ("tencent_live", {}, {"identifier": "another", "secret_key": OTHER_SECRET}),
         ("volcengine_rtc", {}, {"access_key_id": "AKLTother", "secret_access_key": OTHER_SECRET}),
         ("volcengine_rtc", {}, {"session_token": OTHER_SECRET}),
+        ("janus_videoroom", {}, {"admin_secret": OTHER_SECRET, "admin_key": OTHER_SECRET}),
         *((api, HOST, {"base_url": "https://vendor.example/"}) for api in APIS),
         *(
             (api, {}, {"interval": "1m", "rate_limit": "1", "budget": "mine", "timeout": "1s", "max_staleness": "5m"})
@@ -397,6 +403,7 @@ def test_credentials_are_required(api: str) -> None:
         ("tencent_im", "@TGS#a6I4ZUUGO and ~", "房间"),
         ("tencent_live", "live_1", "live\u00a01"),
         ("volcengine_rtc", "Room@1._-", "room+1"),
+        ("janus_videoroom", "1234 or 房间", "\x7f"),
     ],
 )
 def test_documented_alphabets_of_room_ids(api: str, documented: str, odd: str) -> None:

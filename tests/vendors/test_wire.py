@@ -24,8 +24,8 @@ LONGEST = {"zego_zim": 32, "tencent_im": 48, "tencent_live": 48}
 
 @pytest.fixture
 async def vendors() -> AsyncIterator[Simulator]:
-    """All five vendors, with room for every test's calls."""
-    limits = {"zego_rtc": 1000, "zego_zim": 1000, "volcengine_rtc": 1000}
+    """All vendors, with room for every test's calls."""
+    limits = {"zego_rtc": 1000, "zego_zim": 1000, "volcengine_rtc": 1000, "janus_videoroom": 1000}
     simulator = Simulator(
         Settings(rooms={}, limits=limits, refresh={"tencent_im": 0, "tencent_live": 0}, strict_ids=False)
     )

@@ -5,12 +5,14 @@ The JSON API.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from yarl import URL
 
 from exporter.model import FailureKind, Reading, Room, Thresholds
 from exporter.states import SourceState
+from tests.web.finding import CALLBACKS, HTTP_SD, finds
 from tests.web.site import UNIX, Budget, Clock, Site
 
 
@@ -87,9 +89,54 @@ async def test_every_figure_of_a_source(site: Site) -> None:
                         "more_rooms": 2,
                     }
                 ],
+                "discovery": None,
             }
         ],
     } == await fetch(site, "/api/v1/sources")
+
+
+async def test_where_rooms_come_from(site: Site) -> None:
+    """
+    Each provider with the age of its list and how its last refresh ended; states, limit, counts and callbacks.
+    """
+    site.watch("live", ["a"])
+    finds(site, "live", providers=(HTTP_SD, replace(CALLBACKS, warning="odd")))
+    site.pass_time(3)
+
+    answer = await fetch(site, "/api/v1/sources")
+
+    assert {
+        "providers": [
+            {
+                "name": "http_sd",
+                "origin": "http_sd",
+                "rooms": 24,
+                "interval_seconds": 10.0,
+                "last_success_timestamp_seconds": UNIX - 4,
+                "last_success_age_seconds": 7.0,
+                "last_result": "complete",
+                "error": None,
+                "warning": None,
+            },
+            {
+                "name": "callbacks",
+                "origin": "callbacks",
+                "rooms": 3,
+                "interval_seconds": None,
+                "last_success_timestamp_seconds": None,
+                "last_success_age_seconds": None,
+                "last_result": None,
+                "error": None,
+                "warning": "odd",
+            },
+        ],
+        "rooms": {"candidate": 2, "active": 30, "leaving": 1},
+        "rooms_limit": 1000,
+        "added": {"http_sd": 24, "vendor_list": 9, "callbacks": 3},
+        "dropped": {"missing": 7, "unconfirmed": 0},
+        "rejected": {"max_rooms": 0, "filter": 5},
+        "callbacks": {"requests": {"accepted": 12, "bad_signature": 2}, "last_event_timestamp_seconds": UNIX - 6},
+    } == answer["sources"][0]["discovery"]
 
 
 async def test_unknown_is_null_and_never_zero(site: Site) -> None:
@@ -108,6 +155,7 @@ async def test_unknown_is_null_and_never_zero(site: Site) -> None:
         "last_success_timestamp_seconds",
         "last_success_age_seconds",
         "clock_skew_seconds",
+        "discovery",
     } == unknown
 
 

@@ -77,6 +77,19 @@ async def test_a_head_that_does_not_begin(site: Site) -> None:
         assert await client.is_cut()
 
 
+@pytest.mark.parametrize("name", ["Expect", "Origin", "Accept", "Authorization", "Cookie", "User-Agent"])
+async def test_head_that_is_no_text(site: Site, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """
+    Bytes that are not UTF-8 are the client's mistake: they fill no log with tracebacks, and count as no fault of ours.
+    """
+    async with Client(site) as client:
+        await client.send(b"GET /-/healthy HTTP/1.1\r\nHost: a\r\n%b: \xff\xfe\r\n\r\n" % name.encode())
+        status = (await client.reader.readline()).split()[1]
+
+    assert b"500" != status
+    assert ([], 0) == (caplog.records, site.telemetry.unexpected_errors)
+
+
 async def test_a_head_that_does_not_end(site: Site) -> None:
     """
     A byte now and then prolongs nothing.

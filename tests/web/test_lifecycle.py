@@ -98,6 +98,8 @@ async def test_reload_takes_post_alone(site: Site, method: str) -> None:
         ({"Origin": "null"}, False),
         ({"Origin": "http://{host}"}, True),
         ({"Origin": "http://{host}.evil.example"}, False),
+        ({"Origin": "http://["}, False),
+        ({"Origin": "http://a\u2100b"}, False),
     ],
 )
 async def test_other_sites_cannot_reload(site: Site, headers: dict[str, str], allowed: bool) -> None:

@@ -89,28 +89,29 @@ async def test_it_is_openapi_3_1(site: Site) -> None:
 
     OpenAPIV31SpecValidator(document).validate()
     assert "3.1.1" == document["openapi"]
-    assert {"/api/v1/sources", "/api/v1/rooms", "/api/v1/openapi.json"} == document["paths"].keys()
+    assert {"/api/v1/sources", "/api/v1/rooms", "/api/v1/openapi.json", "/sd/rooms"} == document["paths"].keys()
 
 
 async def test_every_endpoint_of_the_api_is_described(site: Site) -> None:
     """
-    What the server serves under ``/api/`` and what the description has are the same.
+    What the server serves under ``/api/`` and ``/sd/`` and what the description has are the same.
     """
     served = {resource.canonical for resource in site.server._app.router.resources()}
     document = await fetch(site, "/api/v1/openapi.json")
 
-    assert {path for path in served if path.startswith("/api/")} == document["paths"].keys()
+    assert {path for path in served if path.startswith(("/api/", "/sd/"))} == document["paths"].keys()
 
 
 @pytest.mark.parametrize("examples", EDITIONS)
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_the_server_keeps_to_it(schema: BaseSchema, mode: GenerationMode, examples: int) -> None:
+@pytest.mark.parametrize("path", [ROOMS, "/sd/rooms"])
+def test_the_server_keeps_to_it(schema: BaseSchema, path: str, mode: GenerationMode, examples: int) -> None:
     """
     Whatever the description allows is answered as it says, and whatever it does not is refused as it says.
     """
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(case=schema[ROOMS]["GET"].as_strategy(generation_mode=mode))
+    @given(case=schema[path]["GET"].as_strategy(generation_mode=mode))
     def holds(case: Case[Any]) -> None:
         # An empty value is none, whatever schemathesis meant by it.
         assume(mode is GenerationMode.POSITIVE or all(case.query.values()))

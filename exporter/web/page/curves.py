@@ -22,6 +22,9 @@ from exporter.web.rooms import Order, Query, Rooms
 READINGS: Final = 360
 """Number of readings that a curve keeps; with one every 10 s, an hour."""
 
+COLLECTED_EVERY: Final = 5.0
+"""Seconds from one call of ``Curves.sample`` to the next."""
+
 MOST_ABOVE: Final = 400
 MOST: Final = 500
 """Number of curves kept (4.5 MB at most), and how many of them may be begun for rooms above a threshold."""

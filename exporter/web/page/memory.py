@@ -11,6 +11,7 @@ from exporter.metrics.telemetry import Telemetry
 from exporter.web.history import History, SourceSample
 from exporter.web.page.chronicle import Chronicle
 from exporter.web.page.curves import Curves
+from exporter.web.page.discovery_view import view_discovery
 from exporter.web.page.source_view import Scene
 from exporter.web.page.standing import standing
 from exporter.web.rooms import Rooms
@@ -27,12 +28,14 @@ class Memory:
         self._chronicle = Chronicle()
         self._telemetry = telemetry
 
-    async def sample(self, now: float) -> None:
-        """Take a sample at this monotonic time. Call it every few seconds."""
+    async def sample(self, now: float, unix: float) -> None:
+        """Take a sample at this time: monotonic and Unix seconds. Call it every few seconds."""
         turn, sources, budgets = Turn(), dict[str, SourceSample](), self._telemetry.budgets
         for name, source in list(self._telemetry.sources.items()):
             figures, table = source.figures(now), source.table
-            standing(source, figures, budgets.get(source.budget), self._chronicle, now)
+            discovery = self._telemetry.discovery(name)
+            troubles = view_discovery(discovery, unix).troubles if discovery else None
+            standing(source, figures, budgets.get(source.budget), self._chronicle, now, troubles)
             sources[name] = SourceSample(figures.published_users, figures.achieved_interval, table.known, len(table))
             await turn.let_others_run()
         self.history.add(now, sources, {name: budget.calls for name, budget in budgets.items()})
@@ -41,4 +44,6 @@ class Memory:
     def scene(self, monotonic: float, unix: float) -> Scene:
         """The context of a page at this time."""
         sharing = Counter(source.budget for source in self._telemetry.sources.values())
-        return Scene(self._telemetry.budgets, sharing, self.history, self._chronicle, monotonic, unix)
+        return Scene(
+            self._telemetry.budgets, sharing, self.history, self._chronicle, self._telemetry.discovery, monotonic, unix
+        )

@@ -18,7 +18,7 @@ from exporter.metrics.telemetry import Telemetry
 from exporter.model import Severity
 from exporter.states import RoomState
 from exporter.web.page import drawing, wording
-from exporter.web.page.curves import Curve, Trend
+from exporter.web.page.curves import COLLECTED_EVERY, Curve, Trend
 from exporter.web.page.drawing import Sparkline
 from exporter.web.page.memory import Memory
 from exporter.web.page.page import ThresholdBar, threshold_bar
@@ -173,7 +173,7 @@ class RoomPage:
             bar=threshold_bar(view),
             trend=curve.trend() if view.users is not None else None,
             above_for=now - view.above.since if view.above else None,
-            chart=_chart(curve, view, table.max_staleness, now),
+            chart=_chart(curve, view, max(table.max_staleness, 2 * COLLECTED_EVERY), now),
             calls=tuple(_calls(curve, stats, room, now, unix)),
             details=tuple(_details(table.values(room))),
             next_call=_next_call(next_call, now) if next_call else None,

@@ -4,10 +4,11 @@ One source as the status page shows it: its state in words, what is wrong, bars 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from exporter.metrics.discovery_stats import DiscoveryFigures
 from exporter.metrics.source_stats import FailureNote, SourceFigures, SourceStats
 from exporter.metrics.telemetry import BudgetFigures
 from exporter.model import Severity
@@ -15,6 +16,7 @@ from exporter.states import RoomState
 from exporter.web.history import History
 from exporter.web.page import wording
 from exporter.web.page.chronicle import Chronicle
+from exporter.web.page.discovery_view import DiscoveryView, view_discovery
 from exporter.web.page.drawing import Part, Sparkline, percent, sparkline, stacked
 from exporter.web.page.standing import Level, Standing, is_late, is_slowed, standing
 
@@ -87,6 +89,7 @@ class SourceView:
     intervals: Sparkline | None
     budget: BudgetView | None
     failures: tuple[FailureView, ...]
+    discovery: DiscoveryView | None
 
     @property
     def name(self) -> str:
@@ -117,6 +120,7 @@ class Scene:
     The context that all sources of one page have in common.
 
     Args:
+        discovery: Returns the figures of a source's discovery; ``None`` without one.
         sharing: Number of sources that share each budget, by its name.
         monotonic: The time of the page in monotonic seconds; ``unix`` is the same in Unix seconds.
     """
@@ -125,6 +129,7 @@ class Scene:
     sharing: Mapping[str, int]
     history: History
     chronicle: Chronicle
+    discovery: Callable[[str], DiscoveryFigures | None]
     monotonic: float
     unix: float
 
@@ -133,9 +138,12 @@ def view_source(source: SourceStats, scene: Scene) -> SourceView:
     """Collect everything that the page shows of a source."""
     figures = source.figures(scene.monotonic)
     budget = scene.budgets.get(source.budget)
+    found = scene.discovery(source.source)
+    discovery = view_discovery(found, scene.unix) if found else None
+    troubles = discovery.troubles if discovery else None
     return SourceView(
         figures=figures,
-        standing=standing(source, figures, budget, scene.chronicle, scene.monotonic),
+        standing=standing(source, figures, budget, scene.chronicle, scene.monotonic, troubles),
         known=source.table.known,
         limited=source.table.limited,
         exceeding=source.table.exceeding(),
@@ -144,6 +152,7 @@ def view_source(source: SourceStats, scene: Scene) -> SourceView:
         intervals=_intervals(source, scene.history),
         budget=_budget(source, budget, scene) if budget else None,
         failures=tuple(view_failure(note, scene.unix) for note in list(source.failures)[: -_FAILURES_SHOWN - 1 : -1]),
+        discovery=discovery,
     )
 
 

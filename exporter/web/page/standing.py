@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -36,14 +36,17 @@ class Trouble(StrEnum):
     CIRCUIT_OPEN = "circuit_open"
     SILENT = "silent"
     EMPTY = "empty"
+    NOTHING_FOUND = "nothing_found"
     UNKNOWN = "unknown"
+    LIST_OLD = "list_old"
+    FULL = "full"
     SLOWED = "slowed"
     LATE = "late"
     REFUSED = "refused"
     CLOCK = "clock"
 
 
-_PASSING: Final = frozenset({Trouble.SLOWED, Trouble.LATE})
+_PASSING: Final = frozenset({Trouble.SLOWED, Trouble.LATE, Trouble.NOTHING_FOUND, Trouble.LIST_OLD})
 """Most of these pass by themselves within a minute. They are shown only after a minute."""
 
 _OF_STATE: Final = {
@@ -73,10 +76,22 @@ class Standing:
 
 
 def standing(
-    source: SourceStats, figures: SourceFigures, budget: BudgetFigures | None, chronicle: Chronicle, now: float
+    source: SourceStats,
+    figures: SourceFigures,
+    budget: BudgetFigures | None,
+    chronicle: Chronicle,
+    now: float,
+    of_discovery: Mapping[Trouble, str] | None = None,
 ) -> Standing:
-    """Judge a source at this monotonic time. Call it every few seconds: that dates the start of each problem."""
-    found = dict(_found(figures, budget, source.table.unread))
+    """
+    Judge a source at this monotonic time. Call it every few seconds: that dates the start of each problem.
+
+    Args:
+        of_discovery: Problems of its discovery, each with a sentence; ``None`` for a source without discovery.
+    """
+    found = {**dict(_found(figures, budget, source.table.unread)), **(of_discovery or {})}
+    if of_discovery is not None:
+        found.pop(Trouble.EMPTY, None)
     had, first_unread = chronicle.rooms_before(source), f"never read: {source.table.first_unread()}"
     since = dict(chronicle.note(source, [_SEEN, first_unread, *found], now))
     lost = figures.rooms[RoomState.UNKNOWN] - source.table.unread
@@ -85,7 +100,7 @@ def standing(
         since.setdefault(Trouble.UNKNOWN, since[first_unread])
     if lost:
         found[Trouble.UNKNOWN] = _sentence_of_lost(lost, len(source.table))
-    if had and not len(source.table):
+    if had and not len(source.table) and of_discovery is None:
         found[Trouble.EMPTY] = f"It watches no rooms any more; there were {wording.count(had)}."
     silence = now - (since[_SEEN] if source.last_success is None else source.last_success)
     if (down := _down(source, figures, silence)) is not None:

@@ -10,7 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from tests.benchmarks.benches import call_cpu, first_pass, growth, guarded, loop_gap, memory, rules, scrape, slots
+from tests.benchmarks.benches import (
+    call_cpu,
+    first_pass,
+    growth,
+    guarded,
+    http_sd,
+    loop_gap,
+    memory,
+    rules,
+    scrape,
+    slots,
+)
 from tests.benchmarks.report import Row
 from tests.benchmarks.scale import Scale
 
@@ -21,6 +32,7 @@ BENCHES: Final[Mapping[str, Bench]] = MappingProxyType(
         "scrape": scrape.bench,
         "loop-gap": loop_gap.bench,
         "guarded": guarded.bench,
+        "http-sd": http_sd.bench,
         "silent-scrapers": memory.silent_scrapers,
         "memory": memory.per_room,
         "growth": growth.bench,

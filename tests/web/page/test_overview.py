@@ -4,7 +4,8 @@ The verdict, what needs attention, and the figures beside it.
 
 from __future__ import annotations
 
-from exporter.model import Reading, Thresholds
+from exporter.model import Reading, Room, Thresholds
+from exporter.states import SourceState
 from tests.web.page.html import Element
 from tests.web.page.pages import items, limited, link, matching, page, said, text
 from tests.web.site import Budget, Clock, Site
@@ -249,6 +250,24 @@ async def test_a_web_config_that_could_not_be_read_again(site: Site) -> None:
     assert [] == items(await page(site))
 
 
+async def test_red_comes_before_amber(site: Site) -> None:
+    """
+    A source that is down and a room above critical stand above a config that was not reloaded: on a phone, the first
+    screen shows what cannot wait.
+    """
+    source = site.watch("live", [Room("a", thresholds=Thresholds(warning=200, critical=400))])
+    site.read("live", {"a": 4_000})
+    source.state = SourceState.UNAUTHORIZED
+    site.telemetry.config_loaded(1.0)
+    site.telemetry.config_refused()
+
+    down, room, config = items(await page(site))
+
+    assert down.startswith("down ")
+    assert room.startswith("10 × critical a ")
+    assert config.startswith("exporter An old config is in use ")
+
+
 async def test_a_file_whose_name_is_not_unicode(site: Site) -> None:
     """
     It gets a printable stand-in, and takes nothing else of the page away.
@@ -284,7 +303,7 @@ async def test_everything_else_that_may_be_wrong(site: Site) -> None:
     html = await page(site)
 
     assert not [item for item in items(passing) if "Slowed" in item or "instead of" in item]
-    process, config, file, trouble = items(html)
+    process, trouble, config, file = items(html)
     assert "exporter The exporter is not healthy the sweep last ran 12 s ago." == process
     assert "the previous config is in use" in config
     assert "The rooms file rooms/<bad>.yml is gone, or it cannot be read and its old list is used." in file

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from exporter.model import FailureKind, Reading, Room, Thresholds
 from exporter.states import SourceState
-from exporter.web.process import NextCall, Origin, Turn
+from exporter.web.page.curves import COLLECTED_EVERY
+from exporter.web.process import NamedBy, NextCall, Origin, Turn
 from tests.web.page.html import Html
 from tests.web.page.pages import LIMITS, page, said, text
 from tests.web.site import Site
@@ -133,6 +134,22 @@ async def test_the_curve_is_broken_where_nothing_was_known(site: Site) -> None:
     assert 2 == (line.attributes["d"] or "").count("M")
 
 
+async def test_the_curve_of_readings_that_soon_are_stale(site: Site) -> None:
+    """
+    A source may let readings expire sooner than they are collected for curves: its curves have a line all the same.
+    """
+    site.watch("live", ["a"])
+    site.table["live"].max_staleness = 3.0
+    html = Html("")
+    for _ in range(4):
+        site.pass_time(COLLECTED_EVERY + 0.5)
+        site.read("live", {"a": 5})
+        html = await page(site, "/rooms/live/a")
+
+    (line,) = html.find("path", class_="line")
+    assert 1 == (line.attributes["d"] or "").count("M")
+
+
 async def test_before_there_is_a_curve(site: Site) -> None:
     """
     A curve begins when somebody looks; until there are two readings, the page says why there is none.
@@ -175,6 +192,20 @@ async def test_what_is_not_known_is_left_out(site: Site) -> None:
     site.watch("live", ["a"])
 
     assert {"Users", "Thresholds", "State", "Last reading"} == facts(await page(site, "/rooms/live/a")).keys()
+
+
+async def test_who_named_a_room_that_was_found(site: Site) -> None:
+    """
+    Every provider that does, and since when.
+    """
+    site.watch("live", ["a"])
+    site.origin = Origin("http_sd", named=(NamedBy("http_sd", 1_699_999_940.0), NamedBy("callbacks", 1_699_999_970.0)))
+
+    told = facts(await page(site, "/rooms/live/a"))
+
+    assert "http_sd" == told["Watched because of"]
+    assert "since 22:12:20 UTC" == told["Named by http_sd"]
+    assert "since 22:12:50 UTC" == told["Named by callbacks"]
 
 
 async def test_failed_calls_are_told_beside_those_that_succeeded(site: Site) -> None:

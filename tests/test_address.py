@@ -9,8 +9,8 @@ import socket
 
 import pytest
 
+from exporter.address import Address
 from exporter.errors import UserError
-from exporter.web.address import Address
 from tests.web.site import Site
 
 

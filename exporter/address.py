@@ -8,7 +8,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from exporter.errors import UserError
@@ -16,7 +16,7 @@ from exporter.errors import UserError
 _ACCEPTED: Final = "HOST:PORT, :PORT or [IPV6]:PORT with a port from 0 to 65535, such as :9877 or 127.0.0.1:9877"
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:/\s]*):(?P<port>\d{1,5})", re.ASCII)
 _BACKLOG: Final = 128
-_IF_TAKEN: Final = "; end what listens there, or choose another address with --web.listen-address"
+_FLAG: Final = "--web.listen-address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,17 @@ class Address:
     Args:
         host: A name or an IP address; empty for every address of this machine.
         port: 0 for any free port.
+        key: The flag or key that it stands under, for messages.
     """
 
     host: str
     port: int
+    key: str = field(default=_FLAG, compare=False)
 
     @classmethod
-    def parse(cls, text: str) -> Address:
+    def parse(cls, text: str, key: str = _FLAG) -> Address:
         """
-        Parse the text of a flag.
+        Parse the text of a flag or a key.
 
         Raises:
             UserError: The text is not an address.
@@ -43,7 +45,7 @@ class Address:
         match = _ADDRESS.fullmatch(text)
         if match is None or int(match["port"]) > 65_535:
             raise UserError(f"the listen address {text!r} is not valid; accepted: {_ACCEPTED}")
-        return cls(match["host"].strip("[]"), int(match["port"]))
+        return cls(match["host"].strip("[]"), int(match["port"]), key)
 
     def listen(self) -> socket.socket:
         """
@@ -70,7 +72,8 @@ class Address:
             raise UserError(f"cannot listen on {self}: this is not a host name") from error
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
-            remedy = _IF_TAKEN if error.errno == errno.EADDRINUSE else ""
+            taken = error.errno == errno.EADDRINUSE
+            remedy = f"; end what listens there, or choose another address with {self.key}" if taken else ""
             raise UserError(f"cannot listen on {self}: {reason}{remedy}") from error
 
     def __str__(self) -> str:

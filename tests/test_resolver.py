@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from exporter.polling.resolver import Resolver
+from exporter.resolver import Resolver
 from tests.polling.wire import calling, config_for, get, ok, serving
 
 
