@@ -153,7 +153,7 @@ async def test_both_formats_pass_their_parsers(tmp_path: Path, needs_program):
     async with Vendors(rooms=dict.fromkeys(ROOMS, 20)) as vendors:
         config.write_text(vendors.config(**{api: {} for api in ROOMS}))
         async with ExporterProcess(config) as exporter:
-            await everything_published(exporter, 100, within=8)
+            await everything_published(exporter, 20 * len(ROOMS), within=8)
             text = (await exporter.text("/metrics"))[1]
             openmetrics = await exporter.text("/metrics", headers={"Accept": "application/openmetrics-text"})
     lint = await asyncio.create_subprocess_exec(
