@@ -7,7 +7,7 @@ export PYTHON VENV
 
 .NOTPARALLEL:
 
-.PHONY: help demo test test-quick test-latest test-dates test-deps check format generate bench soak lock dist clean
+.PHONY: help demo test test-quick test-newest test-latest test-dates test-deps check format generate bench soak lock dist clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -16,13 +16,17 @@ demo: ## Simulator and exporter on this machine, without credentials; open the p
 	@.ci/venv
 	@$(VENV)/bin/rtc-room-exporter demo $(ARGS)
 
-test: ## Run the tests, in about four minutes
+test: ## Run the tests, in about ten minutes
 	@.ci/venv dev
 	@.ci/test $(ARGS)
 
-test-quick: ## Run the tests that neither measure time nor start Prometheus or a browser, in about two minutes
+test-quick: ## Run the tests that neither measure time nor start Prometheus or a browser, in about four minutes
 	@.ci/venv dev
 	@.ci/test-quick $(ARGS)
+
+test-newest: ## Run the quick tests of the program itself on the newest Python of this machine
+	@.ci/venv dev
+	@.ci/test-newest
 
 test-latest: ## Run the tests with the newest versions that pyproject.toml allows, in an environment of their own
 	@VENV=$(VENV)-latest .ci/venv latest
