@@ -34,7 +34,7 @@ _OURS: Final = re.compile(r"(?:\.\./)?(?P<readme>README\.md)|(?:docs/)?(?P<page>
 _NAME: Final = re.compile(r"\S+")
 _LONGEST_WHOLE: Final = 24
 _BREAKABLE: Final = re.compile(r"(?<=[_/])(?=\w)")
-_LISTED: Final = re.compile(r"\]\(docs/([\w-]+)\.md\)")
+_LISTED: Final = re.compile(r"(?m)^\| \[[^]]+\]\(docs/([\w-]+)\.md\)")
 _FROM_ELSEWHERE: Final = ("http://", "https://")
 
 
