@@ -50,16 +50,7 @@ async def probe(config: SourceConfig, room: str, show: Callable[[str], None]) ->
     stamp = Stamp(clock.unix(), clock.nonce())
     auth = config.codec.authorize(config.source, stamp.time)
     request = config.codec.request(config.source, auth, (room,), stamp)
-    show(f"This call spends one slot of the budget {config.budget}, beside those of a running exporter.")
-    shown = _Shown(request, config.source.proxy_secrets)
-    show(shown.request())
-    client = Client(config, None, clock)
-    try:
-        response = await client.call(request)
-    finally:
-        await client.aclose()
-    if isinstance(response, Failure):
-        raise ProbeError(f"no reply: {response}")
+    shown, response = await _call(config, request, config.budget, clock, show)
     lists = config.codec.lists
     if lists is not None and lists.answers_all:
         show(shown.head(response))
@@ -91,7 +82,20 @@ async def probe_list(config: SourceConfig, show: Callable[[str], None]) -> None:
     request = listing.request(auth, stamp)
     if request is None:
         raise ProbeError("no list: there is nothing to ask for")
-    budget = lists.budget_key(config.source)
+    shown, response = await _call(config, request, lists.budget_key(config.source), clock, show)
+    show(shown.head(response))
+    show(f"\n({len(response.body)} bytes, of which only the room ids are shown)\n")
+    failure = listing.reply(response.status, response.headers, response.body)
+    if failure is not None:
+        raise ProbeError(f"no list: {replace(failure, code=shown.clean(failure.code))}")
+    for line in _page(listing):
+        show(shown.clean(line))
+
+
+async def _call(
+    config: SourceConfig, request: Request, budget: str, clock: Clock, show: Callable[[str], None]
+) -> tuple[_Shown, Response]:
+    """Make the call, and show the request that it sends."""
     show(f"This call spends one slot of the budget {budget}, beside those of a running exporter.")
     shown = _Shown(request, config.source.proxy_secrets)
     show(shown.request())
@@ -102,13 +106,7 @@ async def probe_list(config: SourceConfig, show: Callable[[str], None]) -> None:
         await client.aclose()
     if isinstance(response, Failure):
         raise ProbeError(f"no reply: {response}")
-    show(shown.head(response))
-    show(f"\n({len(response.body)} bytes, of which only the room ids are shown)\n")
-    failure = listing.reply(response.status, response.headers, response.body)
-    if failure is not None:
-        raise ProbeError(f"no list: {replace(failure, code=shown.clean(failure.code))}")
-    for line in _page(listing):
-        show(shown.clean(line))
+    return shown, response
 
 
 def _page(listing: ListPass) -> Iterator[str]:
