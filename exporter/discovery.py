@@ -129,11 +129,11 @@ class Discovery:
         self._listed_every = 0.0
         self._retuned = False
         self._started = self._stopped = False
-        self._told_at: float | None = None
+        self._first_listed_at: float | None = None
         self.incomplete: str | None = "nobody has been asked for them yet"
         self._ending: set[asyncio.Task[None]] = set()
 
-    # What a reload does
+    # Reload
 
     def http_sds(self, config: SourceConfig, settings: DiscoveryConfig, make: MakeHttpSd) -> HttpSds:
         """Providers for these settings; those whose config is unchanged are the ones that there are. No side effect."""
@@ -149,7 +149,7 @@ class Discovery:
 
     @property
     def lister(self) -> Lister | None:
-        """What reads the vendor's list."""
+        """The lister that reads the vendor's list, if one is configured."""
         return self._lister
 
     def use(
@@ -270,10 +270,10 @@ class Discovery:
         names |= {Lister.name} if self._lister or self._polls_list else set()
         return names | ({Origin.CALLBACKS.value} if self.settings.callbacks else set())
 
-    # What goes on
+    # While it runs
 
     async def tick(self) -> None:
-        """What time brings about; the body of a job that runs every second."""
+        """Apply the time limits: probation, linger, tombstones, the age of lists. A job calls this every second."""
         now, turn = self._clock.monotonic(), Turn()
         if self._changing.locked():
             return  # a long list is being taken over; this job is soon back
@@ -295,21 +295,21 @@ class Discovery:
             unsupported = register is not None and register.last_result is Result.UNSUPPORTED
             if not unsupported and (refreshes is None or refreshes.last_success is None):
                 return f"{name} has not answered yet"
-        self._told_at = now if self._told_at is None else self._told_at
+        self._first_listed_at = now if self._first_listed_at is None else self._first_listed_at
         candidates = self.roster.lives[Life.CANDIDATE]
-        if candidates and now - self._told_at < self.settings.probation:
+        if candidates and now - self._first_listed_at < self.settings.probation:
             return f"{candidates} of them have not been polled yet"
         return None
 
     def hinted(self, hint: Hint) -> None:
-        """A callback says something of a room."""
+        """Pass a callback's hint about a room to the roster."""
         self.roster.hinted(hint, self._clock.monotonic())
         self._apply(self._turnover)
 
     def polled(
         self, readings: Mapping[str, Reading], failures: Mapping[str, Failure], began: float, now: float
     ) -> None:
-        """What a call said, before anybody else hears of it. A bug in here must not cost a reading."""
+        """Pass the outcome of a poll to the roster, before the table records it. An exception here loses no reading."""
         try:
             self.roster.polled(readings, failures, began, now)
             self._apply(self._turnover)
@@ -349,7 +349,7 @@ class Discovery:
         return self.settings.vendor_list is not None and lists is not None and lists.answers_all
 
     def read(self, readings: Mapping[str, Reading], arrival: Arrival) -> None:
-        """What a page of the vendor's list says of rooms; of new ones it counts when the pass has ended."""
+        """Record the counts of one page of the vendor's list. Counts of new rooms wait until the pass has ended."""
         self._poller.read_elsewhere(readings, arrival)
         new = {room: reading for room, reading in readings.items() if room not in self.roster}
         if new:

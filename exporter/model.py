@@ -257,7 +257,7 @@ class Request:
         return "".join(kept)
 
     def redact_failure(self, failure: Failure, others: Iterable[str] = ()) -> Failure:
-        """Whatever comes from a vendor may hold what it was sent, and passes here before anybody hears of it."""
+        """Redact the failure's code: a vendor's reply may repeat our request with its secrets."""
         code = self.redact_parts(failure.code, others)
         return failure if code == failure.code else replace(failure, code=code)
 

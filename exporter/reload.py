@@ -309,7 +309,7 @@ class Sources:
         return turnover
 
     async def tend_discovery(self) -> None:
-        """What time brings about where rooms find themselves; the body of a job that runs every second."""
+        """Apply the time limits of every source's discovery. A job calls this every second."""
         for name, running in self.running.items():
             if running.discovery is not None:
                 try:
@@ -455,7 +455,7 @@ class Sources:
         config, running, discovery = place.config, place.running, place.discovery
         if running.discovery is not discovery and running.discovery is not None:
             self._end_discovery(running.discovery)
-            # What it watched is watched still, until the config's own rooms take its place.
+            # Its rooms stay watched until the config's own rooms take their place.
             running.watchlist.adopt(running.poller.table.rooms_of(running.poller.table))
             running.poller.forget([room for room in running.discovery.roster if room not in running.poller.table])
         running.applied_rooms = None if running.discovery is not discovery else running.applied_rooms

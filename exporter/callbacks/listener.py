@@ -198,7 +198,7 @@ class Listener:
         self._server = self._connections = self._config = None
 
     def _new_connections(self) -> Connections:
-        # What is wrong with a request of a stranger is no news; what is wrong with us is logged in `_answer`.
+        # A broken request from an unknown client is not logged. Our own errors are logged in `_answer`.
         silent = logging.Logger("callbacks", logging.CRITICAL + 1)  # noqa: LOG001 not to be configured by anybody
         server = web.Server(
             self._answer,

@@ -30,7 +30,7 @@ _LONGEST_SHOWN: Final = 200
 
 
 class Result(StrEnum):
-    """What became of a callback; the label ``result`` of ``rtc_callback_requests_total``."""
+    """The result of a callback: the label ``result`` of ``rtc_callback_requests_total``."""
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"

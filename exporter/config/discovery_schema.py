@@ -334,7 +334,7 @@ class Discovery(Keys):
     callbacks: Callbacks | None = Field(None, description="Accept the vendor's callbacks")
 
     def objections(self, codec: Codec) -> Exception | None:
-        """What this API does not offer."""
+        """The errors of keys that this API does not offer; ``None`` if there are none."""
         found: list[tuple[tuple[str | int, ...], PydanticCustomError]] = []
         if self.vendor_list and codec.lists is None:
             words = fault(f"http_sd, rooms_files or callbacks: {codec.api} has no list of rooms", "vendor_list")

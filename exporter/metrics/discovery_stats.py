@@ -1,5 +1,5 @@
 """
-What is noted of how a source's rooms find themselves, for the metrics and the pages to show.
+Numbers about the discovery of a source's rooms, for the metrics and the pages.
 """
 
 from __future__ import annotations

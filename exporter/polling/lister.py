@@ -140,7 +140,7 @@ class Lister:
         self._under_way: asyncio.Task[Listing] | None = None
         self._replies: set[asyncio.Task[None]] = set()
         self._held: _Held | None = None
-        self._unauthorized = self._told = self._stopped = False
+        self._unauthorized = self._logged = self._stopped = False
         self._known = 0
         self._complete_at: float | None = None
         self._full_at = -math.inf
@@ -391,23 +391,23 @@ class Lister:
         return self._clock.uniform(0.0, min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0**attempts))
 
     def _succeeded(self, now: float) -> None:
-        if self._told:
+        if self._logged:
             self._log.info("rooms can be listed again")
-        self._unauthorized = self._told = False
+        self._unauthorized = self._logged = False
         self._journal.succeeded(now)
         self._journal.recovered(now)
         self._journal.sweep(now, refusing=False)
 
     def _unsupported(self, words: str) -> Listing:
         now = self._clock.monotonic()
-        if not self._told:
-            self._told = True
+        if not self._logged:
+            self._logged = True
             self._log.warning("rooms cannot be listed", meaning=words)
         self._held = _Held(now + _SUPPORTED_AFTER, Result.UNSUPPORTED, words)
         return Listing(Result.UNSUPPORTED, now, error=words)
 
     async def _read_files(self) -> bool:
-        """Whoever mended a secret or a certificate's file need not tell us. Whether somebody did."""
+        """Read the files of secrets and certificates again; return whether one has changed."""
         config = self._config
         mended = await self._signing.reread(config)
         if mended == config or self._stopped or self._config is not config:  # a reload was faster

@@ -136,7 +136,7 @@ def _list_load(config: SourceConfig, rooms: int) -> ListLoad | None:
     calls = max(1, math.ceil(rooms / lists.page_size))
     needed = calls / settings.interval
     if lists.tells_new:
-        # What is new fits in a page; a full pass asks for each day, and lists at least the rooms that are open.
+        # New rooms fit in one page. A full pass asks for each day, and lists at least the rooms that are open.
         calls = max(calls, math.ceil(settings.lookback / _DAY))
         needed = 1 / settings.interval + calls / settings.full_interval
     allowed = settings.rate_limit

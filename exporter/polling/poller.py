@@ -82,7 +82,7 @@ class Call(msgspec.Struct):
 
 
 class Outcomes(Protocol):
-    """Whoever must hear what polls say of rooms, before anything is published."""
+    """A listener that is told the outcome of each poll before the table publishes it."""
 
     def polled(
         self, readings: Mapping[str, Reading], failures: Mapping[str, Failure], began: float, now: float

@@ -69,7 +69,7 @@ _Tls: TypeAlias = tuple[ssl.SSLContext | bool, ssl.SSLContext | bool]
 
 
 class _RefusedError(Exception):
-    """What was found, and what is accepted."""
+    """A refused reply: the error says what was found and what is accepted."""
 
     def __init__(self, found: str, accepted: str) -> None:
         super().__init__(f"found {found}; accepted: {accepted}")
@@ -294,7 +294,7 @@ class HttpSd:
         self._tls_files = files
 
     def _in_our_words(self, failure: Exception) -> str:
-        """What went wrong, without the library's own text, which may hold the URL."""
+        """Describe an error in our own words: the library's text may hold the URL."""
         if isinstance(failure, TimeoutError):
             return f"no complete reply within {self.interval:g} s, which is refresh_interval"
         return next((text for kind, text in _FAILURES if isinstance(failure, kind)), "the connection failed")

@@ -185,11 +185,11 @@ class Roster:
         return member is not None and member.operated
 
     def drain(self) -> Changes:
-        """What is to be done since the last time."""
+        """The changes since the last call."""
         changes, self._changes = self._changes, Changes()
         return changes
 
-    # What comes in
+    # Inputs
 
     def listed(self, provider: str, origin: Origin, listing: Listing, now: float) -> Iterator[None]:
         """
@@ -322,7 +322,7 @@ class Roster:
                     self._drop(room_id, Reason.REFUSED, now)
 
     def tick(self, now: float) -> bool:
-        """What time alone brings about, for some rooms; whether there is more of it."""
+        """Apply the time limits to some rooms; return whether others are still to be looked at."""
         for _ in range(ROOMS_AT_A_TIME):
             if not self._timers or self._timers[0][0] > now:
                 return False
@@ -431,10 +431,13 @@ class Roster:
         return began <= tombstone.at or now < tombstone.quiet_until
 
     def _is_settled(self, now: float) -> bool:
-        """Whether what was there at the start is known, so that absences mean something."""
+        """
+        Whether the vendor's list has been read once since the start, if one is configured. Before that, an absence
+        proves nothing, but for ``forget_after`` at most.
+        """
         lists = [each for each in self.registers.values() if each.origin is Origin.VENDOR_LIST]
-        told = any(each.last_complete is not None or each.results[Result.UNSUPPORTED] for each in lists)
-        return told or self._config.vendor_list is None or now - self._began >= self._config.forget_after
+        listed = any(each.last_complete is not None or each.results[Result.UNSUPPORTED] for each in lists)
+        return listed or self._config.vendor_list is None or now - self._began >= self._config.forget_after
 
     # Lives
 

@@ -228,7 +228,7 @@ class Control:
         return _json({"seconds": order.seconds})
 
     async def _traffic(self, request: web.Request) -> web.Response:
-        """What opens and closes rooms at the moment."""
+        """The traffic in force: which rooms open and close by themselves."""
         _parameters(request)
         return _json({"traffic": self._parts.traffic.report()})
 
@@ -245,7 +245,7 @@ class Control:
         return _json({"traffic": []})
 
     async def _events(self, request: web.Request) -> web.Response:
-        """What happened to rooms after event number `since`; like calls, the oldest are forgotten."""
+        """The events of rooms after number `since`. As with calls, the oldest are forgotten."""
         query = _parameters(request, "since", "limit")
         since = orders.whole("since", query.get("since", "0"), least=0, most=10**15)
         limit = orders.whole("limit", query.get("limit", "1000"), least=1, most=MOST_ROWS)

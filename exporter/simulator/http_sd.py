@@ -17,7 +17,7 @@ _FORMS = ("truncated", "empty", "html", "list", "not_utf8", "oversize", "bomb")
 
 
 class Parts(Protocol):
-    """What it needs of a simulator."""
+    """The parts of a simulator that it uses."""
 
     clock: Clock
     faults: Faults

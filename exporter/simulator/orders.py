@@ -99,7 +99,7 @@ class SendOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ValueError("room: empty")
 
     def event(self, app: str, now: float) -> Event:
-        """What is said to have happened."""
+        """The event that the callback reports."""
         return Event(0, now, self.api, app, self.room, self.what, 1, now if self.opened is None else self.opened)
 
 

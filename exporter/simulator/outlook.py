@@ -42,7 +42,7 @@ class Outlook:
         return self._world.users(api, room, self._listed_at(api))
 
     def lives(self, api: str, start: float, end: float) -> list[Life]:
-        """What the API's list tells of all that opened between `start` and `end`, by the time of opening."""
+        """The rooms that opened between `start` and `end`, as the API's list shows them, by the time of opening."""
         at = self._listed_at(api)
         return [
             life if life.closed is None or life.closed <= at else life._replace(closed=None)

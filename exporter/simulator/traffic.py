@@ -113,7 +113,7 @@ class Traffic:
         self._streams.clear()
 
     def report(self) -> list[TrafficReport]:
-        """What there is."""
+        """The orders in force."""
         return [
             TrafficReport(stream.order, len(stream.open), stream.opened, stream.ended)
             for stream in self._streams.values()

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 
 class Change(StrEnum):
-    """What a callback says of a room."""
+    """The change of a room that a callback reports."""
 
     CREATED = "created"
     DESTROYED = "destroyed"
@@ -25,7 +25,7 @@ class Change(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Hint:
     """
-    What a callback says of one room.
+    The change of one room that a callback reports.
 
     Args:
         session: The vendor's name for this life of the room, as text; ``None`` where the vendor has none.
@@ -86,7 +86,7 @@ class Callbacks(Protocol):
     default_max_age: float
     """Seconds by which a callback's time may differ from ours, unless configured."""
     reply: bytes
-    """What the vendor wants to read with status 200."""
+    """The body that the vendor expects with status 200."""
     reply_type: str
     """The content type of ``reply``."""
 

@@ -121,7 +121,7 @@ class Pager(Protocol):
         """The request for the page that is next."""
 
     def read(self, status: int, headers: Mapping[str, str], body: bytes) -> Page | Failure:
-        """What a reply says; unless it failed, another page is next from now on."""
+        """Read the reply to a page. Unless it failed, the next request asks for the next page."""
 
 
 class PagedPass:

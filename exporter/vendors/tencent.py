@@ -211,6 +211,6 @@ LIST_CODES: Final[Mapping[int | str, Failure]] = code_table(
     FailureKind.MISCONFIGURED,
     dict.fromkeys((10004, 10007, 10010, 10015), "Tencent takes no such request for a page of its list"),
 )
-"""What codes of a single room mean where a list was asked for."""
+"""The meaning of a single room's codes in the reply to a list call."""
 MISSING: Final = 10010
 """The code of a group that does not exist, or has been disbanded."""

@@ -63,7 +63,7 @@ class Provider(Struct, frozen=True):
 
 
 class Callbacks(Struct, frozen=True):
-    """What became of a source's callbacks since the start."""
+    """Callbacks of a source since the start, by result."""
 
     requests: Annotated[dict[str, Count], Meta(description="By result, as in rtc_callback_requests_total.")]
     last_event_timestamp_seconds: float | None
