@@ -9,7 +9,8 @@ interval, with as few calls as possible, at a steady rate. Rooms come and go, fa
 
 **Idea.** A room waits in a *lane*, which says why it is asked:
 
-* ``REGULAR``: for its next reading, one interval after the last.
+* ``REGULAR``: for its next reading, one interval after the last. With a cadence each room has an interval of its own
+  (see ``importance``).
 * ``RETRY``: early, because its last call failed. It also waits in ``REGULAR``, and whichever comes first counts.
 * ``SUSPECT``: alone, because the vendor refused it or a batch with it.
 
@@ -19,6 +20,9 @@ they reach the top (lazy deletion).
 
 A batch takes the rooms that are longest overdue. Free places go to the rooms that are due soonest. So batches are full,
 and n rooms never cost more than ⌈n / batch size⌉ calls per interval.
+
+With a cadence the rooms of a batch are due at different times. Rooms of the same importance that are read within a few
+seconds share an entry, until it holds a batch: so they travel together from then on, and a batch is one entry again.
 
 The rooms of a batch are due again one interval after its *phase*. The phase is the batch's slot, moved later by up to
 3 % of the interval, so that it keeps its distance to the phase before it.
@@ -41,11 +45,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Final
 
 from exporter.model import Room
+from exporter.polling.importance import Importance
 
 _PUSH: Final = 0.03
 _SLACK: Final = 0.02
@@ -64,8 +69,8 @@ class Lane(IntEnum):
 
 LANES: Final = tuple(Lane)
 
-Entry = tuple[float, int, tuple[str, ...]]
-"""Due time, ticket, room ids."""
+Entry = tuple[float, int, Sequence[str]]
+"""Due time, ticket, room ids. A list of room ids may still grow."""
 
 
 class Planner:
@@ -76,11 +81,16 @@ class Planner:
         batch_size: Rooms that one call may ask for.
         interval: Wanted seconds between two readings of a room.
         monotonic: The clock: a new room is due at once.
+        cadence: The rooms' own intervals; ``None``: all rooms have the same.
     """
 
-    def __init__(self, batch_size: int, interval: float, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, batch_size: int, interval: float, monotonic: Callable[[], float], cadence: Importance | None = None
+    ) -> None:
         self.batch_size = batch_size
         self.interval = interval
+        self.cadence = cadence
+        self._open: dict[int, tuple[float, int, list[str]]] = {}
         self._monotonic = monotonic
         self._lanes: tuple[list[Entry], ...] = tuple([] for _ in Lane)
         self._tickets: dict[str, int] = {}
@@ -101,11 +111,13 @@ class Planner:
             if room.id not in self._tickets:
                 self._put(Lane.REGULAR, (room.id,), now, self._ticket((room.id,)))
 
-    def forget(self, room_ids: Iterable[str]) -> None:
+    def forget(self, room_ids: Sequence[str]) -> None:
         """Remove rooms. Unknown ids are ignored."""
         for room_id in room_ids:
             self._tickets.pop(room_id, None)
             self._suspects.discard(room_id)
+        if self.cadence is not None:
+            self.cadence.forget(room_ids)
         self._compact()
 
     def dues(self) -> tuple[float, ...]:
@@ -116,7 +128,7 @@ class Planner:
         """When the first room of a lane is due; infinity for an empty lane."""
         heap = self._lanes[lane]
         while heap and not self._is_valid(heap[0]):
-            heapq.heappop(heap)
+            self._close(heapq.heappop(heap))
         return heap[0][0] if heap else math.inf
 
     def next_poll(self, room: str) -> tuple[Lane, float] | None:
@@ -138,7 +150,8 @@ class Planner:
         ``release``. A suspect room goes alone. In other lanes, free places go to overdue rooms of the regular lane, to
         retries that are due, and then to the regular rooms that are due soonest.
         """
-        if self.due(lane) > now:
+        first_due = self.due(lane)
+        if first_due > now:
             return ()
         if lane is Lane.SUSPECT:
             return tuple(self._pop(lane, 1))
@@ -146,6 +159,8 @@ class Planner:
         for source, until in ((lane, now), (Lane.REGULAR, now), (Lane.RETRY, now), (Lane.REGULAR, math.inf)):
             while (free := self.batch_size - len(batch)) and (due := self.due(source)) <= until and due < math.inf:
                 batch += self._pop(source, free)
+        if self.cadence is not None and lane is Lane.REGULAR:
+            self.cadence.taken(batch[0], now - first_due)
         return tuple(batch)
 
     def phase(self, lane: Lane, slot: float) -> float:
@@ -158,10 +173,10 @@ class Planner:
         return self._last_phase
 
     def read(self, rooms: Iterable[str], phase: float) -> None:
-        """A call read these rooms: they are due together, one interval after the call's phase."""
+        """A call read these rooms: they are due together, one interval after the call's phase, or each on its own."""
         watched = self._watched(rooms)
         self._suspects.difference_update(watched)
-        self._put(Lane.REGULAR, watched, phase + self.interval, self._ticket(watched))
+        self._put_read(watched, phase)
 
     def reschedule(self, rooms: Iterable[str], due: float) -> None:
         """Make these rooms due at this time, each in its lane: regular or suspect."""
@@ -206,6 +221,7 @@ class Planner:
         if not shift:
             return
         self.interval = interval
+        self._open.clear()
         regular = self._lanes[Lane.REGULAR]
         # A room that is due stays due: it may never have been read.
         regular[:] = [
@@ -218,11 +234,37 @@ class Planner:
         ]
         heapq.heapify(suspects)
 
+    def _put_read(self, rooms: tuple[str, ...], at: float) -> None:
+        cadence = self.cadence
+        if cadence is None or cadence.even:
+            self._put(Lane.REGULAR, rooms, at + self.interval, self._ticket(rooms))
+            return
+        for level, earliest, latest, group in cadence.groups(rooms, at):
+            entry = self._open.get(level)
+            if (
+                entry is None
+                or not 0 < len(entry[2]) <= self.batch_size - len(group)
+                or not earliest <= entry[0] <= latest
+            ):
+                entry = self._open[level] = (cadence.appointment(earliest, latest), self._ticket(()), group)
+                heapq.heappush(self._lanes[Lane.REGULAR], entry)
+            else:
+                entry[2].extend([room for room in group if room not in entry[2]])
+            for room in group:
+                self._tickets[room] = entry[1]
+
+    @staticmethod
+    def _close(entry: Entry) -> None:
+        """An entry has left its lane: no room may join it any more."""
+        if isinstance(entry[2], list):
+            entry[2].clear()
+
     def _compact(self) -> None:
         for heap in self._lanes:
             if len(heap) > 2 * len(self._tickets) + _STALE_KEPT:
                 heap[:] = filter(self._is_valid, heap)
                 heapq.heapify(heap)
+                self._open.clear()
 
     def _watched(self, rooms: Iterable[str]) -> tuple[str, ...]:
         return tuple([room for room in rooms if room in self._tickets])
@@ -261,6 +303,7 @@ class Planner:
         """Bind up to this many rooms of the lane's first entry; the others of it stay."""
         entry = heapq.heappop(self._lanes[lane])
         rooms = self._valid_rooms(entry)
+        self._close(entry)
         if len(rooms) > most:
             heapq.heappush(self._lanes[lane], (entry[0], entry[1], tuple(rooms[most:])))
             del rooms[most:]
