@@ -84,7 +84,7 @@ _EARLY: Final = 0.85
 _CHOICES: Final = 8
 _MOMENTS: Final = 1024
 
-_TOLERATED: Final = 0.5
+_TOLERATED: Final = 1.0
 _LEAST_TRIM: Final = 0.7
 _LEAST_STALENESS: Final = 30.0
 
@@ -124,7 +124,7 @@ class Importance:
         self.interval = interval
         self.longest = longest
         self.late = 0.0
-        self._trim = 1.0
+        self._trim = 0.96
         self._rooms: dict[str, Known] = {}
         self._counts = [0] * _LEVELS
         self._intervals = [interval] * _LEVELS
@@ -250,9 +250,9 @@ class Importance:
         """
         self._clear_past(now)
         if self.late > _TOLERATED:
-            self._trim = max(_LEAST_TRIM, self._trim * (1 - min(0.05, 0.02 * (self.late - _TOLERATED))))
+            self._trim = max(_LEAST_TRIM, self._trim * 0.999)
         else:
-            self._trim = min(1.0, self._trim * 1.01)
+            self._trim = min(1.0, self._trim * 1.001)
         if self.late:
             readings *= self._trim
         levels = [(level, count) for level, count in enumerate(self._counts) if count]
