@@ -118,6 +118,7 @@ class Exporter:
                 config_path=config_path,
                 next_call=inquiry.next_call,
                 origin=inquiry.origin,
+                own_interval=inquiry.own_interval,
             ),
             log,
             options.telemetry_path,

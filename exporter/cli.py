@@ -27,7 +27,7 @@ from exporter.text import printable, showable
 if TYPE_CHECKING:
     from exporter.app import Exporter
     from exporter.config import SourceConfig
-    from exporter.polling.load import BudgetLoad
+    from exporter.polling.load import BudgetLoad, SourceLoad
     from exporter.rooms import RoomsFiles
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -384,7 +384,6 @@ def _about_files(source: SourceConfig, files: RoomsFiles) -> Iterator[str]:
 
 
 def _print_budget(budget: BudgetLoad) -> None:
-    from exporter.polling.load import TOLERANCE
     from exporter.web.page.wording import counted
 
     verdict = "fits" if budget.fits else "DOES NOT FIT"
@@ -393,13 +392,21 @@ def _print_budget(budget: BudgetLoad) -> None:
         f" {budget.kept:.2f} calls/s kept"
     )
     for source in budget.sources:
-        late = source.kept_interval > TOLERANCE * source.config.interval
+        late = not source.fits
         _print(
             f"  source {source.config.name} ({source.config.api}): {counted(source.rooms, 'room')},"
             f" {counted(source.calls, 'call')} per interval of {source.config.interval:g}s,"
-            f" can keep {source.kept_interval:.1f}s"
+            f" can keep {source.kept_interval:.1f}s{_longest(source)}"
             f"{' (too slow: fewer rooms, a longer interval or a higher limit)' if late else ''}"
         )
+
+
+def _longest(source: SourceLoad) -> str:
+    """Whether a cadence's ``longest`` can hold, in words."""
+    if source.config.longest is None:
+        return ""
+    wanted = f"longest: {source.config.longest:g}s"
+    return f" on average, and {wanted}" if source.fits else f" at best, so {wanted} cannot hold"
 
 
 def _print(text: str, *, err: bool = False) -> None:

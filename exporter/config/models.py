@@ -44,6 +44,7 @@ class SourceConfig:
         rooms: The rooms in the config file, with their final labels and thresholds.
         rooms_files: Absolute paths. The last part may have wildcards.
         defaults: Labels and thresholds for the rooms of ``rooms_files``.
+        longest: Seconds between two readings of the least important room; ``None`` without a cadence.
     """
 
     name: str
@@ -59,6 +60,7 @@ class SourceConfig:
     rooms: tuple[Room, ...] = field(repr=False)
     rooms_files: tuple[str, ...]
     defaults: Defaults
+    longest: float | None = None
 
     @property
     def rooms_key(self) -> str:

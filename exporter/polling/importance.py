@@ -21,23 +21,23 @@ itself is r √T, and the same formula has T ∝ 1 / √r as its fixed point. So
 The *importance* of a room is this c, in users per √s, made of:
 
 * one half what its readings tell: a weighted mean of |change| / √(time between), over some three minutes. A jump counts
-  at once, and half of it;
+  at once, by a third;
 * one half what its size tells. Users who stay ten minutes on average, and come and go on their own, change a count of
   n by about 0.06 √n in a second. One measured change says little, and this says what to expect;
 * a multiple of both near a threshold, because a small change matters there: 11 times at the threshold itself, 1.9 times
   at half of it, 1.5 times far below;
 * for a new room, and for one that was refused or brought forward: at least 5, until readings tell otherwise.
 
-Importances are kept as *levels*, four to a doubling of the interval, and only the number of rooms of each level is needed
-to find **one factor** for the source: the longer or shorter all intervals, until the sum of 1 / T is what the budget
-allows. ``balance`` finds it every two seconds.
+Importances are kept as *levels*, four to a doubling of the interval. The number of rooms of each level is enough to find
+**one factor** for the source: all intervals grow or shrink with it, until the sum of 1 / T is what the budget allows.
+``balance`` finds it every two seconds.
 
 **The clamp.** No interval is shorter than ``interval``, which is what the operator wants, and none longer than
 ``longest``. Without an upper clamp, a room that never changed would never be read again, and nobody would see it fill.
 ``longest`` is the price of a flash crowd in a quiet room: until it is noticed, up to ``longest`` seconds pass, half of
 it on average, and the published count is wrong by all of the crowd. After one reading its importance is high, and the
-next reading follows within seconds. Since seven of ten rooms are quiet, ``longest`` also costs most of the readings that
-are not spent well: 7,000 rooms at 120 s need 58 readings per second, at 200 s 35.
+next reading follows within seconds. A short ``longest`` has a price, too, since seven of ten rooms are quiet: 7,000
+rooms at 120 s need 58 readings per second, at 200 s 35.
 
 **Worked example.** 97.5 readings per second; 7,000 empty rooms, 2,900 rooms of about 5 users, 100 of about 1,000.
 Importances are 0.0001, 0.13 and 1.9. With ``interval`` 10 s and ``longest`` 200 s, empty rooms are clamped to 200 s:
@@ -67,7 +67,7 @@ import msgspec
 from exporter.model import NO_THRESHOLDS, Thresholds
 
 _MEMORY: Final = 200.0
-_SURPRISE: Final = 0.5
+_SURPRISE: Final = 0.3
 _OWN: Final = 0.5
 _EXPECTED: Final = 0.06
 _NEW: Final = 5.0
@@ -189,7 +189,7 @@ class Importance:
         known = self._rooms.get(room)
         own = self._intervals[known.level] if known else self.longest
         least = max(least, _LEAST_STALENESS)
-        return least * 2 ** (math.ceil(max(0.0, 2 * math.log2(3 * (own + self.late) / least))) / 2)
+        return least * 2.0 ** (math.ceil(max(0.0, 2 * math.log2(3 * (own + self.late) / least))) / 2)
 
     def groups(self, rooms: Sequence[str], at: float) -> Iterator[tuple[int, float, float, list[str]]]:
         """

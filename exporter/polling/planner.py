@@ -199,6 +199,14 @@ class Planner:
         self._suspects.update(watched)
         self._put(Lane.SUSPECT, watched, due, self._ticket(watched))
 
+    def suspect_missing(self, rooms: Sequence[str], phase: float) -> None:
+        """The vendor knows no such rooms: ask for each alone, after the interval that it would have had."""
+        if self.cadence is None:
+            self.suspect(rooms, phase + self.interval)
+            return
+        for _, _, due, group in self.cadence.groups(rooms, phase):
+            self.suspect(group, due)
+
     def release(self, rooms: Iterable[str], due: float) -> None:
         """A call has ended: those of its rooms that are still bound are due at this time, so that none is lost."""
         bound = [room for room in rooms if self._tickets.get(room) == _BOUND]
@@ -233,6 +241,18 @@ class Planner:
             (now + (due - now) * stretch if due > now else due, ticket, rooms) for due, ticket, rooms in suspects
         ]
         heapq.heapify(suspects)
+
+    def change_cadence(self, cadence: Importance | None, now: float) -> None:
+        """Begin or cease to have own intervals. Regular rooms are due one interval from now at the latest."""
+        self.cadence = cadence
+        self._open.clear()
+        regular = self._lanes[Lane.REGULAR]
+        regular[:] = [(min(due, now + self.interval), ticket, rooms) for due, ticket, rooms in regular]
+        heapq.heapify(regular)
+
+    def own_interval(self, room: str) -> float:
+        """Wanted seconds between two readings of this room."""
+        return (self.cadence.own(room) if self.cadence is not None else None) or self.interval
 
     def _put_read(self, rooms: tuple[str, ...], at: float) -> None:
         cadence = self.cadence

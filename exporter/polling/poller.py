@@ -23,6 +23,7 @@ import msgspec
 from exporter.clock import Clock
 from exporter.config import SourceConfig
 from exporter.logs import Log
+from exporter.metrics.room import Arrival
 from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import SourceTable
 from exporter.metrics.telemetry import Telemetry
@@ -30,6 +31,7 @@ from exporter.model import Failure, FailureKind, Reading, Reply, Request, Room
 from exporter.polling.budget import Budget
 from exporter.polling.client import Client, Exchange, MakeClient, Response
 from exporter.polling.health import App, Health
+from exporter.polling.importance import Importance
 from exporter.polling.journal import Journal
 from exporter.polling.pace import Pace, Sent
 from exporter.polling.planner import LANES, Lane, Planner
@@ -87,6 +89,9 @@ class Poller:
         budget: Shared with the other sources that draw on the same limit.
         app: Shared with the other sources that have the same credentials.
         make_client: Makes this source's client; the poller closes it.
+
+    Attributes:
+        share: Calls per second of the budget's limit that are meant for this source; only a cadence asks.
     """
 
     def __init__(
@@ -103,7 +108,8 @@ class Poller:
         self.config = config
         self.budget = budget
         self.table = table
-        self.planner = Planner(config.codec.batch_size, config.interval, clock.monotonic)
+        self.planner = Planner(config.codec.batch_size, config.interval, clock.monotonic, _cadence(config))
+        self.share = 0.0
         self.health = Health(config.interval, clock.monotonic())
         self.first_call_ended = False
         self._app = app
@@ -115,6 +121,7 @@ class Poller:
         self.stats = SourceStats(
             config.vendor, config.api, config.name, budget.name, config.interval, table, self._signing.skew
         )
+        self.stats.own_intervals = self.planner.cadence
         self._refusals = Refusals()
         self._attempts: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -163,6 +170,11 @@ class Poller:
         self._use(config, client)
         self.health.interval = self.stats.interval = self._journal.interval = config.interval
         self.planner.change_interval(config.interval, now)
+        if self.planner.cadence is not None and config.longest is not None:
+            self.planner.cadence.limit(config.interval, config.longest)
+        elif (config.longest is None) != (self.planner.cadence is None):
+            self.planner.change_cadence(_cadence(config), now)
+            self.stats.own_intervals = self.planner.cadence
         self._app.leave(self.health)
         self._app = app
         app.join(self.health)
@@ -187,6 +199,9 @@ class Poller:
         """The body of this source's recurring job: connections, incidents, refusals, changed secrets."""
         now = self._clock.monotonic()
         self._client.maintain()
+        if self.planner.cadence is not None:
+            readings = self.share * self.budget.pace / self.budget.limit * self.planner.batch_size
+            self.planner.cadence.balance(readings, len(self.planner), now)
         self._journal.sweep(now, refusing=bool(self._refusals))
         batch = min(self.config.codec.batch_size, len(self.planner))
         ok = self.health.state is SourceState.OK
@@ -328,10 +343,25 @@ class Poller:
             self._failed(call, next(iter(failures.values())))
             return
         now = self._clock.monotonic()
-        self.stats.gaps(self.table.record(read, response.arrival), now)
+        if self.planner.cadence is None:
+            self.stats.gaps(self.table.record(read, response.arrival), now)
+        else:
+            self._record(self.planner.cadence, read, response.arrival, now)
         self._succeeded(call, read, now)
         if failures:
             self._failed_rooms(call, failures, now)
+
+    def _record(self, cadence: Importance, read: Mapping[str, Reading], arrival: Arrival, now: float) -> None:
+        """Record readings of rooms with intervals of their own, each of which is published for a time of its own."""
+        for room in self.table.rooms_of([room for room in read if room in self.table and room in self.planner]):
+            cadence.learn(room.id, read[room.id].users, room.thresholds, now)
+        groups: dict[float | None, dict[str, Reading]] = {}
+        least = 1.5 * self.config.interval + self.config.timeout
+        for room_id, reading in read.items():
+            max_age = cadence.max_age(room_id, least) if self.config.max_staleness is None else None
+            groups.setdefault(max_age, {})[room_id] = reading
+        for max_age, readings in groups.items():
+            self.stats.gaps(self.table.record(readings, arrival, max_age), now)
 
     def _receive_after_stop(self, call: Call, response: Response | Failure) -> None:
         """A reply to a source that was stopped. It only informs the pace, since other sources use the same limit."""
@@ -357,7 +387,7 @@ class Poller:
         # A vendor that reports missing rooms refuses a whole batch because of one: ask for them alone.
         missing = [room for room, reading in read.items() if reading.missing] if self.planner.batch_size > 1 else ()
         if missing:
-            self.planner.suspect(missing, call.phase + self.config.interval)
+            self.planner.suspect_missing(missing, call.phase)
         self._refusals.read(read)
         if self._attempts:
             for room in read:
@@ -427,6 +457,8 @@ class Poller:
     def _refuse(self, room: str, now: float) -> None:
         if room in self.planner:
             self.table.refuse(room)
+            if self.planner.cadence is not None:
+                self.planner.cadence.forget((room,))
             self.planner.suspect((room,), now + self._refusals.refused(room) * self.config.interval)
 
     def _backoff(self, rooms: tuple[str, ...]) -> float:
@@ -458,3 +490,7 @@ class Poller:
     def _count_error(self, error: Exception) -> None:
         self._telemetry.unexpected_errors += 1
         self._journal.raised(error)
+
+
+def _cadence(config: SourceConfig) -> Importance | None:
+    return None if config.longest is None else Importance(config.interval, config.longest)

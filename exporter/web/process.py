@@ -67,6 +67,7 @@ class Process:
         started: Start of the process in Unix seconds.
         next_call: Returns the next call of a room, given source and room id; ``None`` if unknown.
         origin: Returns the origin of a room, given source and room id; ``None`` if unknown.
+        own_interval: Returns the wanted seconds between two readings of a room; ``None`` if unknown.
     """
 
     healthy: Callable[[], str | None]
@@ -78,3 +79,4 @@ class Process:
     config_path: str
     next_call: Callable[[str, str], NextCall | None] = _nothing
     origin: Callable[[str, str], Origin | None] = _nothing
+    own_interval: Callable[[str, str], float | None] = _nothing
