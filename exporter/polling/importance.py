@@ -28,9 +28,9 @@ The *importance* of a room is this c, in users per √s, made of:
   at half of it, 1.5 times far below;
 * for a new room, and for one that was refused or brought forward: at least 5, until readings tell otherwise.
 
-Importances are kept as *levels*, four to a doubling of the interval. The number of rooms of each level is enough to find
-**one factor** for the source: all intervals grow or shrink with it, until the sum of 1 / T is what the budget allows.
-``balance`` finds it every two seconds.
+Importances are kept as *levels*, four to a doubling of the interval. The number of rooms of each level is enough to
+find **one factor** for the source: all intervals grow or shrink with it, until the sum of 1 / T is what
+the budget allows. ``balance`` finds it every two seconds.
 
 **The clamp.** No interval is shorter than ``interval``, which is what the operator wants, and none longer than
 ``longest``. Without an upper clamp, a room that never changed would never be read again, and nobody would see it fill.
@@ -46,7 +46,7 @@ of five, and 12.2 × 1.9^(-2/3) = 8 s, clamped to 10 s, for the large ones. 2,90
 too much, so the factor rises until rooms of five are read every 55 s.
 
 **Appointments.** When many intervals change at once, many rooms could fall due at the same moment and be late. So a
-room takes the least crowded of eight moments in the last 15 % of its interval; if its interval has just grown, between
+room takes the least crowded of eight moments in the last 20 % of its interval; if its interval has just grown, between
 the old and the new one. If rooms are late all the same, since retries or a slower pace take slots, ``balance`` allows
 fewer readings until they are not: the rooms at ``longest`` must keep it, and the others can wait.
 
@@ -80,7 +80,7 @@ _LEVELS: Final = 128
 _LEVEL_OF_ONE: Final = 48
 _STEP: Final = 2 ** (1 / _PER_DOUBLING)
 
-_EARLY: Final = 0.85
+_EARLY: Final = 0.8
 _CHOICES: Final = 8
 _MOMENTS: Final = 1024
 
@@ -189,7 +189,7 @@ class Importance:
         known = self._rooms.get(room)
         own = self._intervals[known.level] if known else self.longest
         least = max(least, _LEAST_STALENESS)
-        return least * 2.0 ** (math.ceil(max(0.0, 2 * math.log2(3 * (own + self.late) / least))) / 2)
+        return least * math.pow(2, math.ceil(max(0.0, 2 * math.log2(3 * (own + self.late) / least))) / 2)
 
     def groups(self, rooms: Sequence[str], at: float) -> Iterator[tuple[int, float, float, list[str]]]:
         """
@@ -286,7 +286,7 @@ class Importance:
         self._cleared = max(self._cleared, moment - 1)
 
     def _interval(self, factor: float, level: int) -> float:
-        return min(max(_STEP ** (factor - level), self.interval), self.longest)
+        return min(max(math.pow(_STEP, factor - level), self.interval), self.longest)
 
     def _demand(self, levels: Sequence[tuple[int, int]], factor: float) -> float:
         """Readings per second with this factor, which counts in levels like an importance."""

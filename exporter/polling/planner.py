@@ -111,13 +111,13 @@ class Planner:
             if room.id not in self._tickets:
                 self._put(Lane.REGULAR, (room.id,), now, self._ticket((room.id,)))
 
-    def forget(self, room_ids: Sequence[str]) -> None:
+    def forget(self, room_ids: Iterable[str]) -> None:
         """Remove rooms. Unknown ids are ignored."""
         for room_id in room_ids:
             self._tickets.pop(room_id, None)
             self._suspects.discard(room_id)
-        if self.cadence is not None:
-            self.cadence.forget(room_ids)
+            if self.cadence is not None:
+                self.cadence.forget((room_id,))
         self._compact()
 
     def dues(self) -> tuple[float, ...]:

@@ -10,7 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from tests.benchmarks.benches import call_cpu, first_pass, growth, guarded, loop_gap, memory, rules, scrape, slots
+from tests.benchmarks.benches import (
+    cadence,
+    call_cpu,
+    first_pass,
+    growth,
+    guarded,
+    loop_gap,
+    memory,
+    rules,
+    scrape,
+    slots,
+)
 from tests.benchmarks.report import Row
 from tests.benchmarks.scale import Scale
 
@@ -25,6 +36,7 @@ BENCHES: Final[Mapping[str, Bench]] = MappingProxyType(
         "memory": memory.per_room,
         "growth": growth.bench,
         "rules": rules.bench,
+        "cadence": cadence.bench,
         "call-cpu": call_cpu.bench,
         "slots": slots.bench,
         "200-budgets": slots.many_budgets,
