@@ -22,6 +22,7 @@ from exporter.simulator.audiences import audiences
 from exporter.states import RoomState
 from tests.polling.house import House, parsed, source
 from tests.polling.vendor import TIMEOUT
+from tests.polling.virtual_time import in_virtual_time
 
 INTERVAL, LONGEST = 10.0, 120.0
 
@@ -258,6 +259,7 @@ def test_check_tells_whether_longest_can_hold(longest, fits):
     assert fits == load.fits
 
 
+@in_virtual_time
 async def test_rooms_have_intervals_and_ages_of_their_own():
     """
     The whole exporter: busy rooms are read every interval and quiet ones every `longest`; when the vendor fails, busy
@@ -265,7 +267,7 @@ async def test_rooms_have_intervals_and_ages_of_their_own():
     """
     async with House(source("zego_rtc", 1000, rate_limit=1, cadence={"longest": "120s"})) as house:
         busy, quiet = "room-00007", "room-00001"
-        house.vendor.users = lambda room: round(house.now * 50) if room == busy else 0
+        house.vendor.users = lambda room: 3 + round(house.now * 50) if room == busy else 3
         await house.passes(900)
         planner, table = house.pollers["zego_rtc"].planner, house.tables["zego_rtc"]
         gaps = house.gaps_of("zego_rtc", busy, since=600.0)
@@ -276,11 +278,12 @@ async def test_rooms_have_intervals_and_ages_of_their_own():
         house.vendor.answer = lambda call: TIMEOUT
         await house.passes(60)
         assert RoomState.UNKNOWN is table.state(busy)
-        assert RoomState.HELD is table.state(quiet)
+        assert [None, 3] == table.users_of([busy, quiet])
         await house.passes(600)
         assert RoomState.UNKNOWN is table.state(quiet)
 
 
+@in_virtual_time
 async def test_a_cadence_comes_and_goes_with_a_reload():
     """
     Readings stay, and rooms that waited for `longest` are due an interval from then at the latest.
