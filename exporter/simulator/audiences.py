@@ -6,8 +6,8 @@ describe it, once, from a seed:
 
 * **Empty rooms.** Two rooms of three have nobody in them. With the rooms that are closed for a while, about 70 % of all
   rooms are empty at any moment.
-* **Live rooms**, a heavy tail: a Pareto distribution with exponent 1.1 from 3 users up to 5,000. Half of the live rooms
-  have fewer than 6 users, and one in a hundred has more than 190.
+* **Live rooms**, a heavy tail as in ``population``: a Pareto distribution with exponent 1 / 1.2, from 3 users up to
+  20,000. Half of the live rooms have fewer than 7 users, and one in a hundred has more than 750.
 * **Coming and going.** A user stays ten minutes on average, so that a room of n users changes by about √(n/300) in a
   second, up or down. Besides, the audience that a room draws rises and falls by 30 % over 30 to 90 minutes.
 * **Closings.** A live room closes every two hours on average: all leave within a moment. 5 to 30 minutes later it opens
