@@ -125,6 +125,7 @@ class Importance:
         self.longest = longest
         self.late = 0.0
         self._trim = 0.96
+        self._backlog = 0.0
         self._rooms: dict[str, Known] = {}
         self._counts = [0] * _LEVELS
         self._intervals = [interval] * _LEVELS
@@ -184,12 +185,15 @@ class Importance:
         """
         Seconds for which a reading of this room may be published: three own intervals, and at least so many.
 
+        While many rooms are new, as after the start, they are asked first, so the time that this takes is added.
         Rounded up to one of few values, √2 apart, so that the table keeps few orders.
         """
         known = self._rooms.get(room)
         own = self._intervals[known.level] if known else self.longest
         least = max(least, _LEAST_STALENESS)
-        return least * math.pow(2, math.ceil(max(0.0, 2 * math.log2(3 * (own + self.late) / least))) / 2)
+        return least * math.pow(
+            2, math.ceil(max(0.0, 2 * math.log2((3 * (own + self.late) + self._backlog) / least))) / 2
+        )
 
     def groups(self, rooms: Sequence[str], at: float) -> Iterator[tuple[int, float, float, list[str]]]:
         """
@@ -255,8 +259,10 @@ class Importance:
             self._trim = min(1.0, self._trim * 1.001)
         if self.late:
             readings *= self._trim
+        new = max(0, rooms - len(self._rooms))
+        self._backlog = new / readings if new and readings else 0.0
         levels = [(level, count) for level, count in enumerate(self._counts) if count]
-        levels.append((_NEW_LEVEL, max(0, rooms - len(self._rooms))))
+        levels.append((_NEW_LEVEL, new))
         low, high = float(-_LEVELS), 2.0 * _LEVELS
         if self._demand(levels, low) <= readings:
             high = low

@@ -186,6 +186,7 @@ class Poller:
     def watch(self, rooms: Sequence[Room]) -> None:
         """Add rooms. New ones are due at once."""
         self.planner.watch(rooms)
+        self._balance(self._clock.monotonic())
         self.budget.arm()
 
     def forget(self, room_ids: Sequence[str]) -> None:
@@ -199,9 +200,7 @@ class Poller:
         """The body of this source's recurring job: connections, incidents, refusals, changed secrets."""
         now = self._clock.monotonic()
         self._client.maintain()
-        if self.planner.cadence is not None:
-            readings = self.share * self.budget.pace / self.budget.limit * self.planner.batch_size
-            self.planner.cadence.balance(readings, len(self.planner), now)
+        self._balance(now)
         self._journal.sweep(now, refusing=bool(self._refusals))
         batch = min(self.config.codec.batch_size, len(self.planner))
         ok = self.health.state is SourceState.OK
@@ -213,6 +212,11 @@ class Poller:
         if self.health.state in _NEEDS_REPAIR:
             await self._read_files()
         self.budget.arm()
+
+    def _balance(self, now: float) -> None:
+        if self.planner.cadence is not None:
+            readings = self.share * self.budget.pace / self.budget.limit * self.planner.batch_size
+            self.planner.cadence.balance(readings, len(self.planner), now)
 
     def dues(self) -> tuple[float, ...]:
         """Monotonic time at which a call of each lane may leave. A source that is not ok offers its trials only."""

@@ -284,6 +284,23 @@ async def test_rooms_have_intervals_and_ages_of_their_own():
 
 
 @in_virtual_time
+async def test_no_room_becomes_unknown_while_others_are_read_for_the_first_time():
+    """
+    The first pass takes 103 s, and a large room, which is to be read every interval, waits for it and stays published.
+    """
+    async with House(source("zego_rtc", 1000, rate_limit=1, cadence={"longest": "150s"})) as house:
+        house.vendor.users = lambda room: 20_000 if room == "room-00001" else 3
+        known = []
+        for _ in range(30):
+            await house.passes(5)
+            house.states("zego_rtc")
+            known.append(house.tables["zego_rtc"].known)
+
+        assert sorted(known) == known
+        assert 1000 == known[-1]
+
+
+@in_virtual_time
 async def test_a_cadence_comes_and_goes_with_a_reload():
     """
     Readings stay, and rooms that waited for `longest` are due an interval from then at the latest.
