@@ -51,7 +51,8 @@ class Site:
     """
     Everything that a web server shows, and the server.
 
-    ``why_unhealthy``, ``why_unready``, ``why_not_reloaded``, ``next_call`` and ``origin`` are what the process answers.
+    ``why_unhealthy``, ``why_unready``, ``why_not_reloaded``, ``next_call``, ``origin`` and
+    ``own_interval`` are what the process answers.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Site:
         self.why_not_reloaded: str | None = None
         self.next_call: NextCall | None = None
         self.origin: Origin | None = None
+        self.own_interval: float | None = None
         self.reloads = 0
         self.table = Table()
         self.telemetry = Telemetry()
@@ -84,6 +86,7 @@ class Site:
             config_path="/etc/exporter.yml",
             next_call=lambda _source, _room: self.next_call,
             origin=lambda _source, _room: self.origin,
+            own_interval=lambda _source, _room: self.own_interval,
         )
         self.server = WebServer(
             self.exposition,
