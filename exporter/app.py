@@ -137,6 +137,7 @@ class Exporter:
                 next_call=inquiry.next_call,
                 origin=inquiry.origin,
                 incomplete=inquiry.incomplete,
+                own_interval=inquiry.own_interval,
             ),
             log,
             options.telemetry_path,

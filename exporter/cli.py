@@ -28,7 +28,7 @@ from exporter.text import printable, showable
 if TYPE_CHECKING:
     from exporter.app import Exporter
     from exporter.config import SourceConfig
-    from exporter.polling.load import BudgetLoad, FoundLoad
+    from exporter.polling.load import BudgetLoad, FoundLoad, SourceLoad
     from exporter.rooms import RoomsFiles
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -394,7 +394,6 @@ def _about_files(source: SourceConfig, files: RoomsFiles) -> Iterator[str]:
 
 
 def _print_budget(budget: BudgetLoad) -> None:
-    from exporter.polling.load import TOLERANCE
     from exporter.web.page.wording import counted
 
     verdict = "fits" if budget.fits else "DOES NOT FIT"
@@ -403,11 +402,11 @@ def _print_budget(budget: BudgetLoad) -> None:
         f" {budget.kept:.2f} calls/s kept"
     )
     for source in budget.sources:
-        late = source.kept_interval > TOLERANCE * source.config.interval
+        late = not source.fits
         _print(
             f"  source {source.config.name} ({source.config.api}): {counted(source.rooms, 'room')},"
             f" {counted(source.calls, 'call')} per interval of {source.config.interval:g}s,"
-            f" can keep {source.kept_interval:.1f}s"
+            f" can keep {source.kept_interval:.1f}s{_longest(source)}"
             f"{' (too slow: fewer rooms, a longer interval or a higher limit)' if late else ''}"
         )
 
@@ -415,10 +414,11 @@ def _print_budget(budget: BudgetLoad) -> None:
 def _print_found(found: FoundLoad) -> None:
     from exporter.web.page.wording import counted
 
-    instead = "" if found.fits else f" instead of {found.config.interval:g}s"
+    source = found.source
+    instead = "" if source.fits or source.config.longest else f" instead of {source.config.interval:g}s"
     _print(
-        f"discovery of source {found.config.name}: up to {counted(found.max_rooms, 'room')};"
-        f" so many are read every {found.kept_interval:.1f}s{instead}"
+        f"discovery of source {source.config.name}: up to {counted(source.rooms, 'room')};"
+        f" so many are read every {source.kept_interval:.1f}s{instead}{_longest(source)}"
     )
     if lists := found.lists:
         late = "" if lists.fits else " (too slow: a longer interval, or a lower max_rooms)"
@@ -426,6 +426,14 @@ def _print_found(found: FoundLoad) -> None:
             f"  list {lists.budget}: {counted(lists.calls, 'call')} and {lists.seconds:.1f}s for a pass every"
             f" {lists.interval:g}s, {lists.needed:.2f} calls/s needed, {lists.allowed:g} calls/s allowed{late}"
         )
+
+
+def _longest(source: SourceLoad) -> str:
+    """Whether a cadence's ``longest`` can hold, in words."""
+    if source.config.longest is None:
+        return ""
+    wanted = f"longest: {source.config.longest:g}s"
+    return f" on average, and {wanted}" if source.fits else f" at best, so {wanted} cannot hold"
 
 
 def _print(text: str, *, err: bool = False) -> None:

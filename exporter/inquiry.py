@@ -38,6 +38,11 @@ class Inquiry:
             return NextCall(None if may_call == math.inf else max(due, may_call), Turn.TRIAL)
         return NextCall(max(due, may_call), _TURNS[lane])
 
+    def own_interval(self, source: str, room: str) -> float | None:
+        """Wanted seconds between two readings of this room; ``None`` if it is not watched."""
+        running = self._running(source, room)
+        return running.poller.planner.own_interval(room) if running else None
+
     def origin(self, source: str, room: str) -> Origin | None:
         """The file that lists this room; ``None`` if the room is not watched."""
         running = self._running(source, room)

@@ -508,7 +508,8 @@ class Sources:
         )
         for budget in loads:
             for source in budget.sources:
-                self.running[source.config.name].poller.table.max_staleness = source.max_staleness
+                poller = self.running[source.config.name].poller
+                poller.table.max_staleness, poller.share = source.max_staleness, source.share
             if not budget.fits and budget.name not in self._overloaded:
                 needed, allowed = f"{budget.needed:.2f}", f"{budget.allowed:g}"
                 self._log.warning("rooms do not fit", budget=budget.name, needed=needed, allowed=allowed)

@@ -211,6 +211,18 @@ def test_check_exits_with_3_when_rooms_do_not_fit(config_file):
     assert live.endswith(" (too slow: fewer rooms, a longer interval or a higher limit)")
 
 
+def test_check_tells_whether_a_cadence_can_hold(config_file):
+    """
+    1,500 rooms can be read every 15.4 s on average, so that the quietest are read every 30 s, but not every 12 s.
+    """
+    fits = invoke("check", f"--config.file={config_file(source(1500, cadence={'longest': '30s'}))}")
+    fails = invoke("check", f"--config.file={config_file(source(1500, cadence={'longest': '12s'}))}")
+
+    assert (0, 3) == (fits.exit_code, fails.exit_code)
+    assert "can keep 15.4s on average, and longest: 30s\n" in fits.stdout
+    assert "can keep 15.4s at best, so longest: 12s cannot hold (too slow:" in fails.stdout
+
+
 def test_check_adds_up_the_sources_of_a_budget(config_file):
     """
     Volcengine counts calls per account, so two apps share 40 a second, and all their rooms are late by 1.9 s.
@@ -573,3 +585,19 @@ def test_check_tells_what_found_rooms_would_need(config_file):
         "  list zego_rtc.list:1234567890: 10 calls and 1.0s for a pass every 30s,"
         " 0.33 calls/s needed, 10 calls/s allowed\n" in result.stdout
     )
+
+
+def test_check_tells_whether_a_cadence_can_hold_with_all_found_rooms(config_file):
+    """
+    With as many rooms as may be, the quietest are read every 30 s or not.
+    """
+    lines = []
+    for longest in ("30s", "15s"):
+        keys = {"discovery": {"max_rooms": 2000, "vendor_list": {}}, "cadence": {"longest": longest}}
+        lines += invoke("check", f"--config.file={config_file(source(0, **keys))}").stdout.splitlines()
+
+    told = [line.partition("; so many ")[2] for line in lines if line.startswith("discovery")]
+    assert [
+        "are read every 20.5s on average, and longest: 30s",
+        "are read every 20.5s at best, so longest: 15s cannot hold",
+    ] == told

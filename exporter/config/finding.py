@@ -49,9 +49,12 @@ def discovery(keys: Discovery, config: SourceConfig, *, sharing: int) -> Discove
 
 
 def default_max_rooms(config: SourceConfig, sharing: int) -> int:
-    """As many rooms as can be read so often that no reading grows older than ``max_staleness``, one call failing."""
+    """
+    As many rooms as can be read so often that no reading grows older than ``max_staleness``, one call failing; with a
+    cadence, as many as can be read once per ``longest``.
+    """
     staleness = config.max_staleness or max(_LEAST_STALENESS, 3 * config.interval)
-    longest = max(config.interval, (staleness - config.timeout) / 1.5)
+    longest = config.longest or max(config.interval, (staleness - config.timeout) / 1.5)
     fitting = int(_OF_LIMIT * config.rate_limit * config.codec.batch_size * longest / sharing)
     return max(1, min(MOST_BY_DEFAULT, fitting))
 

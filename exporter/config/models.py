@@ -46,6 +46,7 @@ class SourceConfig:
         rooms_files: Absolute paths. The last part may have wildcards.
         defaults: Labels and thresholds for the rooms of ``rooms_files``, and for those that are found.
         discovery: How its rooms find themselves; ``None``: they do not.
+        longest: Seconds between two readings of the least important room; ``None`` without a cadence.
     """
 
     name: str
@@ -62,6 +63,7 @@ class SourceConfig:
     rooms_files: tuple[str, ...]
     defaults: Defaults
     discovery: DiscoveryConfig | None = None
+    longest: float | None = None
 
     @property
     def rooms_key(self) -> str:

@@ -96,6 +96,7 @@ def _draft(entry: Entry) -> SourceConfig:
         rooms=entry.rooms,
         rooms_files=entry.rooms_files,
         defaults=Defaults(entry.labels, entry.thresholds),
+        longest=entry.cadence.longest if entry.cadence else None,
     )
 
 

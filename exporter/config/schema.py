@@ -40,12 +40,12 @@ from exporter.config.rooms import (
 )
 from exporter.config.secrets import read_certificates
 from exporter.config.urls import read_base_url, read_proxy
-from exporter.config.validation import Keys, fault, kind
+from exporter.config.validation import Keys, fault, faults, kind
 from exporter.config.values import List, Map, describe
 from exporter.model import NO_THRESHOLDS, Room
 from exporter.vendors import APIS
 from exporter.vendors.codec import Codec
-from exporter.vendors.source import Certificates, Source, has_control_character
+from exporter.vendors.source import INTERVAL, Certificates, Source, duration, has_control_character
 
 WILDCARD: Final = re.compile(r"[*?\[]")
 ROOMS_FILE_SUFFIXES: Final = (".yml", ".yaml", ".json", ".txt")
@@ -64,6 +64,14 @@ def _pattern(value: Any, info: Info) -> str:
     return str(info.context.folder / path)
 
 
+class Cadence(Keys):
+    """How seldom an unimportant room may be read."""
+
+    longest: Annotated[float, duration(0.1, 86_400.0, INTERVAL)] = Field(
+        description=f"Longest time between two readings of a room, {INTERVAL}; quiet rooms are read so seldom"
+    )
+
+
 class Entry(Source):
     """A source as it is written in a config. The entry of an API also has the keys of the vendor's model."""
 
@@ -76,6 +84,10 @@ class Entry(Source):
         tuple[Annotated[str, capped(_pattern, str)], ...],
         kind(List, "a list of paths, such as [rooms/*.yml]"),
     ] = Field((), description="Files that list more rooms; read again when they change")
+    cadence: Cadence | None = Field(
+        None,
+        description="Read important rooms every `interval`, and quiet ones more seldom, when the budget is too small",
+    )
 
     discovery: Discovery | None = Field(None, description="How rooms find themselves, see Discovery")
 
@@ -111,6 +123,18 @@ class Entry(Source):
             interval = info.data["interval"] or APIS[info.data["api"]].default_interval
             if value < (least := 1.5 * interval + info.data["timeout"]):
                 raise fault(f"1.5 × interval + timeout or more, here {least:g}s")
+        return value
+
+    @field_validator("cadence")
+    @classmethod
+    def _longer_than_interval(cls, value: Cadence | None, info: Info) -> Cadence | None:
+        if value is not None and "interval" in info.data and info.data.get("api") in APIS:
+            codec = APIS[info.data["api"]]
+            if codec.lists is not None and codec.lists.answers_all:
+                raise fault(f"no cadence: one call of {codec.api} reads all rooms every interval", "cadence")
+            interval = info.data["interval"] or codec.default_interval
+            if value.longest < interval:
+                raise faults([(("longest",), fault(f"the interval or more, here {interval:g}s"))])
         return value
 
     @field_validator("rooms", mode="before")

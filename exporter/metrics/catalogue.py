@@ -91,6 +91,18 @@ SOURCE_STATE = Metric(
 SOURCE_ROOMS = Metric("rtc_source_rooms", "gauge", "Watched rooms by state.", (*SOURCE, "state"))
 SOURCE_USERS = Metric("rtc_source_users", "gauge", "Sum of users over the rooms now published.", SOURCE)
 SOURCE_INTERVAL = Metric("rtc_source_interval_seconds", "gauge", "Wanted time between two readings of a room.", SOURCE)
+SOURCE_LONGEST_INTERVAL = Metric(
+    "rtc_source_longest_interval_seconds",
+    "gauge",
+    "Wanted time between two readings of the least important room; absent without a cadence.",
+    SOURCE,
+)
+SOURCE_ROOMS_BY_INTERVAL = Metric(
+    "rtc_source_rooms_by_interval",
+    "gauge",
+    "Rooms whose own wanted interval is at most le seconds; absent without a cadence.",
+    (*SOURCE, "le"),
+)
 SOURCE_ACHIEVED_INTERVAL = Metric(
     "rtc_source_achieved_interval_seconds",
     "gauge",
@@ -151,6 +163,8 @@ SOURCE_METRICS: Final = (
     SOURCE_ROOMS,
     SOURCE_USERS,
     SOURCE_INTERVAL,
+    SOURCE_LONGEST_INTERVAL,
+    SOURCE_ROOMS_BY_INTERVAL,
     SOURCE_ACHIEVED_INTERVAL,
     SOURCE_OLDEST_READING,
     SOURCE_LAST_SUCCESS,

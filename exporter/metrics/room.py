@@ -74,11 +74,13 @@ class Batch(msgspec.Struct, eq=False, gc=False):
     The rooms of one reply.
 
     Args:
+        max_age: Seconds for which it may be published; ``None``: as long as the source's readings may be.
         published: Number of rooms that still show the reading of this reply.
     """
 
     arrival: Arrival
     rooms: tuple[str, ...]
+    max_age: float | None = None
     published: int = 0
 
 

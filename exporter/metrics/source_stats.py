@@ -4,8 +4,9 @@ The statistics of a source. Its poller writes them; metrics and pages show them.
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final, Protocol
@@ -15,6 +16,9 @@ from exporter.metrics.gaps import RecentGaps
 from exporter.metrics.table import SourceTable
 from exporter.model import Failure, FailureKind
 from exporter.states import RoomState, SourceState
+
+INTERVAL_BOUNDS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, math.inf)
+"""Seconds; the ``le`` of ``rtc_source_rooms_by_interval``."""
 
 _FAILURES_KEPT: Final = 20
 _SHORTEST_QUIET: Final = 10.0
@@ -36,6 +40,17 @@ class ClockFigures(Protocol):
 class _UnknownClock:
     skew: float | None = None
     shift: float = 0.0
+
+
+class OwnIntervals(Protocol):
+    """The intervals of a source whose rooms have intervals of their own."""
+
+    @property
+    def longest(self) -> float:
+        """Seconds."""
+
+    def distribution(self, bounds: Sequence[float]) -> list[int]:
+        """How many rooms have an own interval of at most each of these seconds, in ascending order."""
 
 
 UNKNOWN_CLOCK: Final[ClockFigures] = _UnknownClock()
@@ -73,6 +88,13 @@ class SourceFigures:
     last_failure: Failure | None
     unrequested: int
     call_durations: DurationFigures
+    longest_interval: float | None = None
+    rooms_by_interval: tuple[int, ...] = ()
+
+    @property
+    def wanted_interval(self) -> float:
+        """The interval that every room should be read in."""
+        return self.interval if self.longest_interval is None else self.longest_interval
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -97,6 +119,7 @@ class SourceStats:
         clock: Read each time that ``figures`` is called.
 
     Attributes:
+        own_intervals: ``None`` without a cadence.
         state: Last written by the poller.
         calls: Number of calls, including those that could not connect.
         unrequested: Rooms in replies that the call had not asked for.
@@ -118,6 +141,7 @@ class SourceStats:
         self.budget = budget
         self.table = table
         self.clock = clock
+        self.own_intervals: OwnIntervals | None = None
         self.state = SourceState.OK
         self.calls = 0
         self.failed_calls: dict[FailureKind, int] = dict.fromkeys(FailureKind, 0)
@@ -189,6 +213,8 @@ class SourceStats:
             last_failure=self._last_failure(now),
             unrequested=self.unrequested,
             call_durations=self._call_durations.figures(),
+            longest_interval=self.own_intervals.longest if self.own_intervals else None,
+            rooms_by_interval=(*self.own_intervals.distribution(INTERVAL_BOUNDS),) if self.own_intervals else (),
         )
 
     def _last_failure(self, now: float) -> Failure | None:

@@ -17,7 +17,8 @@ the next new one.
 
 Expiry: a reading older than ``max_staleness`` must not be published. All readings of one reply form a ``Batch``, and
 batches are kept in order of arrival. ``expire`` looks at batches from the oldest on and stops at the first young one,
-so it need not look at every room.
+so it need not look at every room. Rooms that are read more often than others may have a shorter time of their own; then
+there is one order of batches for each such time.
 
 Example: a reply arrives at 12.0 s (monotonic) with ``lobby`` 3 users and ``stage`` 40. Row 0 becomes
 ``b'rtc_room_users{...,room="lobby"} 3\n'``, row 1 likewise; both rows point to batch A with ``published`` 2. At
@@ -89,6 +90,7 @@ class SourceTable:
         self._rows: dict[str, Row] = {}
         self._pages = Pages(len(catalogue.ROOM_METRICS))
         self._batches: dict[Batch, None] = {}
+        self._own_batches: dict[float, dict[Batch, None]] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -112,15 +114,18 @@ class SourceTable:
                 self._remove(room_id)
         self.version += 1
 
-    def record(self, readings: Mapping[str, Reading], arrival: Arrival) -> list[float]:
+    def record(self, readings: Mapping[str, Reading], arrival: Arrival, max_age: float | None = None) -> list[float]:
         """
         Publish the readings of one reply. Readings of rooms that are no longer watched are ignored.
+
+        Args:
+            max_age: Seconds for which they may be published; ``None``: ``max_staleness``.
 
         Returns:
             The seconds since the previous reading, for each room that has one.
         """
-        batch = Batch(arrival, tuple(readings))
-        self._batches[batch] = None
+        batch = Batch(arrival, tuple(readings), max_age)
+        self._order(batch)[batch] = None
         timestamp = b" %.3f\n" % arrival.unix
         gaps = []
         for room_id, reading in readings.items():
@@ -140,7 +145,7 @@ class SourceTable:
             row.batch = batch
             batch.published += 1
         if not batch.published:
-            del self._batches[batch]
+            del self._order(batch)[batch]
         self.version += 1
         return gaps
 
@@ -163,10 +168,14 @@ class SourceTable:
                 self._set_state(row, row.last_known())
 
     def expire(self, now: float) -> None:
-        """Withdraw the readings that are older than ``max_staleness`` at this monotonic time."""
-        oldest_allowed = now - self.max_staleness
+        """Withdraw the readings that are older than ``max_staleness``, or than they may be, at this monotonic time."""
+        self._expire(self._batches, now - self.max_staleness)
+        for max_age, batches in self._own_batches.items():
+            self._expire(batches, now - max_age)
+
+    def _expire(self, batches: dict[Batch, None], oldest_allowed: float) -> None:
         expired = []
-        for batch in self._batches:
+        for batch in batches:
             if batch.arrival.monotonic >= oldest_allowed + _DISORDER:
                 break
             if batch.arrival.monotonic < oldest_allowed:
@@ -243,9 +252,8 @@ class SourceTable:
 
     def oldest_reading(self) -> float | None:
         """Arrival of the oldest reading that is published now, in Unix seconds."""
-        for batch in self._batches:
-            return batch.arrival.unix
-        return None
+        oldest = [next(iter(batches)).arrival.unix for batches in self._orders() if batches]
+        return min(oldest, default=None)
 
     def snapshot(self) -> list[Page]:
         """All lines as they are now, one column for each of ``ROOM_METRICS``. Later readings do not change it."""
@@ -343,11 +351,21 @@ class SourceTable:
         if row.state is not RoomState.REFUSED:
             self._set_state(row, row.last_known())
 
+    def _order(self, batch: Batch) -> dict[Batch, None]:
+        """The batches that may be published for the same time as this one, in order of arrival."""
+        if batch.max_age is None:
+            return self._batches
+        return self._own_batches.setdefault(batch.max_age, {})
+
+    def _orders(self) -> Iterator[dict[Batch, None]]:
+        yield self._batches
+        yield from self._own_batches.values()
+
     def _leave_batch(self, batch: Batch) -> None:
         """One room of the batch has a newer reading, or none any more."""
         batch.published -= 1
         if not batch.published:
-            del self._batches[batch]
+            del self._order(batch)[batch]
 
     def _set_state(self, row: Row, state: RoomState) -> None:
         if state is not row.state:

@@ -10,6 +10,7 @@ same step in which it takes the table's snapshot. The thread reads the copies al
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -29,7 +30,7 @@ from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
 from exporter.metrics.discovery_stats import CallbackFigures, DiscoveryFigures
 from exporter.metrics.durations import DurationFigures, Durations
-from exporter.metrics.source_stats import SourceFigures, SourceStats
+from exporter.metrics.source_stats import INTERVAL_BOUNDS, SourceFigures, SourceStats
 from exporter.states import SourceState
 from exporter.text import encodable
 
@@ -181,6 +182,10 @@ def _add_source(families: _Families, figures: SourceFigures) -> None:
         families.add(catalogue.SOURCE_ROOMS, (*labels, room_state), rooms)
     families.add(catalogue.SOURCE_USERS, labels, figures.published_users)
     families.add(catalogue.SOURCE_INTERVAL, labels, figures.interval)
+    families.add(catalogue.SOURCE_LONGEST_INTERVAL, labels, figures.longest_interval)
+    for bound, count in zip(INTERVAL_BOUNDS, figures.rooms_by_interval, strict=False):
+        le = "+Inf" if bound == math.inf else f"{bound:g}"
+        families.add(catalogue.SOURCE_ROOMS_BY_INTERVAL, (*labels, le), count)
     families.add(catalogue.SOURCE_ACHIEVED_INTERVAL, labels, figures.achieved_interval)
     families.add(catalogue.SOURCE_OLDEST_READING, labels, figures.oldest_reading)
     families.add(catalogue.SOURCE_LAST_SUCCESS, labels, figures.last_success)

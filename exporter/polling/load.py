@@ -5,6 +5,10 @@ Worked example: a budget of 10 calls per second, of which the pace keeps 9.75, a
 batches of ten every 10 s. They need 150 calls per interval, which is 15 calls per second. The budget makes 150 calls in
 15.4 s, so each room is read every 15.4 s: the rooms do not fit.
 
+With a cadence (see ``importance``) a room's interval may be anything from ``interval`` to ``longest``, so the rooms fit
+if all of them can be read once per ``longest``. Sources without a cadence cannot give way: they get what they need, and
+the others share the rest. Of that, each first gets what it needs for ``longest``.
+
 If several sources share a budget that is too small, the longest overdue call always leaves next. So in the end every
 room is late by the same number of seconds, whatever its interval.
 """
@@ -33,19 +37,32 @@ class SourceLoad:
 
     Args:
         calls: Calls per interval, with full batches.
-        kept_interval: Seconds between two readings of a room that the budget can keep.
+        kept_interval: Seconds between two readings of a room that the budget can keep; with a cadence, on average.
+        share: Calls per second that are meant for this source.
+        kept_longest: With a cadence: the longest interval in seconds that the budget can keep.
     """
 
     config: SourceConfig
     rooms: int
     calls: int
     kept_interval: float
+    share: float = 0.0
+    kept_longest: float = 0.0
+
+    @property
+    def fits(self) -> bool:
+        """Whether the budget can keep the wanted interval, or with a cadence the longest one."""
+        wanted, kept = self.config.longest, self.kept_longest
+        if wanted is None:
+            wanted, kept = self.config.interval, self.kept_interval
+        return kept <= TOLERANCE * wanted
 
     @property
     def max_staleness(self) -> float:
         """Seconds for which a reading is published: as configured, or three kept intervals, and at least 30 s."""
         outlives_a_failed_poll = 1.5 * self.config.interval + self.config.timeout
-        return self.config.max_staleness or max(_LEAST_STALENESS, 3 * self.kept_interval, outlives_a_failed_poll)
+        kept = max(self.kept_interval, self.kept_longest)
+        return self.config.max_staleness or max(_LEAST_STALENESS, 3 * kept, outlives_a_failed_poll)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +84,7 @@ class BudgetLoad:
 
     @property
     def fits(self) -> bool:
-        return all(source.kept_interval <= TOLERANCE * source.config.interval for source in self.sources)
+        return all(source.fits for source in self.sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +118,12 @@ class FoundLoad:
     A source whose rooms find themselves, when there are as many as it may have.
 
     Args:
-        kept_interval: Seconds between two readings of a room that the budget can keep then.
+        source: What they need from the budget of polls.
         lists: ``None``: the vendor's list is not read.
     """
 
-    config: SourceConfig
-    max_rooms: int
-    kept_interval: float
+    source: SourceLoad
     lists: ListLoad | None
-
-    @property
-    def fits(self) -> bool:
-        return self.kept_interval <= TOLERANCE * self.config.interval
 
 
 def found_loads(sources: Iterable[tuple[SourceConfig, int]]) -> tuple[FoundLoad, ...]:
@@ -121,7 +132,7 @@ def found_loads(sources: Iterable[tuple[SourceConfig, int]]) -> tuple[FoundLoad,
         (config, max(rooms, config.discovery.max_rooms) if config.discovery else rooms) for config, rooms in sources
     ]
     return tuple(
-        FoundLoad(source.config, source.rooms, source.kept_interval, _list_load(source.config, source.rooms))
+        FoundLoad(source, _list_load(source.config, source.rooms))
         for budget in budget_loads(crowded)
         for source in budget.sources
         if source.config.discovery
@@ -156,14 +167,30 @@ def _load(name: str, sharing: list[tuple[SourceConfig, int]]) -> BudgetLoad:
     demand = [(calls[config.name], config.interval) for config, _ in sharing]
     allowed = sharing[0][0].rate_limit
     kept = pace_kept(allowed)
-    late = _lateness(demand, kept)
+    least = [(calls[config.name], config.longest or config.interval) for config, _ in sharing]
+    late = _lateness(least, kept)
+    given = (kept - _calls_per_second(least)) / ((_calls_per_second(demand) - _calls_per_second(least)) or 1.0)
+    given = min(1.0, max(0.0, given))
     return BudgetLoad(
         name,
         _calls_per_second(demand),
         allowed,
         kept,
-        tuple(SourceLoad(config, rooms, calls[config.name], config.interval + late) for config, rooms in sharing),
+        tuple(_source_load(config, rooms, calls[config.name], late, given) for config, rooms in sharing),
     )
+
+
+def _source_load(config: SourceConfig, rooms: int, calls: int, late: float, given: float) -> SourceLoad:
+    """
+    Args:
+        late: Seconds by which every room is late even if those with a cadence are read as seldom as possible.
+        given: Share of what the sources with a cadence need between ``longest`` and ``interval`` that they can have.
+    """
+    need, least = calls / config.interval, calls / (config.longest or config.interval)
+    share = least + given * (need - least)
+    average = calls / share + late if config.longest is not None and share else config.interval + late
+    longest = config.interval if given == 1.0 else config.longest
+    return SourceLoad(config, rooms, calls, average, share, longest + late if longest is not None else 0.0)
 
 
 def _calls_per_second(demand: list[tuple[int, float]], late: float = 0.0) -> float:

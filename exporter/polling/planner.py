@@ -9,7 +9,8 @@ interval, with as few calls as possible, at a steady rate. Rooms come and go, fa
 
 **Idea.** A room waits in a *lane*, which says why it is asked:
 
-* ``REGULAR``: for its next reading, one interval after the last.
+* ``REGULAR``: for its next reading, one interval after the last. With a cadence each room has an interval of its own
+  (see ``importance``).
 * ``RETRY``: early, because its last call failed. It also waits in ``REGULAR``, and whichever comes first counts.
 * ``SUSPECT``: alone, because the vendor refused it or a batch with it.
 
@@ -19,6 +20,9 @@ they reach the top (lazy deletion).
 
 A batch takes the rooms that are longest overdue. Free places go to the rooms that are due soonest. So batches are full,
 and n rooms never cost more than ⌈n / batch size⌉ calls per interval.
+
+With a cadence the rooms of a batch are due at different times. Rooms of the same importance that are read within a few
+seconds share an entry, until it holds a batch: so they travel together from then on, and a batch is one entry again.
 
 The rooms of a batch are due again one interval after its *phase*. The phase is the batch's slot, moved later by up to
 3 % of the interval, so that it keeps its distance to the phase before it.
@@ -41,11 +45,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Final
 
 from exporter.model import Room
+from exporter.polling.importance import Importance
 
 _PUSH: Final = 0.03
 _SLACK: Final = 0.02
@@ -64,8 +69,8 @@ class Lane(IntEnum):
 
 LANES: Final = tuple(Lane)
 
-Entry = tuple[float, int, tuple[str, ...]]
-"""Due time, ticket, room ids."""
+Entry = tuple[float, int, Sequence[str]]
+"""Due time, ticket, room ids. A list of room ids may still grow."""
 
 
 class Planner:
@@ -76,11 +81,16 @@ class Planner:
         batch_size: Rooms that one call may ask for.
         interval: Wanted seconds between two readings of a room.
         monotonic: The clock: a new room is due at once.
+        cadence: The rooms' own intervals; ``None``: all rooms have the same.
     """
 
-    def __init__(self, batch_size: int, interval: float, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, batch_size: int, interval: float, monotonic: Callable[[], float], cadence: Importance | None = None
+    ) -> None:
         self.batch_size = batch_size
         self.interval = interval
+        self.cadence = cadence
+        self._open: dict[int, tuple[float, int, list[str]]] = {}
         self._monotonic = monotonic
         self._lanes: tuple[list[Entry], ...] = tuple([] for _ in Lane)
         self._tickets: dict[str, int] = {}
@@ -108,12 +118,16 @@ class Planner:
             self._tickets.pop(room_id, None)
             self._suspects.discard(room_id)
             self._slow.pop(room_id, None)
+            if self.cadence is not None:
+                self.cadence.forget((room_id,))
         self._compact()
 
     def bring_forward(self, room_ids: Iterable[str], now: float) -> None:
         """Ask these rooms next, before any that is overdue; those whose call is under way stay as they are."""
         waiting = (room for room in room_ids if self._tickets.get(room, _BOUND) != _BOUND)
         healthy, suspect = self._split_suspects(waiting)
+        if self.cadence is not None:
+            self.cadence.disturb(healthy)
         self._put(Lane.REGULAR, healthy, min(now, self.due(Lane.REGULAR)), self._ticket(healthy))
         self._put(Lane.SUSPECT, suspect, now, self._ticket(suspect))
 
@@ -134,7 +148,7 @@ class Planner:
         """When the first room of a lane is due; infinity for an empty lane."""
         heap = self._lanes[lane]
         while heap and not self._is_valid(heap[0]):
-            heapq.heappop(heap)
+            self._close(heapq.heappop(heap))
         return heap[0][0] if heap else math.inf
 
     def next_poll(self, room: str) -> tuple[Lane, float] | None:
@@ -156,7 +170,8 @@ class Planner:
         ``release``. A suspect room goes alone. In other lanes, free places go to overdue rooms of the regular lane, to
         retries that are due, and then to the regular rooms that are due soonest.
         """
-        if self.due(lane) > now:
+        first_due = self.due(lane)
+        if first_due > now:
             return ()
         if lane is Lane.SUSPECT:
             return tuple(self._pop(lane, 1))
@@ -164,6 +179,8 @@ class Planner:
         for source, until in ((lane, now), (Lane.REGULAR, now), (Lane.RETRY, now), (Lane.REGULAR, math.inf)):
             while (free := self.batch_size - len(batch)) and (due := self.due(source)) <= until and due < math.inf:
                 batch += self._pop(source, free)
+        if self.cadence is not None and lane is Lane.REGULAR:
+            self.cadence.taken(batch[0], now - first_due)
         return tuple(batch)
 
     def phase(self, lane: Lane, slot: float) -> float:
@@ -176,7 +193,7 @@ class Planner:
         return self._last_phase
 
     def read(self, rooms: Iterable[str], phase: float) -> None:
-        """A call read these rooms: they are due together, one interval after the call's phase."""
+        """A call read these rooms: they are due together, one interval after the call's phase, or each on its own."""
         watched = self._watched(rooms)
         self._suspects.difference_update(watched)
         self._put_read(watched, phase)
@@ -213,6 +230,14 @@ class Planner:
         self._suspects.update(watched)
         self._put(Lane.SUSPECT, watched, due, self._ticket(watched))
 
+    def suspect_missing(self, rooms: Sequence[str], phase: float) -> None:
+        """The vendor knows no such rooms: ask for each alone, after the interval that it would have had."""
+        if self.cadence is None:
+            self.suspect(rooms, phase + self.interval)
+            return
+        for _, _, due, group in self.cadence.groups(rooms, phase):
+            self.suspect(group, due)
+
     def release(self, rooms: Iterable[str], due: float) -> None:
         """A call has ended: those of its rooms that are still bound are due at this time, so that none is lost."""
         bound = [room for room in rooms if self._tickets.get(room) == _BOUND]
@@ -235,6 +260,7 @@ class Planner:
         if not shift:
             return
         self.interval = interval
+        self._open.clear()
         regular = self._lanes[Lane.REGULAR]
         # A room that is due stays due: it may never have been read.
         regular[:] = [
@@ -247,6 +273,18 @@ class Planner:
         ]
         heapq.heapify(suspects)
 
+    def change_cadence(self, cadence: Importance | None, now: float) -> None:
+        """Begin or cease to have own intervals. Regular rooms are due one interval from now at the latest."""
+        self.cadence = cadence
+        self._open.clear()
+        regular = self._lanes[Lane.REGULAR]
+        regular[:] = [(min(due, now + self.interval), ticket, rooms) for due, ticket, rooms in regular]
+        heapq.heapify(regular)
+
+    def own_interval(self, room: str) -> float:
+        """Wanted seconds between two readings of this room."""
+        return (self.cadence.own(room) if self.cadence is not None else None) or self.interval
+
     def _put_read(self, rooms: tuple[str, ...], at: float) -> None:
         slow = self._slow
         if slow and not slow.keys().isdisjoint(rooms):
@@ -254,13 +292,36 @@ class Planner:
                 if room in slow:
                     self._put(Lane.REGULAR, (room,), at + slow[room], self._ticket((room,)))
             rooms = tuple([room for room in rooms if room not in slow])
-        self._put(Lane.REGULAR, rooms, at + self.interval, self._ticket(rooms))
+        cadence = self.cadence
+        if cadence is None or cadence.even:
+            self._put(Lane.REGULAR, rooms, at + self.interval, self._ticket(rooms))
+            return
+        for level, earliest, latest, group in cadence.groups(rooms, at):
+            entry = self._open.get(level)
+            if (
+                entry is None
+                or not 0 < len(entry[2]) <= self.batch_size - len(group)
+                or not earliest <= entry[0] <= latest
+            ):
+                entry = self._open[level] = (cadence.appointment(earliest, latest), self._ticket(()), group)
+                heapq.heappush(self._lanes[Lane.REGULAR], entry)
+            else:
+                entry[2].extend([room for room in group if room not in entry[2]])
+            for room in group:
+                self._tickets[room] = entry[1]
+
+    @staticmethod
+    def _close(entry: Entry) -> None:
+        """An entry has left its lane: no room may join it any more."""
+        if isinstance(entry[2], list):
+            entry[2].clear()
 
     def _compact(self) -> None:
         for heap in self._lanes:
             if len(heap) > 2 * len(self._tickets) + _STALE_KEPT:
                 heap[:] = filter(self._is_valid, heap)
                 heapq.heapify(heap)
+                self._open.clear()
 
     def _watched(self, rooms: Iterable[str]) -> tuple[str, ...]:
         return tuple([room for room in rooms if room in self._tickets])
@@ -299,6 +360,7 @@ class Planner:
         """Bind up to this many rooms of the lane's first entry; the others of it stay."""
         entry = heapq.heappop(self._lanes[lane])
         rooms = self._valid_rooms(entry)
+        self._close(entry)
         if len(rooms) > most:
             heapq.heappush(self._lanes[lane], (entry[0], entry[1], tuple(rooms[most:])))
             del rooms[most:]

@@ -31,6 +31,7 @@ from exporter.model import Failure, FailureKind, Reading, Reply, Request, Room, 
 from exporter.polling.budget import Budget
 from exporter.polling.client import Client, Exchange, MakeClient, Response
 from exporter.polling.health import App, Health
+from exporter.polling.importance import Importance
 from exporter.polling.journal import Journal
 from exporter.polling.pace import Pace, Sent
 from exporter.polling.planner import LANES, Lane, Planner
@@ -119,6 +120,7 @@ class Poller:
 
     Attributes:
         outcomes: Is told the outcomes of calls, if it is set.
+        share: Calls per second of the budget's limit that are meant for this source; only a cadence asks.
     """
 
     def __init__(
@@ -135,7 +137,8 @@ class Poller:
         self.config = config
         self.budget = budget
         self.table = table
-        self.planner = Planner(config.codec.batch_size, config.interval, clock.monotonic)
+        self.planner = Planner(config.codec.batch_size, config.interval, clock.monotonic, _cadence(config))
+        self.share = 0.0
         self.health = Health(config.interval, clock.monotonic())
         self.first_call_ended = False
         self.outcomes: Outcomes | None = None
@@ -149,6 +152,7 @@ class Poller:
             config.vendor, config.api, config.name, budget.name, config.interval, table, self._signing.skew
         )
         self._answers_all = config.codec.lists is not None and config.codec.lists.answers_all
+        self.stats.own_intervals = self.planner.cadence
         self._refusals = Refusals()
         self._attempts: dict[str, int] = {}
         self._awaits_all = False
@@ -198,6 +202,11 @@ class Poller:
         self._use(config, client)
         self.health.interval = self.stats.interval = self._journal.interval = config.interval
         self.planner.change_interval(config.interval, now)
+        if self.planner.cadence is not None and config.longest is not None:
+            self.planner.cadence.limit(config.interval, config.longest)
+        elif (config.longest is None) != (self.planner.cadence is None):
+            self.planner.change_cadence(_cadence(config), now)
+            self.stats.own_intervals = self.planner.cadence
         self._app.leave(self.health)
         self._app = app
         app.join(self.health)
@@ -209,6 +218,7 @@ class Poller:
     def watch(self, rooms: Sequence[Room]) -> None:
         """Add rooms. New ones are due at once."""
         self.planner.watch(rooms)
+        self._balance(self._clock.monotonic())
         self.budget.arm(self)
 
     def forget(self, room_ids: Sequence[str]) -> None:
@@ -236,7 +246,7 @@ class Poller:
             return
         if self.outcomes is not None:
             self.outcomes.polled(readings, {}, arrival.monotonic, arrival.monotonic)
-        self.stats.gaps(self.table.record(readings, arrival), arrival.monotonic)
+        self._publish(readings, arrival)
         self.stats.succeeded(self._clock.monotonic(), self._clock.unix())
         self.planner.read_elsewhere(readings, arrival.monotonic)
 
@@ -244,6 +254,7 @@ class Poller:
         """The body of this source's recurring job: connections, incidents, refusals, changed secrets."""
         now = self._clock.monotonic()
         self._client.maintain()
+        self._balance(now)
         self._journal.sweep(now, refusing=bool(self._refusals))
         batch = min(self.config.codec.batch_size, len(self.planner))
         ok = self.health.state is SourceState.OK
@@ -255,6 +266,11 @@ class Poller:
         if self.health.state in _NEEDS_REPAIR:
             await self._read_files()
         self.budget.arm(self)
+
+    def _balance(self, now: float) -> None:
+        if self.planner.cadence is not None:
+            readings = self.share * self.budget.pace / self.budget.limit * self.planner.batch_size
+            self.planner.cadence.balance(readings, len(self.planner), now)
 
     def dues(self) -> tuple[float, ...]:
         """Monotonic time at which a call of each lane may leave. A source that is not ok offers its trials only."""
@@ -388,12 +404,28 @@ class Poller:
         now = self._clock.monotonic()
         if self.outcomes is not None:
             self.outcomes.polled(read, failures, call.began, now)
-        self.stats.gaps(self.table.record(read, response.arrival), now)
+        self._publish(read, response.arrival)
         self._read(call, read)
         self._succeeded(call, now)
         if failures:
             self._note(next(iter(failures.values())), tuple(failures), now)
             self._failed_rooms(call, failures, now)
+
+    def _publish(self, readings: Mapping[str, Reading], arrival: Arrival) -> None:
+        """Put readings into the table. With a cadence, each room's counts for a time of its own."""
+        now, cadence = self._clock.monotonic(), self.planner.cadence
+        if cadence is None:
+            self.stats.gaps(self.table.record(readings, arrival), now)
+            return
+        for room in self.table.rooms_of([room for room in readings if room in self.table and room in self.planner]):
+            cadence.learn(room.id, readings[room.id].users, room.thresholds, arrival.monotonic)
+        groups: dict[float | None, dict[str, Reading]] = {}
+        least = 1.5 * self.config.interval + self.config.timeout
+        for room_id, reading in readings.items():
+            max_age = cadence.max_age(room_id, least) if self.config.max_staleness is None else None
+            groups.setdefault(max_age, {})[room_id] = reading
+        for max_age, group in groups.items():
+            self.stats.gaps(self.table.record(group, arrival, max_age), now)
 
     async def _receive_all(self, call: Call, response: Response | Failure) -> None:
         """
@@ -462,7 +494,7 @@ class Poller:
         now = self._clock.monotonic()
         if self.outcomes is not None:
             self.outcomes.polled(readings, {}, call.began, now)
-        self.stats.gaps(self.table.record(readings, arrival), now)
+        self._publish(readings, arrival)
         if requested:
             self._read(call, readings)
         else:
@@ -506,7 +538,7 @@ class Poller:
         in_batches = self.planner.batch_size > 1 and not self._answers_all
         missing = [room for room, reading in read.items() if reading.missing] if in_batches else ()
         if missing:
-            self.planner.suspect(missing, call.phase + self.config.interval)
+            self.planner.suspect_missing(missing, call.phase)
         self._refusals.read(read)
         if self._attempts:
             for room in read:
@@ -584,6 +616,8 @@ class Poller:
             if self.outcomes is not None:
                 self.outcomes.polled({}, {room: _REFUSED}, now, now)
             self.table.refuse(room)
+            if self.planner.cadence is not None:
+                self.planner.cadence.forget((room,))
             self.planner.suspect((room,), now + self._refusals.refused(room) * self.config.interval)
 
     def _backoff(self, rooms: tuple[str, ...]) -> float:
@@ -627,3 +661,7 @@ def _sorted(call: Call, reply: Reply) -> tuple[dict[str, Reading], dict[str, Fai
         else:
             read[room] = result
     return read, failures
+
+
+def _cadence(config: SourceConfig) -> Importance | None:
+    return None if config.longest is None else Importance(config.interval, config.longest)

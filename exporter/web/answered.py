@@ -145,6 +145,9 @@ class Room(Struct, frozen=True):
         Meta(description="As users; if unknown, of the last reading, if that was above a threshold."),
     ]
     share_of_threshold: float | None
+    interval_seconds: Annotated[
+        float, Meta(description="Wanted time between two readings of this room; with a cadence its own.")
+    ]
 
 
 class Rooms(Struct, frozen=True):

@@ -64,7 +64,9 @@ class Api:
         turn = Turn()
         for name, view in found.rooms:
             if name in self._telemetry.sources and view.room.id in self._table[name]:
-                rooms.append(_room(self._telemetry.sources[name], view, now))
+                stats = self._telemetry.sources[name]
+                interval = self._process.own_interval(name, view.room.id) or stats.interval
+                rooms.append(_room(stats, view, interval, now))
             await turn.let_others_run()
         cursor = None if found.next is None else encode_cursor(found.next)
         headers = {}
@@ -118,7 +120,7 @@ class Api:
         return self._history.calls_per_second(name, budget.calls, now) if budget else None
 
 
-def _room(source: SourceStats, view: RoomView, now: float) -> answered.Room:
+def _room(source: SourceStats, view: RoomView, interval: float, now: float) -> answered.Room:
     thresholds = view.room.thresholds
     values = source.table.values(view.room.id)
     exists = values.get(catalogue.ROOM_EXISTS)
@@ -140,6 +142,7 @@ def _room(source: SourceStats, view: RoomView, now: float) -> answered.Room:
         above_seconds=now - view.above.since if view.above else None,
         last_known_users=view.last_known,
         share_of_threshold=view.share,
+        interval_seconds=interval,
     )
 
 

@@ -79,6 +79,7 @@ class Process:
         origin: Returns the origin of a room, given source and room id; ``None`` if unknown.
         incomplete: Returns why rooms of a source may be missing although they are there, as after a start; ``None`` if
             all that can be known of are watched.
+        own_interval: Returns the wanted seconds between two readings of a room; ``None`` if unknown.
     """
 
     healthy: Callable[[], str | None]
@@ -91,3 +92,4 @@ class Process:
     next_call: Callable[[str, str], NextCall | None] = _nothing
     origin: Callable[[str, str], Origin | None] = _nothing
     incomplete: Callable[[str], str | None] = lambda _source: None
+    own_interval: Callable[[str, str], float | None] = _nothing

@@ -437,3 +437,25 @@ def test_changed_thresholds_hold_at_once() -> None:
 
     assert {} == before == table.above
     assert (Severity.CRITICAL, 1.0, 300) == (lowered.severity, lowered.since, lowered.users)
+
+
+def test_rooms_may_be_published_for_a_time_of_their_own() -> None:
+    """
+    Readings with a shorter time are withdrawn while older ones with a longer time stay, and newer readings count anew.
+    """
+    table = SourceTable({"source": "live"}, max_staleness=90.0)
+    table.watch(map(Room, ("quiet", "busy", "plain")))
+    table.record({"quiet": Reading(1)}, Arrival(0.0, 1000.0), 60.0)
+    table.record({"plain": Reading(2)}, Arrival(1.0, 1001.0))
+    table.record({"busy": Reading(3)}, Arrival(5.0, 1005.0), 30.0)
+    known = []
+    for now in (35.0, 35.1, 60.0, 60.1, 91.0, 91.1):
+        table.expire(now)
+        known.append(table.known)
+
+    assert [3, 2, 2, 1, 1, 0] == known
+    table.record({"busy": Reading(4)}, Arrival(100.0, 1100.0), 60.0)
+    table.record({"busy": Reading(4)}, Arrival(110.0, 1110.0), 30.0)
+    assert 1110.0 == table.oldest_reading()
+    table.expire(140.1)
+    assert table.oldest_reading() is None

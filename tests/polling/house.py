@@ -251,10 +251,10 @@ class House:
     def _record_of(self, name: str, table: SourceTable) -> None:
         record = table.record
 
-        def recorded(readings: Mapping[str, Reading], arrival: Arrival) -> list[float]:
+        def recorded(readings: Mapping[str, Reading], arrival: Arrival, max_age: float | None = None) -> list[float]:
             for room_id in readings:
                 self.arrivals[name, room_id].append(arrival.monotonic)
-            return record(readings, arrival)
+            return record(readings, arrival, max_age)
 
         table.record = recorded  # type: ignore[method-assign]  # the table itself is the real one
 

@@ -133,8 +133,8 @@ def test_polls_of_all_rooms_that_may_be_found() -> None:
     """
     Rooms that are not there yet count as well: with all of them, rooms are read as often as the budget can.
     """
-    assert found("zego_rtc", max_rooms=900).fits
-    load = found("zego_rtc", max_rooms=2_000)
+    assert found("zego_rtc", max_rooms=900).source.fits
+    load = found("zego_rtc", max_rooms=2_000).source
     assert 20.5 == pytest.approx(load.kept_interval, abs=0.1)
     assert not load.fits
     assert () == found_loads((config, 5) for config in parsed(source("zego_rtc", 5)))

@@ -51,8 +51,8 @@ class Site:
     """
     Everything that a web server shows, and the server.
 
-    ``why_unhealthy``, ``why_unready``, ``why_not_reloaded``, ``next_call``, ``origin`` and ``incomplete`` are
-    what the process answers.
+    ``why_unhealthy``, ``why_unready``, ``why_not_reloaded``, ``next_call``, ``origin``, ``incomplete`` and
+    ``own_interval`` are what the process answers.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Site:
         self.next_call: NextCall | None = None
         self.origin: Origin | None = None
         self.incomplete: dict[str, str] = {}
+        self.own_interval: float | None = None
         self.reloads = 0
         self.table = Table()
         self.telemetry = Telemetry()
@@ -87,6 +88,7 @@ class Site:
             next_call=lambda _source, _room: self.next_call,
             origin=lambda _source, _room: self.origin,
             incomplete=self.incomplete.get,
+            own_interval=lambda _source, _room: self.own_interval,
         )
         self.server = WebServer(
             self.exposition,

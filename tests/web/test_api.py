@@ -205,6 +205,7 @@ async def test_every_figure_of_a_room(site: Site) -> None:
                 "above_seconds": 4.0,
                 "last_known_users": 812,
                 "share_of_threshold": 1.015,
+                "interval_seconds": 10.0,
             }
         ],
         "matching": 1,

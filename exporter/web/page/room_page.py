@@ -112,6 +112,7 @@ class RoomPicture:
     Args:
         details: Further values of the reading, as pairs of name and text.
         next_call: In words; ``None`` if unknown.
+        interval: Wanted seconds between two readings of the room.
     """
 
     source: SourceView
@@ -125,6 +126,7 @@ class RoomPicture:
     details: tuple[tuple[str, str], ...]
     next_call: str | None
     origin: Origin | None
+    interval: float
 
 
 class RoomPage:
@@ -178,6 +180,7 @@ class RoomPage:
             details=tuple(_details(table.values(room))),
             next_call=_next_call(next_call, now) if next_call else None,
             origin=self._process.origin(name, room),
+            interval=self._process.own_interval(name, room) or stats.interval,
         )
 
 

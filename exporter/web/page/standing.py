@@ -119,8 +119,8 @@ def standing(
 
 
 def is_late(figures: SourceFigures) -> bool:
-    """Whether the achieved interval is over 10 % longer than the wanted one."""
-    return figures.achieved_interval is not None and figures.achieved_interval > _LATE * figures.interval
+    """Whether the achieved interval is over 10 % longer than the wanted one, or with a cadence the longest one."""
+    return figures.achieved_interval is not None and figures.achieved_interval > _LATE * figures.wanted_interval
 
 
 def is_slowed(budget: BudgetFigures) -> bool:
@@ -156,7 +156,7 @@ def _found(figures: SourceFigures, budget: BudgetFigures | None, unread: int) ->
         pace = wording.decimal(budget.pace)
         yield Trouble.SLOWED, f"Slowed down to {pace} calls per second, since the vendor rejected calls as too many."
     if figures.achieved_interval is not None and is_late(figures):
-        achieved, wanted = wording.duration(figures.achieved_interval), wording.duration(figures.interval)
+        achieved, wanted = wording.duration(figures.achieved_interval), wording.duration(figures.wanted_interval)
         yield Trouble.LATE, f"Its rooms are read every {achieved} instead of every {wanted}."
     if refused := figures.rooms[RoomState.REFUSED]:
         yield Trouble.REFUSED, f"The vendor refuses {wording.counted(refused, 'room')}."

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from tests.benchmarks.benches import (
+    cadence,
     call_cpu,
     first_pass,
     growth,
@@ -37,6 +38,7 @@ BENCHES: Final[Mapping[str, Bench]] = MappingProxyType(
         "memory": memory.per_room,
         "growth": growth.bench,
         "rules": rules.bench,
+        "cadence": cadence.bench,
         "call-cpu": call_cpu.bench,
         "slots": slots.bench,
         "200-budgets": slots.many_budgets,

@@ -1,0 +1,325 @@
+"""
+Rooms of one source get intervals of their own, within two bounds, and all of them together fit the budget.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.model import NO_THRESHOLDS, Room, Thresholds
+from exporter.polling.importance import Importance
+from exporter.polling.load import budget_loads
+from exporter.polling.planner import Lane, Planner
+from exporter.simulator.audiences import audiences
+from exporter.states import RoomState
+from tests.polling.house import House, named, parsed, source
+from tests.polling.vendor import TIMEOUT
+from tests.polling.virtual_time import in_virtual_time
+
+INTERVAL, LONGEST = 10.0, 120.0
+
+
+def read(importance: Importance, room: str, users: Callable[[float], float], thresholds: Thresholds) -> float:
+    """Read a room every 20 s for ten minutes, and plan it; its own interval then."""
+    for second in range(0, 600, 20):
+        importance.learn(room, round(users(second)), thresholds, float(second))
+    importance.balance(1.0, 60, 600.0)
+    list(importance.groups([room], 600.0))
+    return importance.own(room) or 0.0
+
+
+@pytest.mark.parametrize(
+    ("quick", "slow"),
+    [
+        ((lambda at: at, NO_THRESHOLDS), (lambda at: at / 50, NO_THRESHOLDS)),
+        ((lambda _: 2000, NO_THRESHOLDS), (lambda _: 0, NO_THRESHOLDS)),
+        ((lambda at: 90 + at % 3, Thresholds(warning=100)), (lambda at: 90 + at % 3, NO_THRESHOLDS)),
+        ((lambda at: 90 + at % 3, Thresholds(1000, 100)), (lambda at: 90 + at % 3, Thresholds(1000))),
+    ],
+    ids=["changes fast", "is large", "is near its warning threshold", "is near its critical threshold"],
+)
+def test_important_rooms_are_read_more_often(quick, slow):
+    """
+    A room that changes faster, is larger, or is nearer to a threshold has a shorter interval than another one.
+    """
+    importance = Importance(INTERVAL, LONGEST)
+
+    assert read(importance, "quick", *quick) * 1.4 < read(importance, "slow", *slow)
+
+
+def test_four_times_the_change_halves_the_interval():
+    """
+    The square-root rule: of two rooms that drift at rates of 1 to 4, at the intervals that they get.
+    """
+    importance = Importance(1.0, 1000.0)
+    readings = {"slow": 0.0, "fast": 0.0}
+    for _ in range(400):
+        room = min(readings, key=lambda name: readings[name])
+        at = readings[room]
+        importance.learn(room, round(at * (4000 if room == "fast" else 1000)), NO_THRESHOLDS, at)
+        importance.balance(0.1, 2, at)
+        list(importance.groups([room], at))
+        readings[room] += importance.own(room) or 0.0
+
+    assert 2.0 == pytest.approx((importance.own("slow") or 0) / (importance.own("fast") or 1), rel=0.25)
+
+
+def test_new_and_disturbed_rooms_are_important():
+    """
+    Until readings tell otherwise: a room that was empty for long is read soon again after something happened to it.
+    """
+    importance = Importance(INTERVAL, LONGEST)
+    quiet = read(importance, "quiet", lambda _: 0, NO_THRESHOLDS)
+    importance.learn("new", 0, NO_THRESHOLDS, 600.0)
+    importance.disturb(["quiet", "unknown"])
+    groups = {level: rooms for level, _, _, rooms in importance.groups(["quiet", "new"], 600.0)}
+
+    assert [["quiet", "new"]] == list(groups.values())
+    assert (importance.own("quiet") or 0) < quiet
+
+
+@given(
+    sizes=st.lists(st.integers(0, 20_000), min_size=1, max_size=60),
+    rises=st.lists(st.integers(0, 500), min_size=60, max_size=60),
+    readings=st.floats(0.05, 10.0),
+    longest=st.floats(10.0, 1000.0),
+)
+def test_the_sum_fits_the_budget_and_the_clamp_holds(sizes, rises, readings, longest):
+    """
+    Whatever the rooms do: no interval is out of bounds, and the sum is the budget's unless the bounds forbid it.
+    """
+    importance = Importance(INTERVAL, longest)
+    rooms = [str(number) for number in range(len(sizes))]
+    for at in (0.0, 30.0, 60.0):
+        for room, size, rise in zip(rooms, sizes, rises, strict=False):
+            importance.learn(room, size + round(rise * at / 60), NO_THRESHOLDS, at)
+    importance.balance(readings, len(rooms), 60.0)
+    list(importance.groups(rooms, 60.0))
+    own = [importance.own(room) or 0.0 for room in rooms]
+
+    assert all(INTERVAL <= interval <= longest for interval in own)
+    demand = sum(1 / interval for interval in own)
+    assert demand <= max(readings, len(rooms) / longest) * 1.001
+    if demand > len(rooms) / longest * 1.001:
+        assert demand >= min(readings, len(rooms) / INTERVAL) * 0.75
+    counts = importance.distribution([INTERVAL, longest, float("inf")])
+    assert [sum(interval <= bound for interval in own) for bound in (INTERVAL, longest, float("inf"))] == counts
+
+
+@given(actions=st.lists(st.tuples(st.sampled_from("trsfdwn"), st.integers(0, 29)), max_size=120))
+def test_no_room_is_lost_or_asked_twice(actions):
+    """
+    However calls end, and whatever comes and goes: each watched room is planned once, or bound by one call.
+    """
+    now = 0.0
+    importance = Importance(INTERVAL, LONGEST)
+    planner = Planner(4, INTERVAL, lambda: now, importance)
+    planner.watch(Room(str(number)) for number in range(30))
+    for action, number in actions:
+        now += 3.0
+        room = str(number)
+        batch = planner.take(Lane.REGULAR, now) if action in "trs" else ()
+        assert len(batch) == len(set(batch)) <= 4
+        if action == "t":
+            for each in batch:
+                importance.learn(each, number * int(each), NO_THRESHOLDS, now)
+        steps: dict[str, Callable[[], None]] = {
+            "t": partial(planner.read, batch, now),
+            "r": partial(planner.retry, batch, now, 1.0, now),
+            "s": partial(planner.suspect, batch, now),
+            "f": partial(planner.forget, [room]),
+            "d": partial(planner.reschedule, [room], now),
+            "w": partial(planner.watch, [Room(room)]),
+            "n": partial(importance.balance, number / 10, len(planner), now),
+        }
+        steps[action]()
+        planner.release(batch, now)
+
+    now += 10_000.0
+    taken: list[str] = []
+    for lane in (Lane.REGULAR, Lane.SUSPECT):
+        while batch := planner.take(lane, now):
+            taken += batch
+    assert sorted(str(number) for number in range(30) if str(number) in planner) == sorted(taken)
+
+
+def poll(rooms: int, seconds: float, readings: float, crowd_at: float) -> tuple[dict[str, list[float]], Planner]:
+    """Virtual time: rooms of one budget, one of which begins to change fast. Returns the times of all readings."""
+    traces = audiences(3, rooms, seconds)
+    importance = Importance(INTERVAL, LONGEST)
+    now, times = 0.0, defaultdict[str, list[float]](list)
+    planner = Planner(10, INTERVAL, lambda: now, importance)
+    planner.watch(Room(str(number)) for number in range(rooms))
+    steps = round(seconds * readings / 10)
+    for step in range(steps):
+        now = step * 10 / readings
+        if not step % 2:
+            importance.balance(readings, rooms, now)
+        batch = planner.take(Lane.REGULAR, now)
+        for room in batch:
+            times[room].append(now)
+            users = traces[int(room)].at(now) if room != "0" else max(0, round(20 * (now - crowd_at)))
+            importance.learn(room, users, NO_THRESHOLDS, now)
+        planner.read(batch, now)
+    return times, planner
+
+
+def test_a_crowd_is_followed_and_nobody_waits_longer_than_longest():
+    """
+    Ten times the rooms that the budget can read every interval: once a crowd is seen its room is read every interval,
+    and no other room is ever older than `longest` and a tenth.
+    """
+    times, planner = poll(rooms=1000, seconds=1500.0, readings=10.0, crowd_at=800.0)
+
+    seen = next(at for at in times["0"] if at > 800.0)
+    gaps = [after - before for before, after in pairwise(times["0"]) if before > seen + 30.0]
+    assert INTERVAL * 1.1 >= median(gaps)
+    assert INTERVAL * 1.5 >= max(gaps)
+    oldest = max(after - before for of_room in times.values() for before, after in pairwise(of_room) if before > 100.0)
+    assert oldest <= LONGEST * 1.1
+    assert INTERVAL == planner.own_interval("0")
+
+
+def test_the_budget_is_used_and_the_factor_settles():
+    """
+    After some minutes nine of ten slots and more are used, no room is late, and the factor changes little.
+    """
+    times, planner = poll(rooms=1000, seconds=1500.0, readings=10.0, crowd_at=1e9)
+    importance = planner.cadence
+
+    assert importance is not None
+    assert importance.late < 3.0
+    late = sum(at > 600.0 for of_room in times.values() for at in of_room)
+    assert 0.9 * 900 * 10 <= late
+    before = planner.own_interval("1")
+    for second in range(20):
+        importance.balance(10.0, 1000, 1500.0 + second)
+    list(importance.groups(["1"], 1520.0))
+    assert before == pytest.approx(planner.own_interval("1"), rel=0.25)
+
+
+def test_a_budget_that_suffices_makes_no_difference():
+    """
+    Every room is read every interval, in the same batches at the same times as without a cadence.
+    """
+    reads = []
+    for importance in (Importance(INTERVAL, LONGEST), None):
+        planner = Planner(10, INTERVAL, lambda: 0.0, importance)
+        planner.watch(Room(str(number)) for number in range(95))
+        polled: list[tuple[float, tuple[str, ...]]] = []
+        for step in range(1000):
+            now = step * 0.1
+            if importance is not None and not step % 20:
+                importance.balance(10.0, 95, now)
+            if batch := planner.take(Lane.REGULAR, now):
+                for room in batch:
+                    (importance or Importance(INTERVAL, LONGEST)).learn(room, int(room) * step, NO_THRESHOLDS, now)
+                planner.read(batch, planner.phase(Lane.REGULAR, now))
+                polled.append((now, batch))
+        reads.append(polled)
+
+    assert reads[1] == reads[0]
+
+
+def test_shares_of_a_budget():
+    """
+    A source without a cadence gets all that it needs; the others share the rest, and first what each needs for
+    `longest`.
+    """
+    plain = source("zego_rtc", 300, name="plain")
+    first = source("zego_rtc", 1000, name="first", cadence={"longest": "50s"})
+    second = source("zego_rtc", 2000, name="second", cadence={"longest": "200s"})
+    (load,) = budget_loads((config, len(config.rooms)) for config in parsed(plain, first, second))
+    shares = {each.config.name: each.share for each in load.sources}
+
+    assert load.fits
+    assert 3.0 == pytest.approx(shares["plain"])
+    assert 2.0 <= shares["first"]
+    assert 1.0 <= shares["second"]
+    assert load.kept == pytest.approx(sum(shares.values()))
+
+
+@pytest.mark.parametrize(("longest", "fits"), [("2m", True), ("1m", False)])
+def test_check_tells_whether_longest_can_hold(longest, fits):
+    """
+    10,000 rooms cannot be read once a minute with ten calls per second of ten rooms each, but every two minutes.
+    """
+    (load,) = budget_loads(
+        (config, len(config.rooms)) for config in parsed(source("zego_rtc", 10_000, cadence={"longest": longest}))
+    )
+
+    assert fits == load.fits
+
+
+@in_virtual_time
+async def test_rooms_have_intervals_and_ages_of_their_own():
+    """
+    The whole exporter: busy rooms are read every interval and quiet ones every `longest`; when the vendor fails, busy
+    rooms become unknown first, and quiet ones when their own time is over.
+    """
+    async with House(source("zego_rtc", 1000, rate_limit=1, cadence={"longest": "120s"})) as house:
+        busy, quiet = "room-00007", "room-00001"
+        house.vendor.users = lambda room: 3 + round(house.now * 50) if room == busy else 3
+        await house.passes(900)
+        planner, table = house.pollers["zego_rtc"].planner, house.tables["zego_rtc"]
+        gaps = house.gaps_of("zego_rtc", busy, since=600.0)
+
+        assert INTERVAL == planner.own_interval(busy)
+        assert INTERVAL * 1.2 >= median(gaps)
+        assert 100.0 < planner.own_interval(quiet) <= LONGEST
+        house.vendor.answer = lambda call: TIMEOUT
+        await house.passes(60)
+        assert RoomState.UNKNOWN is table.state(busy)
+        assert [None, 3] == table.users_of([busy, quiet])
+        await house.passes(600)
+        assert RoomState.UNKNOWN is table.state(quiet)
+
+
+@in_virtual_time
+async def test_no_room_becomes_unknown_while_others_are_read_for_the_first_time():
+    """
+    The first pass takes 103 s, and a large room, which is to be read every interval, waits for it and stays published.
+    """
+    large = {"id": "large", "thresholds": {"warning": 20_000}}
+    rooms: list[Any] = [large, *named(999)]
+    async with House(source("zego_rtc", rooms, rate_limit=1, cadence={"longest": "150s"})) as house:
+        house.vendor.users = lambda room: 20_000 if room == "large" else 3
+        await house.passes(2)
+        published = set()
+        for _ in range(30):
+            await house.passes(5)
+            house.states("zego_rtc")  # which withdraws what is too old
+            published.update(house.tables["zego_rtc"].users_of(["large"]))
+
+        assert {20_000} == published
+        assert 1000 == house.tables["zego_rtc"].known
+
+
+@in_virtual_time
+async def test_a_cadence_comes_and_goes_with_a_reload():
+    """
+    Readings stay, and rooms that waited for `longest` are due an interval from then at the latest.
+    """
+    with_cadence = source("zego_rtc", 100, rate_limit=1, cadence={"longest": "120s"})
+    async with House(with_cadence) as house:
+        await house.passes(300)
+        await house.load(source("zego_rtc", 100, rate_limit=1))
+        planner = house.pollers["zego_rtc"].planner
+        dues = [due for _, due in filter(None, map(planner.next_poll, house.tables["zego_rtc"]))]
+        now = house.pollers["zego_rtc"]._clock.monotonic()
+
+        assert planner.cadence is None
+        assert INTERVAL + 1.0 >= max(dues) - now
+        assert 100 == house.tables["zego_rtc"].known
+        await house.load(with_cadence)
+        await house.passes(120)
+        assert 120.0 == getattr(planner.cadence, "longest", None)
