@@ -78,7 +78,7 @@ class Exporter:
         make_scheduler: Makes the scheduler of the recurring jobs.
         process_started: Monotonic time at which this process began. An earlier process may have called vendors until
             then. Default: now.
-        changed: Called after sources were added or removed, with their rooms.
+        every_second: Called once a second.
         make_http_sd: Makes what asks an http_sd endpoint.
     """
 
@@ -92,14 +92,14 @@ class Exporter:
         make_client: MakeClient = Client,
         make_scheduler: Callable[[Clock, Telemetry, Log], Scheduler] = Scheduler,
         process_started: float | None = None,
-        changed: Callable[[], None] = lambda: None,
+        every_second: Callable[[], None] = lambda: None,
         make_http_sd: MakeHttpSd = HttpSd,
     ) -> None:
         self.clock = clock = clock or Clock()
         self.table = Table()
         self.telemetry = Telemetry()
         self._load = load
-        self._changed = changed
+        self._every_second = every_second
         self._log = log
         self._listen_address = options.listen_address
         self._exposition = Exposition(self.table, self.telemetry, clock.monotonic)
@@ -164,7 +164,6 @@ class Exporter:
             self._scheduler.start()
             await self.sources.change_over(change)
             self.sources.report_hanging(self._scans.hanging)
-            self._changed()
             self._scheduler.every(_SCAN, "rooms files", self._scan)
             self._scheduler.every(_SWEEP, "discovery", self.sources.tend_discovery)
             self._scheduler.every(_SWEEP, "sweep", self._sweep)
@@ -200,13 +199,9 @@ class Exporter:
             self._note_reload(successful=False)
             self._scheduler.raised("reload", error)
             return "an error of the exporter itself, the old config is kept; its traceback is in the log"
-        before = self.sources.running
         self.callbacks.swap(prepared, _subscriptions(config))
         turnover = await self.sources.change_over(change)
         self.sources.report_hanging(self._scans.hanging)
-        await asyncio.sleep(0)
-        if {id(running) for running in before.values()} != {id(running) for running in self.sources.running.values()}:
-            self._changed()
         self._note_reload(successful=True)
         sources = self.sources
         self._log.info("config reloaded", sources=len(sources.running), rooms=sources.rooms, **turnover.values())
@@ -256,6 +251,7 @@ class Exporter:
     async def _sweep(self) -> None:
         now = self._swept = self.clock.monotonic()
         self.table.expire(now)
+        self._every_second()
 
     def _callback_figures(self) -> dict[str, CallbackFigures]:
         return {

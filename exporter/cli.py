@@ -144,7 +144,7 @@ def run_command(
             options,
             log,
             process_started=STARTED,
-            changed=process.freeze_long_lived,
+            every_second=process.collect_garbage,
         )
         exporter.telemetry.dropped_log_lines = logs.dropped
 

@@ -24,7 +24,7 @@ from exporter.app import Exporter, WebOptions, run
 from exporter.config import Config, parse
 from exporter.errors import UserError
 from exporter.logs import Log
-from exporter.process import freeze_long_lived
+from exporter.process import collect_garbage
 from exporter.simulator import APIS, Apps, Simulator
 from exporter.vendors import APIS as CODECS
 
@@ -85,7 +85,7 @@ async def run_demo(options: WebOptions, log: Log, started: Callable[[Exporter, s
             stack.callback(opening.cancel)
             started(exporter, url)
 
-        exporter = Exporter(load, "(demo)", options, log, changed=freeze_long_lived)
+        exporter = Exporter(load, "(demo)", options, log, every_second=collect_garbage)
         await run(exporter, begin)
 
 

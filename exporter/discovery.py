@@ -238,6 +238,7 @@ class Discovery:
     async def drain(self) -> None:
         """After ``stop``: let what was under way come to its end."""
         await asyncio.gather(*self._ending, return_exceptions=True)
+        self._lister = None  # it refers to this
 
     async def follow(self, config: Iterable[Room], files: Iterable[Room]) -> Turnover:
         """Go over to the rooms of the config and of rooms files, and to the settings if they are new ones."""

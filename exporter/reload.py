@@ -280,17 +280,14 @@ class Sources:
 
         New sources start last, since their calls would delay the rooms of the sources after them.
         """
-        before = self.running
         self._settling = True
         try:
             self._swap(change)
-            await self._settle(change)
+            removed = await self._settle(change)
         finally:
             self._settling = False
         turnover = await self._follow_files()
-        for name, running in before.items():
-            if self.running.get(name) is not running:
-                turnover.count_removed([*running.poller.table])
+        turnover.include(removed)
         for running in self.running.values():
             if running.config.rooms_files and not running.rooms and running.discovery is None:
                 self._log.warning("source watches no rooms", source=running.config.name)
@@ -356,7 +353,9 @@ class Sources:
                 self._update_loads()
             except Exception as error:  # noqa: BLE001 rooms must change all the same, and the next look tries again
                 self._jobs.raised("rooms files", error)
+        turn = Turn()
         for running in changed_sources:
+            await turn.let_others_run()
             rooms = running.files.rooms
             try:
                 turnover = await _follow(running)
@@ -386,10 +385,11 @@ class Sources:
             budget.name = name
         self._timer.expect(sum(change.limits.values()))
 
-    async def _settle(self, change: Change) -> None:
-        turn = Turn()
+    async def _settle(self, change: Change) -> Turnover:
+        removed, turn = Turnover(), Turn()
         while self._replaced:
             running = self._replaced.popleft()
+            removed.count_removed([*running.poller.table])
             self._guarded(running.config.name, partial(self._end, running))
             await turn.let_others_run()
         for name, limit in change.limits.items():
@@ -401,6 +401,7 @@ class Sources:
         self._telemetry.discoveries = {
             name: running.discovery.figures for name, running in self.running.items() if running.discovery
         }
+        return removed
 
     async def stop(self) -> None:
         """Stop every source. Calls in flight have 3.5 s to end."""

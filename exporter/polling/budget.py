@@ -45,7 +45,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from heapq import heappop, heappush
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -184,6 +185,7 @@ class Budget:
         self._bidders: dict[Bidder, None] = {}
         self._credit = dict.fromkeys(_SHARES, 0.0)
         self._armed_for = math.inf
+        self._granting = False
         self._in_flight: deque[tuple[float, Sent, InFlight]] = (
             deque()
         )  # with the time of the next check, earliest first
@@ -265,9 +267,10 @@ class Budget:
             self._resumed_at = self._timer.resumed_at
             self.pacer.stalled(self._resumed_at)
         self._check_in_flight(now)
-        self._grant({bidder: bidder.dues() for bidder in self._bidders})
+        if not self._granting:  # otherwise the rest of an earlier moment's bidders is still to be asked
+            self._grant(_Overdue(self._bidders, now))
 
-    def _grant(self, dues: dict[Bidder, tuple[float, ...]]) -> None:
+    def _grant(self, dues: _Overdue) -> None:
         """
         Grant free slots to these bidders. After every 20 that decline, other tasks run.
 
@@ -276,7 +279,7 @@ class Budget:
         """
         now = self._clock.monotonic()
         declined = 0
-        while max(self.pacer.slot_at(now), self.pacer.open_at()) <= now and (first := _first_due(now, dues)):
+        while max(self.pacer.slot_at(now), self.pacer.open_at()) <= now and (first := dues.first()):
             lane = self._lane(first)
             due, bidder = first[lane]
             present = bidder.dues() if bidder in self._bidders else _NEVER
@@ -290,11 +293,13 @@ class Budget:
                 del dues[bidder]
                 declined += 1
                 if declined == _DECLINED_PER_TURN:
+                    self._granting = True
                     asyncio.get_running_loop().call_soon(self._grant_rest, dues)
                     return
         self.arm()
 
-    def _grant_rest(self, dues: dict[Bidder, tuple[float, ...]]) -> None:
+    def _grant_rest(self, dues: _Overdue) -> None:
+        self._granting = False
         try:
             self._grant(dues)
         except Exception as error:  # noqa: BLE001 the exception must be counted, as it is in a callback of the timer
@@ -330,11 +335,47 @@ class Budget:
             self._credit[granted] -= 1.0
 
 
-def _first_due(now: float, dues: Mapping[Bidder, tuple[float, ...]]) -> dict[Lane, tuple[float, Bidder]]:
-    """The longest overdue call of each lane, and its bidder."""
-    first: dict[Lane, tuple[float, Bidder]] = {}
-    for bidder, own in dues.items():
-        for lane, due in zip(LANES, own, strict=True):
-            if due <= now and (lane not in first or due < first[lane][0]):
-                first[lane] = (due, bidder)
-    return first
+class _Overdue:
+    """
+    The calls that are due at one moment, the longest overdue first in each lane.
+
+    A thousand bidders may be due at once. So each lane is a heap: to look at all bidders for each slot, and for each
+    bidder that declines, would take a second.
+
+    Args:
+        bidders: Of two calls with the same due time, that of the earlier bidder is first.
+    """
+
+    def __init__(self, bidders: Iterable[Bidder], now: float) -> None:
+        self._now = now
+        self._dues: dict[Bidder, tuple[float, ...]] = {bidder: bidder.dues() for bidder in bidders}
+        self._ranks = {bidder: rank for rank, bidder in enumerate(self._dues)}
+        self._heaps: dict[Lane, list[tuple[float, int, Bidder]]] = {lane: [] for lane in LANES}
+        for bidder, dues in self._dues.items():
+            self._push(bidder, dues)
+
+    def __getitem__(self, bidder: Bidder) -> tuple[float, ...]:
+        return self._dues[bidder]
+
+    def __setitem__(self, bidder: Bidder, dues: tuple[float, ...]) -> None:
+        """This bidder's calls have other due times now."""
+        self._dues[bidder] = dues
+        self._push(bidder, dues)
+
+    def __delitem__(self, bidder: Bidder) -> None:
+        del self._dues[bidder]
+
+    def first(self) -> dict[Lane, tuple[float, Bidder]]:
+        """The longest overdue call of each lane, and its bidder."""
+        first: dict[Lane, tuple[float, Bidder]] = {}
+        for index, (lane, heap) in enumerate(self._heaps.items()):
+            while heap and self._dues.get(heap[0][2], _NEVER)[index] != heap[0][0]:
+                heappop(heap)  # out of date
+            if heap:
+                first[lane] = heap[0][0], heap[0][2]
+        return first
+
+    def _push(self, bidder: Bidder, dues: tuple[float, ...]) -> None:
+        for heap, due in zip(self._heaps.values(), dues, strict=True):
+            if due <= self._now:
+                heappush(heap, (due, self._ranks[bidder], bidder))

@@ -228,6 +228,7 @@ class Client:
         await asyncio.gather(*self._opening, return_exceptions=True)
         for connection in self._in_use:
             _close(connection)
+        self._opener = None  # it refers to this client
         await self._connector.close()
         await self._resolver.close()
 
@@ -256,7 +257,9 @@ class Client:
         except Exception as error:  # noqa: BLE001 the library raises more than it documents
             self._open_at = self.clock.monotonic() + _CONNECT_AGAIN
             self._resolver.forget()
-            return _in_our_words(error)
+            failure = _in_our_words(error)
+            _forget_frames(error)
+            return failure
         self._idle.appendleft((connection, self.clock.monotonic(), True))
         return None
 
@@ -511,6 +514,13 @@ def _in_our_words(error: Exception) -> Failure:
     if isinstance(error, OSError) and error.errno in _EXHAUSTED:
         return _transient("exhausted", "this process ran out of file descriptors, threads or memory: raise its limits")
     return next((failure for kind, failure in _FAILURES if isinstance(error, kind)), _UNFORESEEN)
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Free the frames in which a connection failed: they and the exceptions refer to each other."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOBUFS}

@@ -5,6 +5,7 @@ The status page as HTML; what a browser makes of it is tested in ``tests/e2e``.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 
 import pytest
@@ -241,3 +242,20 @@ async def test_a_hundred_thousand_rooms(site: Site, monkeypatch: pytest.MonkeyPa
         assert "29,900 rooms above a threshold in all" in said(html)
         assert 0.100 > min(works), path
         assert 0.010 > min(holds), path
+
+
+async def test_values_of_a_page_do_not_wait_for_the_garbage_collector(site: Site) -> None:
+    """
+    They may be those of a thousand sources, and go when the page is sent.
+    """
+    site.watch("live", [f"room {number}" for number in range(100)])
+    await page(site)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            await site.get("/")
+
+        assert 200 > gc.collect()
+    finally:
+        gc.enable()
