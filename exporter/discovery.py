@@ -554,6 +554,7 @@ class Discovery:
                     result=register.last_result if register and provider else None,
                     error=register.error if register else None,
                     warning=register.warning if register else None,
+                    counts=bool(name == Lister.name and self.settings.vendor_list and self.settings.vendor_list.counts),
                 )
 
     def _asked(self) -> list[tuple[str, str]]:

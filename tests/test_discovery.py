@@ -159,6 +159,30 @@ async def test_a_backend_that_fails_takes_no_room_away() -> None:
 
 
 @in_virtual_time
+async def test_a_list_that_fails_is_told_once() -> None:
+    """
+    One line when it begins, with the vendor's code and what it means, and one when it is over.
+    """
+    world = World({"a": 5}, listed=["a"])
+    async with house(world, im({"vendor_list": {"interval": "30s"}})) as exporter:
+        await exporter.passes(5)
+        world.listed = None
+        await exporter.passes(300)
+        assert {"a": 5} == published(exporter)
+        world.listed = ["a"]
+        await exporter.passes(60)
+
+    failed, well = [line for line in exporter.log.lines if "list" in line.values]
+    assert ("list not complete, the last one counts", "vendor_list", 1) == (
+        failed.event,
+        failed.values["list"],
+        failed.values["rooms"],
+    )
+    assert str(failed.values["error"]).startswith("transient (http_502): ")
+    assert "list complete again" == well.event
+
+
+@in_virtual_time
 async def test_a_found_room_is_published_with_its_first_reading() -> None:
     """
     A candidate that the vendor does not know never shows, and its end is seen as missing before it is gone.
@@ -624,8 +648,14 @@ async def test_the_lists_counts_are_readings_where_they_are_wanted() -> None:
         await exporter.passes(3)
         table = exporter.tables["zego_rtc"]
         assert [7] == table.users_of(["a"])
+        figures = exporter.telemetry.discovery("zego_rtc")
+        assert figures
+        assert [True] == [each.counts for each in figures.providers]
         await exporter.passes(60)
         assert [7] == table.users_of(["a"])
+        arrival = table.view("a", exporter.loop.time()).arrival
+        assert arrival
+        assert arrival.listed
         assert 2 >= len([call for call in exporter.vendor.calls if call.rooms])
 
 
