@@ -249,8 +249,10 @@ class Discovery:
             now = self._clock.monotonic()
             before = self.roster.registers.get(Origin.CONFIG.value)
             moved = {room_id: listed[room_id] for room_id in before.named if room_id in listed} if before else {}
+            # What moves from the config to a file is named by the file before the config names it no longer.
+            first = [(Origin.FILES, Result.PARTIAL, moved)] if moved else []
             for origin, result, rooms in (
-                (Origin.FILES, Result.PARTIAL, moved),  # they are named before the config names them no longer
+                *first,
                 (Origin.CONFIG, Result.COMPLETE, named),
                 (Origin.FILES, Result.COMPLETE, listed),
             ):
@@ -504,7 +506,6 @@ class Discovery:
         success: dict[str, float] = {}
         intervals: dict[str, float] = {}
         unknown: set[str] = set()
-        silent = self._read_first()
         for name, origin in self._asked():
             if (provider := self._provider(name)) is not None:
                 intervals[origin] = max(provider.interval, intervals.get(origin, 0.0))
@@ -530,7 +531,7 @@ class Discovery:
                 (origin, result.value): self._results[origin, result.value] for origin in asked for result in Result
             },
             durations={origin: self._durations[origin].figures() for origin in asked},
-            added={each.value: self.roster.added[each] for each in self._origins() if each.value not in silent},
+            added={each.value: self.roster.added[each] for each in self._origins()},
             dropped={reason.value: count for reason, count in self.roster.dropped.items()},
             rejected={reason.value: count for reason, count in self.roster.rejected.items()},
             rejected_at={reason.value: at + ahead for reason, at in self.roster.rejected_at.items()},
@@ -538,20 +539,6 @@ class Discovery:
             lifetimes=self._lifetimes.figures(),
             providers=tuple(self._providers()),
         )
-
-    def _read_first(self) -> set[str]:
-        """
-        Origins of lists that are being read for the first time. Rooms that are there already have not opened just now,
-        so their counter begins after that, and counts no increase. Of several lists one that is read again is enough.
-        """
-        lists = [(origin, self.roster.registers.get(name)) for name, origin in self._asked()]
-        first = {origin for origin, register in lists if register is None or register.last_complete is None}
-        later = {
-            origin
-            for origin, register in lists
-            if register is not None and (register.passes > 1 or register.results[Result.UNSUPPORTED])
-        }
-        return first - later
 
     def _providers(self) -> Iterator[ProviderFigures]:
         asked = dict(self._asked())
@@ -568,6 +555,7 @@ class Discovery:
                     result=register.last_result if register and provider else None,
                     error=register.error if register else None,
                     warning=register.warning if register else None,
+                    counts=bool(name == Lister.name and self.settings.vendor_list and self.settings.vendor_list.counts),
                 )
 
     def _asked(self) -> list[tuple[str, str]]:

@@ -114,6 +114,13 @@ def published(of: House) -> dict[str, int | None]:
     return dict(zip(table, table.users_of(table), strict=True))
 
 
+def added(of: House) -> dict[str, int]:
+    """How many rooms were counted as found, by who named them."""
+    figures = of.telemetry.discovery("tencent_im")
+    assert figures
+    return dict(figures.added)
+
+
 @in_virtual_time
 async def test_rooms_that_a_backend_names_come_and_go() -> None:
     """
@@ -149,6 +156,30 @@ async def test_a_backend_that_fails_takes_no_room_away() -> None:
     assert [("warning", "list not complete, the last one counts"), ("info", "list complete again")] == [
         (line.level, line.event) for line in lines
     ]
+
+
+@in_virtual_time
+async def test_a_list_that_fails_is_told_once() -> None:
+    """
+    One line when it begins, with the vendor's code and what it means, and one when it is over.
+    """
+    world = World({"a": 5}, listed=["a"])
+    async with house(world, im({"vendor_list": {"interval": "30s"}})) as exporter:
+        await exporter.passes(5)
+        world.listed = None
+        await exporter.passes(300)
+        assert {"a": 5} == published(exporter)
+        world.listed = ["a"]
+        await exporter.passes(60)
+
+    failed, well = [line for line in exporter.log.lines if "list" in line.values]
+    assert ("list not complete, the last one counts", "vendor_list", 1) == (
+        failed.event,
+        failed.values["list"],
+        failed.values["rooms"],
+    )
+    assert str(failed.values["error"]).startswith("transient (http_502): ")
+    assert "list complete again" == well.event
 
 
 @in_virtual_time
@@ -270,6 +301,7 @@ async def test_an_endpoint_keeps_its_rooms_whatever_its_number() -> None:
         world.named_at[second] = None
 
         await exporter.load(at(second))
+        await exporter.passes(12)
         assert {"b": 2} == published(exporter)
 
         await exporter.load(at(third, first, second))
@@ -279,6 +311,7 @@ async def test_an_endpoint_keeps_its_rooms_whatever_its_number() -> None:
         assert ["http_sd/3"] == [each.provider for each in roster(exporter).named("b")]
 
         await exporter.load(at(second, third))
+        await exporter.passes(12)
         assert {"b": 2, "c": 3} == published(exporter)
         assert {"http_sd", "http_sd/2"} < roster(exporter).registers.keys()
         assert 4 == len(roster(exporter).registers)
@@ -419,29 +452,89 @@ async def test_the_metrics_tell_of_discovery_and_only_where_there_is_some() -> N
 @in_virtual_time
 async def test_rooms_that_were_there_before_discovery_are_no_increase() -> None:
     """
-    Where a reload adds lists, their counters of found rooms begin after the first listing, with what it named.
+    What a list names when it is first read is not counted as found; what it names later is.
     """
     world = World({"a": 5, "b": 5}, None, None)
     async with house(world, im(None, "own")) as exporter:
-
-        def added() -> dict[str, int]:
-            figures = exporter.telemetry.discovery("tencent_im")
-            assert figures
-            return dict(figures.added)
-
         await exporter.passes(30)
         await exporter.load(im({**HTTP_SD, "vendor_list": {"interval": "30s"}}, "own"))
-        assert {"config": 1} == added()
+        assert {"config": 0, "http_sd": 0, "vendor_list": 0} == added(exporter)
         world.named = [Room("a")]
         await exporter.passes(40)
-        assert {"config": 1, "http_sd": 1} == added()
-
         world.listed = ["a", "b"]
         await exporter.passes(60)
-        assert {"config": 1, "http_sd": 1, "vendor_list": 1} == added()
-        world.listed = ["a", "b", "c"]
+        assert {"config": 0, "http_sd": 0, "vendor_list": 0} == added(exporter)
+        assert {"own", "a", "b"} == set(published(exporter))
+
+        world.listed, world.named = ["a", "b", "c"], [Room("a"), Room("d")]
         await exporter.passes(60)
-        assert {"config": 1, "http_sd": 1, "vendor_list": 2} == added()
+        assert {"config": 0, "http_sd": 1, "vendor_list": 1} == added(exporter)
+
+
+@in_virtual_time
+async def test_another_endpoint_is_no_increase() -> None:
+    """
+    A reload adds one: the rooms that its first list names were there before.
+    """
+    world = World({"a": 1, "b": 2, "c": 3})
+    first, second = (f"https://backend.example/{number}" for number in range(2))
+    world.named_at = {first: [Room("a")], second: [Room("b")]}
+    async with house(world, im({"http_sd": [{"url": first}]})) as exporter:
+        await exporter.passes(25)
+        await exporter.load(im({"http_sd": [{"url": first}, {"url": second}]}))
+        await exporter.passes(25)
+        assert {"a": 1, "b": 2} == published(exporter)
+        assert {"http_sd": 0} == added(exporter)
+
+        world.named_at[second] = [Room("b"), Room("c")]
+        await exporter.passes(25)
+        assert {"http_sd": 1} == added(exporter)
+
+
+@in_virtual_time
+async def test_a_room_that_moves_to_another_endpoint_has_no_gap() -> None:
+    """
+    Though the endpoint that has it no longer is read before the one that has it now; and one that neither has goes as
+    soon as both were asked.
+    """
+    world = World({"a": 1, "b": 2})
+    first, second = (f"https://backend.example/{number}" for number in range(2))
+    both = im({"http_sd": [{"url": first}, {"url": second, "refresh_interval": "20s"}]})
+    world.named_at = {first: [Room("a"), Room("b")], second: []}
+    async with house(world, both) as exporter:
+        await exporter.passes(5)
+        world.named_at[first] = []
+        await exporter.passes(12)
+        world.named_at[second] = [Room("a")]
+        for _ in range(30):
+            assert "a" in published(exporter)
+            await exporter.passes(1)
+        assert {"a": 1} == published(exporter)
+
+
+@in_virtual_time
+async def test_endpoints_that_change_their_addresses_keep_their_rooms() -> None:
+    """
+    Two become one at another address, and one becomes two: no room has a gap, whoever names it afterwards.
+    """
+    world = World({"a": 1, "b": 2, "c": 3})
+    world.named = [Room("a"), Room("b")]
+
+    def at(*numbers: int) -> dict[str, Any]:
+        return im({"http_sd": [{"url": f"https://backend.example/{number}"} for number in numbers]})
+
+    async with house(world, at(1, 2)) as exporter:
+        await exporter.passes(5)
+        for numbers in ((3,), (4, 5), (6, 7), (8,)):
+            await exporter.load(at(*numbers))
+            for _ in range(4):
+                assert {"a": 1, "b": 2} == published(exporter)
+                await exporter.passes(5)
+        world.named = None
+        await exporter.load(at(9))
+        world.named_at["https://backend.example/9"] = [Room("b")]
+        await exporter.passes(15)
+        assert {"b": 2} == published(exporter)
 
 
 @in_virtual_time
@@ -555,8 +648,14 @@ async def test_the_lists_counts_are_readings_where_they_are_wanted() -> None:
         await exporter.passes(3)
         table = exporter.tables["zego_rtc"]
         assert [7] == table.users_of(["a"])
+        figures = exporter.telemetry.discovery("zego_rtc")
+        assert figures
+        assert [True] == [each.counts for each in figures.providers]
         await exporter.passes(60)
         assert [7] == table.users_of(["a"])
+        arrival = table.view("a", exporter.loop.time()).arrival
+        assert arrival
+        assert arrival.listed
         assert 2 >= len([call for call in exporter.vendor.calls if call.rooms])
 
 

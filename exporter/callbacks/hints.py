@@ -34,13 +34,9 @@ class Hints:
 
     Args:
         is_wanted: Whether the source is still there, which a reload may have changed.
-
-    Attributes:
-        dropped: How many hints found the queue full, since the start.
     """
 
     def __init__(self, sink: Sink, log: Log, is_wanted: Callable[[str], bool], most: int = MOST_HINTS) -> None:
-        self.dropped = 0
         self._sink = sink
         self._log = log
         self._is_wanted = is_wanted
@@ -61,7 +57,6 @@ class Hints:
         self._number += 1
         if len(self) > self._most:
             (self._members or self._others).popleft()
-            self.dropped += 1
         self._filled.set()
 
     def start(self) -> None:

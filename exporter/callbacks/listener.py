@@ -115,11 +115,6 @@ class Listener:
         """Figures by source."""
         return {name: receiver.stats for name, receiver in (self._receivers or {}).items()}
 
-    @property
-    def dropped_hints(self) -> int:
-        """Hints that were dropped since too many waited."""
-        return self._hints.dropped
-
     async def reconfigure(self, config: ListenerConfig | None, subscriptions: Iterable[Subscription]) -> None:
         """
         Take callbacks for these sources from now on.

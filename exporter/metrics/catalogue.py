@@ -236,8 +236,8 @@ DISCOVERY_REFRESH_DURATION = Metric(
 DISCOVERY_ADDED = Metric(
     "rtc_discovery_rooms_added_total",
     "counter",
-    "Rooms that were watched anew, candidates included, by who named them first. Absent until a list was read once,"
-    " since what it names at first was there before.",
+    "Rooms that were watched anew, candidates included, by who named them first. What a list names when it is read"
+    " for the first time was there before, and is not counted.",
     (*SOURCE, "origin"),
 )
 DISCOVERY_DROPPED = Metric(

@@ -32,6 +32,7 @@ class ProviderFigures:
         result: How its last refresh ended; ``None`` before the first, and for a provider that is not asked.
         error: Why that was not complete, in one line.
         warning: About accepted content that looks like a mistake, in one line.
+        counts: Whether its counts of users are readings of rooms.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ProviderFigures:
     result: str | None = None
     error: str | None = None
     warning: str | None = None
+    counts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

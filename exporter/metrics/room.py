@@ -12,10 +12,16 @@ from exporter.states import RoomState
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
-    """Arrival time of a reply. Ages are computed from ``monotonic``; ``unix`` is published."""
+    """
+    Arrival time of a reply. Ages are computed from ``monotonic``; ``unix`` is published.
+
+    Args:
+        listed: It was a page of the vendor's list: its readings are counts of that list, and no polls.
+    """
 
     monotonic: float
     unix: float
+    listed: bool = False
 
 
 class Above(msgspec.Struct, frozen=True, gc=False):

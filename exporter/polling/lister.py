@@ -15,10 +15,11 @@ How a pass ends decides what an absence from it means (``Listing.result``):
 - *failed*: nothing was read.
 - *unsupported*: the vendor does not list this app's rooms. That is told once, and asked again after an hour.
 
-What goes wrong within a pass: a call that was too fast slows the list's budget down, and the page is asked for again;
-so is one that failed by chance, after 0.5 s and up with full jitter, five times. A refused signature is made afresh
-once, with the files of the secrets read again. What only a person can mend ends the pass, and no call is made for a
-minute. A pass that takes longer than ten minutes ends with what it has.
+What goes wrong within a pass is logged at ``debug``: whoever asks for a pass tells how it ended. A call that was too
+fast slows the list's budget down, and the page is asked for again; so is one that failed by chance, after 0.5 s and up
+with full jitter, five times. A refused signature is made afresh once, with the files of the secrets read again. What
+only a person can mend ends the pass, and no call is made for a minute. A pass that takes longer than ten minutes ends
+with what it has.
 
 Where the list tells users (``counts`` of a ZEGO source) and they are wanted, each page's readings go to
 ``on_readings`` with the time of the page. They lack admin users, and how old they are the vendor does not say.
@@ -42,7 +43,6 @@ from exporter.model import ROOMS_AT_A_TIME, Failure, FailureKind, Reading, Reque
 from exporter.polling.budget import Budget
 from exporter.polling.client import Client, Exchange, MakeClient, Response
 from exporter.polling.health import App
-from exporter.polling.journal import Journal
 from exporter.polling.pace import Pace, Sent
 from exporter.polling.planner import LANES, Lane
 from exporter.polling.signing import Signing
@@ -96,12 +96,6 @@ class Lister:
         app: Shared with the pollers and listers that have the same credentials.
         make_client: Makes connections of the lister's own; it closes them.
         on_readings: Gets what pages tell of users, where ``counts`` is on or the list answers everything.
-
-    Attributes:
-        calls: Made so far.
-        failed: Those of them that failed, by kind.
-        last_pages: Pages that the last pass took.
-        last_seconds: How long the last pass took.
     """
 
     origin = Origin.VENDOR_LIST
@@ -120,10 +114,6 @@ class Lister:
     ) -> None:
         self.interval = settings.interval
         self.budget = budget
-        self.calls = 0
-        self.failed = dict.fromkeys(FailureKind, 0)
-        self.last_pages = 0
-        self.last_seconds = 0.0
         self._config = _for_lists(config, settings)
         self._lists = _lists(config)
         self._settings = settings
@@ -131,7 +121,6 @@ class Lister:
         self._make_client = make_client
         self._clock = clock
         self._log = log.bind(list=settings.budget)
-        self._journal = Journal(self._log, settings.interval)
         self._signing = Signing(clock, self._log)
         self._on_readings = on_readings
         self._client = make_client(self._config, self, clock)
@@ -141,7 +130,7 @@ class Lister:
         self._replies: set[asyncio.Task[None]] = set()
         self._held: _Held | None = None
         self._unauthorized = self._logged = self._stopped = False
-        self._known = 0
+        self._known = self._pages = 0
         self._complete_at: float | None = None
         self._full_at = -math.inf
 
@@ -184,7 +173,7 @@ class Lister:
         Args:
             client: To be used from now on; ``None`` keeps the connections that there are.
         """
-        self.interval = self._journal.interval = settings.interval
+        self.interval = settings.interval
         self._settings = settings
         self.budget.withdraw(self)
         self._app.leave(self)
@@ -225,7 +214,6 @@ class Lister:
         except Exception as error:  # noqa: BLE001 whatever it is, the job of the refresh hears of it
             page.ended.set_exception(error)
             return False
-        self.calls += 1
         written = self.budget.pacer, self.budget.sent(due, exchange)
         reply = asyncio.create_task(self._finish(page, request, exchange, *written))
         self._replies.add(reply)
@@ -241,7 +229,6 @@ class Lister:
         page = self._page
         if page is not None and not self._client.has_connection():
             self._page = None
-            self.calls += 1
             page.ended.set_result(failure)
         self.budget.arm()
 
@@ -277,7 +264,7 @@ class Lister:
         since = None if full else self._complete_at
         source = self._config.source
         listing = self._lists.begin(source, unix, since, self._settings.lookback)
-        self.last_pages = 0
+        self._pages = 0
         error: str | None
         try:
             async with asyncio.timeout(LONGEST_PASS):
@@ -287,19 +274,17 @@ class Lister:
             failure, error = None, f"the pass took longer than {LONGEST_PASS:g} s"
         if failure and self._config.source != source:
             return await self._pass()  # with the secrets that somebody mended
-        now = self._clock.monotonic()
-        self.last_seconds = now - began
-        if failure is None and self.last_pages:
-            self._succeeded(now)
+        if failure is None and self._pages:
+            self._succeeded()
         elif failure and failure.kind not in _BY_CHANCE:
             if listing.unsupported:
                 return self._unsupported(failure.words)
-            self._held = _Held(now + _MENDED_AFTER, Result.FAILED, str(failure))
+            self._held = _Held(self._clock.monotonic() + _MENDED_AFTER, Result.FAILED, str(failure))
         if listing.complete:
             self._complete_at = unix
             if since is None:
                 self._full_at, self._known = began, len(listing.rooms)
-        elif not self.last_pages:
+        elif not self._pages:
             return Listing(Result.FAILED, began, error=error)
         complete = listing.complete and since is None
         rooms = await self._rooms(listing)
@@ -322,12 +307,10 @@ class Lister:
             failure = await self._read_page(listing, due)
             due = self._clock.monotonic()
             if failure is None:
-                self.last_pages += 1
+                self._pages += 1
                 attempts = 0
                 continue
-            self.failed[failure.kind] += 1
-            if not listing.unsupported:
-                self._journal.failed(failure, (), due)
+            self._log.debug("call failed", reason=str(failure.kind), code=failure.code)
             if failure.cool_down:
                 self._app.silence(due + failure.cool_down)
             if failure.kind is FailureKind.UNAUTHORIZED:
@@ -382,7 +365,7 @@ class Lister:
             return
         readings = {room: reading for room, reading in page.items() if reading is not None}
         if readings:
-            self._on_readings(readings, arrival)
+            self._on_readings(readings, Arrival(arrival.monotonic, arrival.unix, listed=True))
 
     def _backoff(self, failure: Failure, attempts: int) -> float:
         """Seconds to wait, full jitter; a slower pace takes care of calls that were too fast."""
@@ -390,13 +373,10 @@ class Lister:
             return min(failure.retry_after, _LONGEST_SILENCE)
         return self._clock.uniform(0.0, min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0**attempts))
 
-    def _succeeded(self, now: float) -> None:
+    def _succeeded(self) -> None:
         if self._logged:
             self._log.info("rooms can be listed again")
         self._unauthorized = self._logged = False
-        self._journal.succeeded(now)
-        self._journal.recovered(now)
-        self._journal.sweep(now, refusing=False)
 
     def _unsupported(self, words: str) -> Listing:
         now = self._clock.monotonic()

@@ -68,6 +68,7 @@ from exporter.config.rooms import NO_DEFAULTS, Defaults
 from exporter.model import ROOMS_AT_A_TIME, Failure, FailureKind, Reading, Room, in_parts
 from exporter.rooms.admission import MOST_FOUND, Allowance, Filter, Rejection
 from exporter.rooms.members import Changes, Life, Member, Naming, Reason, Register, Tombstone
+from exporter.rooms.moves import LONGEST_WAIT, Moves
 from exporter.rooms.provider import Listing, Origin, Result
 from exporter.vendors.callbacks import Change, Hint
 from exporter.vendors.codec import RoomIdRule
@@ -127,7 +128,7 @@ class Roster:
     Attributes:
         registers: What each provider names, by its name.
         lives: How many rooms there are in each state.
-        added: How many rooms came, by who named them first.
+        added: How many rooms came, by who named them first. What a provider's first listing names was there before.
         dropped: How many went.
         rejected: How many ids were not taken; the same id again with each listing that names it.
         rejected_at: When an id was last not taken, in monotonic seconds.
@@ -144,6 +145,7 @@ class Roster:
         self._tombstones: dict[str, Tombstone] = {}
         self._closed: dict[str, tuple[str, float | None]] = {}
         self._refused: dict[str, float] = {}
+        self._moves = Moves()
         self._timers: list[tuple[float, str]] = []
         self._changes = Changes()
         self._operated = self._by_hint = 0
@@ -200,6 +202,7 @@ class Roster:
         register.results[listing.result] += 1
         register.last_result, register.error, register.warning = listing.result, listing.error, listing.warning
         if result in (Result.FAILED, Result.UNSUPPORTED):
+            yield from self._part(self._moves.asked(provider, listing.began), now)
             return
         register.passes += 1
         number = register.passes
@@ -215,6 +218,7 @@ class Roster:
             for room in rooms:
                 self._name(register, room, number, listing.began, now)
             yield
+        yield from self._part(self._moves.asked(provider, listing.began), now)
         if result is Result.COMPLETE:
             register.last_complete = now
         register.last_success = now
@@ -227,7 +231,7 @@ class Roster:
         for room_ids in in_parts(tuple(register.named)):
             for room_id in room_ids:
                 if register.named.pop(room_id, None) is not None:
-                    self._reconsider(room_id, _reason(register.origin), now)
+                    self._lose(register, room_id, now)
             yield
         if not register.named:
             del self.registers[provider]
@@ -235,7 +239,7 @@ class Roster:
             # And rooms that the list had lost already, and that were there all the same.
             for room_ids in in_parts(tuple(self._members)):
                 for room_id in room_ids:
-                    if room_id in self._members and not self.named(room_id):
+                    if room_id in self._members and room_id not in self._moves and not self.named(room_id):
                         self._drop(room_id, _reason(register.origin), now)
                 yield
 
@@ -333,6 +337,7 @@ class Roster:
         """Go on under another config."""
         self._config, self._terms = config, terms
         self._tune(now)
+        yield from self._part(self._moves.configured(each.name for each in config.http_sd), now)
         for room_ids in in_parts(tuple(self._members)):
             for room_id in room_ids:
                 self._judge_anew(room_id, now)
@@ -383,7 +388,7 @@ class Roster:
         register.named[room_id] = Naming(room, now, number)
         member = self._members.get(room_id)
         if member is None:
-            self._join(room, register.origin, now, began)
+            self._join(room, register.origin, now, began, counted=number > 1)
         else:
             member.listed_out = member.listed_out and register.origin is not Origin.VENDOR_LIST
             self._reconsider(room_id, None, now)
@@ -392,7 +397,7 @@ class Roster:
         """A complete listing does not name this room any more."""
         if register.origin in OPERATORS:
             del register.named[room_id]
-            self._reconsider(room_id, _reason(register.origin), now)
+            self._lose(register, room_id, now)
             return
         naming.absent += 1
         if naming.absent < _ABSENCES:
@@ -404,6 +409,23 @@ class Roster:
             if member.life is Life.ACTIVE:
                 self._enter(member, Life.LEAVING)
             self._bring(member, now, urgent=False)
+
+    def _lose(self, register: Register, room_id: str, now: float) -> None:
+        """A provider of the operator's, or one that is configured no longer, names this room no more."""
+        others = frozenset(each.name for each in self._config.http_sd) - {register.name}
+        if register.origin is Origin.HTTP_SD and others and not self.named(room_id):
+            self._moves.begin(room_id, others, now)
+            self._at(now + LONGEST_WAIT, room_id)
+        else:
+            self._reconsider(room_id, _reason(register.origin), now)
+
+    def _part(self, room_ids: Iterator[str], now: float) -> Iterator[None]:
+        """These rooms have waited for nothing."""
+        for part in in_parts(tuple(room_ids)):
+            for room_id in part:
+                if room_id in self._moves:
+                    self._drop(room_id, Reason.HTTP_SD, now)
+            yield
 
     def _reject(self, rejection: Rejection, now: float) -> None:
         self.rejected[rejection] += 1
@@ -441,14 +463,14 @@ class Roster:
 
     # Lives
 
-    def _join(self, room: Room, origin: Origin, now: float, provable: float) -> Member:
+    def _join(self, room: Room, origin: Origin, now: float, provable: float, *, counted: bool) -> Member:
         tombstone = self._tombstones.pop(room.id, None)
         operated = origin in OPERATORS
         member = Member(room, Life.ACTIVE if operated else Life.CANDIDATE, now, provable, operated=operated)
         member.futile = tombstone.futile if tombstone else 0
         self._members[room.id] = member
         self.lives[member.life] += 1
-        self.added[origin] += 1
+        self.added[origin] += counted
         self._operated += operated
         if not operated:
             self._at(now + self._config.probation, room.id)
@@ -468,6 +490,8 @@ class Roster:
         """
         member = self._members[room_id]
         origins = [each.origin for each in self.registers.values() if room_id in each.named]
+        if origins:
+            self._moves.end(room_id)
         if not origins and reason is not None:
             self._drop(room_id, reason, now)
             return
@@ -518,6 +542,7 @@ class Roster:
     def _drop(self, room_id: str, reason: Reason, now: float) -> None:
         member = self._members.pop(room_id)
         self._refused.pop(room_id, None)
+        self._moves.end(room_id)
         for register in self.registers.values():
             register.named.pop(room_id, None)
         self.lives[member.life] -= 1
@@ -546,6 +571,9 @@ class Roster:
         if tombstone is not None and now >= tombstone.until:
             del self._tombstones[room_id]
         member = self._members.get(room_id)
+        if self._moves.is_over(room_id, now):
+            self._drop(room_id, Reason.HTTP_SD, now)
+            return
         if member is None or member.operated:
             return
         if member.verdict is not None:
@@ -674,7 +702,7 @@ class Roster:
             return
         room = Room(room_id)
         self._register(CALLBACKS, Origin.CALLBACKS).named[room_id] = Naming(room, now, 0)
-        member = self._join(room, Origin.CALLBACKS, now, now)
+        member = self._join(room, Origin.CALLBACKS, now, now, counted=True)
         member.session, member.last_event = hint.session, hint.at
         if hint.change is Change.CREATED:
             member.opened = hint.at

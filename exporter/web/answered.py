@@ -6,7 +6,7 @@ A key with a unit in its name is in that unit. ``null`` means unknown.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -15,6 +15,7 @@ from exporter.rooms.provider import Origin, Result
 from exporter.states import RoomState, SourceState
 
 Count = Annotated[int, Meta(ge=0)]
+ReadBy: TypeAlias = Literal["poll", "vendor_list"]
 
 
 class Budget(Struct, frozen=True):
@@ -57,6 +58,7 @@ class Provider(Struct, frozen=True):
     interval_seconds: Annotated[float | None, Meta(description="Between two refreshes; null if it is not asked.")]
     last_success_timestamp_seconds: Annotated[float | None, Meta(description="When it last named rooms.")]
     last_success_age_seconds: float | None
+    counts: Annotated[bool, Meta(description="Whether its counts of users are readings of rooms.")]
     last_result: Annotated[Result | None, Meta(description="How the last refresh ended.")]
     error: Annotated[str | None, Meta(description="Why that was not complete.")]
     warning: Annotated[str | None, Meta(description="About accepted content that looks like a mistake.")]
@@ -137,6 +139,10 @@ class Room(Struct, frozen=True):
     invisible_users: Count | None
     exists: Annotated[bool | None, Meta(description="As the vendor says; null where it does not say.")]
     reading_timestamp_seconds: float | None
+    read_by: Annotated[
+        ReadBy | None,
+        Meta(description="vendor_list: a count of the vendor's list, without admin users; null while unknown."),
+    ]
     age_seconds: float | None
     above: Annotated[Severity | None, Meta(description="The highest threshold that the last reading exceeds.")]
     above_seconds: float | None

@@ -408,7 +408,6 @@ async def test_a_full_queue_drops_what_matters_least():
         hints.start()
 
         assert ["3", "4", "5"] == await port.rooms()
-        assert 3 == port.listener.dropped_hints
 
 
 async def test_secrets_and_tokens_are_rotated_without_a_gap():

@@ -382,6 +382,38 @@ def test_a_room_is_kept_while_any_provider_names_it() -> None:
     assert ({"r", "s"}, {"r"}) == (house.polled, {*house.published})
 
 
+def test_a_room_between_two_endpoints_waits_for_the_other() -> None:
+    """
+    Until the other was asked since, whatever came of it, and for a minute at most.
+    """
+    house = House(http_sd=tuple(HttpSdConfig(f"http_sd/{number}", "http://localhost") for number in (1, 2)))
+
+    def lists(number: int, rooms: list[str], **of: Any) -> None:
+        house.lists(Origin.HTTP_SD, rooms, name=f"http_sd/{number}", **of)
+
+    lists(1, ["r", "s", "t"])
+    lists(2, [])
+    house.later(5)
+    lists(1, ["s", "t"])
+    lists(2, [], ago=3)
+    assert "r" in house.published
+    lists(2, [], result=Result.FAILED)
+    assert {"s", "t"} == house.published.keys()
+
+    lists(1, ["t"])
+    house.later(5)
+    lists(2, ["s"])
+    house.later(70)
+    assert {"s", "t"} == house.published.keys() == house.polled
+
+    lists(1, [])
+    house.later(59)
+    assert "t" in house.published
+    house.later(1)
+    assert {"s"} == house.published.keys() == house.polled
+    assert 2 == house.roster.dropped[Reason.HTTP_SD]
+
+
 @pytest.mark.parametrize("origin", [Origin.CONFIG, Origin.FILES, Origin.HTTP_SD])
 def test_polls_and_lists_never_drop_what_the_operator_names(origin: Origin) -> None:
     """

@@ -228,7 +228,7 @@ def _of_discovery(discovery: Discovery, labels: Labels, now: float, started: flo
         series("rtc_discovery_rooms_limit", labels): 40.0,
         series("rtc_discovery_interval_seconds", listed): 10.0,
         series("rtc_discovery_refreshes_total", listed, result="complete"): uptime // 10,
-        series("rtc_discovery_rooms_added_total", listed): discovery.named + opened,
+        series("rtc_discovery_rooms_added_total", listed): opened,
         series("rtc_discovery_rooms_rejected_total", labels, reason="max_rooms"): discovery.rejected * uptime,
         series("rtc_callback_requests_total", labels, result="accepted"): 2.0 * opened,
         series("rtc_callback_requests_total", labels, result="bad_signature"): discovery.forged * uptime,

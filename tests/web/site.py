@@ -133,13 +133,13 @@ class Site:
         self.telemetry.budgets[source] = Budget(limit)
         return telemetry
 
-    def read(self, source: str, users: dict[str, int | Reading]) -> None:
+    def read(self, source: str, users: dict[str, int | Reading], *, listed: bool = False) -> None:
         """
-        Let a call of a source succeed now.
+        Let a call of a source succeed now: a poll, or a page of the vendor's list.
         """
         for room, reading in users.items():
             known = reading if isinstance(reading, Reading) else Reading(reading)
-            self.table[source].record({room: known}, Arrival(self.now, self.unix))
+            self.table[source].record({room: known}, Arrival(self.now, self.unix, listed))
         self.telemetry.sources[source].succeeded(self.now, self.unix)
 
     def fail(self, source: str, kind: FailureKind, rooms: Sequence[str] = (), words: str = "it did not work") -> None:

@@ -12,7 +12,7 @@ from yarl import URL
 
 from exporter.model import FailureKind, Reading, Room, Thresholds
 from exporter.states import SourceState
-from tests.web.finding import CALLBACKS, HTTP_SD, finds
+from tests.web.finding import CALLBACKS, HTTP_SD, VENDOR_LIST, finds
 from tests.web.site import UNIX, Budget, Clock, Site
 
 
@@ -114,6 +114,7 @@ async def test_where_rooms_come_from(site: Site) -> None:
                 "interval_seconds": 10.0,
                 "last_success_timestamp_seconds": UNIX - 4,
                 "last_success_age_seconds": 7.0,
+                "counts": False,
                 "last_result": "complete",
                 "error": None,
                 "warning": None,
@@ -125,6 +126,7 @@ async def test_where_rooms_come_from(site: Site) -> None:
                 "interval_seconds": None,
                 "last_success_timestamp_seconds": None,
                 "last_success_age_seconds": None,
+                "counts": False,
                 "last_result": None,
                 "error": None,
                 "warning": "odd",
@@ -200,6 +202,7 @@ async def test_every_figure_of_a_room(site: Site) -> None:
                 "invisible_users": 3,
                 "exists": True,
                 "reading_timestamp_seconds": UNIX,
+                "read_by": "poll",
                 "age_seconds": 4.0,
                 "above": "warning",
                 "above_seconds": 4.0,
@@ -211,6 +214,21 @@ async def test_every_figure_of_a_room(site: Site) -> None:
         "matching": 1,
         "next": None,
     } == await fetch(site, "/api/v1/rooms")
+
+
+async def test_it_is_told_who_read_a_room(site: Site) -> None:
+    """
+    A count of the vendor's list is no poll, and nobody has read what is unknown. The list that counts says so, too.
+    """
+    site.watch("live", ["a", "b", "c"])
+    site.read("live", {"a": 7})
+    site.read("live", {"b": 7}, listed=True)
+    finds(site, "live", providers=(HTTP_SD, replace(VENDOR_LIST, counts=True)))
+
+    rooms = (await fetch(site, "/api/v1/rooms"))["rooms"]
+    assert {"a": "poll", "b": "vendor_list", "c": None} == {each["room"]: each["read_by"] for each in rooms}
+    (source,) = (await fetch(site, "/api/v1/sources"))["sources"]
+    assert [False, True] == [each["counts"] for each in source["discovery"]["providers"]]
 
 
 async def test_counts_are_whole_numbers(site: Site) -> None:

@@ -55,6 +55,7 @@ class ProviderView:
         age: Seconds since it last named rooms; ``None`` for one that is not asked, or that has not answered yet.
         result: How its last refresh ended.
         remark: Why that was not complete, or what looks like a mistake.
+        counts: Whether its counts of users are readings.
         bad: Whether something is to be mended.
     """
 
@@ -65,6 +66,7 @@ class ProviderView:
     age: float | None
     result: str | None
     remark: str | None
+    counts: bool
     bad: bool
 
 
@@ -126,6 +128,7 @@ def _provider(figures: ProviderFigures, unix: float) -> ProviderView:
         age=_age(figures, unix),
         result=None if result is None else _RESULTS.get(result, result),
         remark=figures.error or figures.warning,
+        counts=figures.counts,
         bad=result in _BAD or _is_old(figures, unix),
     )
 

@@ -44,6 +44,18 @@ async def test_each_provider_is_shown(site: Site) -> None:
     assert [expected] == found(html)
 
 
+async def test_a_list_whose_counts_are_readings_says_so(site: Site) -> None:
+    """
+    They lack admin users.
+    """
+    site.watch("live", ["a"])
+    finds(site, "live", providers=(replace(VENDOR_LIST, counts=True),))
+
+    (said_of_live,) = found(await page(site))
+
+    assert "Last time read completely Its counts are readings, without admin users 33 of at most" in said_of_live
+
+
 async def test_without_discovery_nothing_is_said_of_it(site: Site) -> None:
     """
     A source whose rooms are listed in files has no part in it, and without another one there is no such part.

@@ -212,6 +212,18 @@ async def test_what_is_not_known_is_left_out(site: Site) -> None:
     assert {"Users", "Thresholds", "State", "Last reading"} == facts(await page(site, "/rooms/live/a")).keys()
 
 
+async def test_a_count_of_the_list_is_told_as_one(site: Site) -> None:
+    """
+    It is no poll, and lacks admin users.
+    """
+    site.watch("live", ["a"])
+    site.read("live", {"a": 7}, listed=True)
+
+    html = await page(site, "/rooms/live/a")
+
+    assert facts(html)["Last reading"].endswith("the count of the vendor's list, without admin users")
+
+
 async def test_who_named_a_room_that_was_found(site: Site) -> None:
     """
     Every provider that does, and since when.
