@@ -1,0 +1,101 @@
+"""
+What the cluster asks of the sources of this process, and what it tells them. ``Sources`` implements both protocols.
+
+::
+
+    observation (pure) ◄── exchange ──► Redis
+        │ held until, gained, lost, wished
+        ▼
+    cluster ── gain, renew, let_go, lose ──► Budgets      the right to call, budget by budget
+        └───── drain, inherit, follow ─────► Readings     what rooms said last, source by source
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from exporter.model import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Inheritance:
+    """
+    What the earlier holder of a budget left.
+
+    Args:
+        state: What ``Budgets.state`` returned there; ``None`` if it is lost, or if there was no earlier holder.
+        age: Seconds since that, never more than have passed.
+        silent: Whether at least the silent time of the lease (1.07 s) has passed since the earlier holder's last write:
+            after an expired lease, and where nobody held the budget. If not, ``state`` has the last writes.
+    """
+
+    state: Mapping[str, object] | None
+    age: float
+    silent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    The last reading of a room.
+
+    Args:
+        reading: ``None``: the room is watched no longer.
+        age: Seconds since the reply arrived, when the record was drained or is inherited.
+        unix: Unix time of its arrival as the holder published it (``rtc_room_reading_timestamp_seconds``).
+    """
+
+    room: str
+    reading: Reading | None
+    age: float
+    unix: float
+
+
+class Budgets(Protocol):
+    """
+    The budgets of this process' config. Times are those of ``exporter.clock.monotonic`` (suspend included).
+
+    In a cluster no budget is held at first, and an unheld budget grants no slot.
+    """
+
+    def needed(self) -> Mapping[str, float]:
+        """Calls per second that each budget needs; 0 where no room is watched."""
+
+    def ties(self) -> Sequence[frozenset[str]]:
+        """Budgets that belong together since a source draws on all of them: each budget in exactly one set."""
+
+    def gain(self, budget: str, until: float, inheritance: Inheritance) -> None:
+        """Hold this budget. No call may be written at or after ``until``."""
+
+    def renew(self, until: Mapping[str, float]) -> None:
+        """These held budgets are held until then."""
+
+    def state(self, budget: str) -> Mapping[str, object]:
+        """What the next holder needs, as JSON: ages of the last writes, the pace and its falls. At most some kB."""
+
+    async def let_go(self, budgets: Sequence[str]) -> Mapping[str, Mapping[str, object]]:
+        """Grant no more slots, wait at most 1 s for what is under way, and return the state of each."""
+
+    def lose(self, budget: str) -> None:
+        """Hold this budget no longer, at once."""
+
+
+class Readings(Protocol):
+    """The rooms of this process' sources."""
+
+    def drain(self) -> Mapping[str, Sequence[Record]]:
+        """What has changed since the last call, by source: sources of held budgets only, at most some thousand rooms."""
+
+    def everything(self, source: str) -> Sequence[Record]:
+        """All rooms of a source that have a reading."""
+
+    def inherit(self, source: str, records: Sequence[Record]) -> None:
+        """Take over the readings of a source whose budget this process has gained. Younger own readings stay."""
+
+    def follow(self, source: str, records: Sequence[Record]) -> None:
+        """Take over the readings of a source that another replica polls (``serve: all``)."""
+
+    def hint(self, source: str, room: str, hint: Mapping[str, object]) -> None:
+        """A callback that another replica received, for a source of a budget held here."""
