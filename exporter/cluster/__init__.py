@@ -1,0 +1,3 @@
+"""
+Several exporters with one config: which of them polls what.
+"""
