@@ -70,4 +70,11 @@ if refusal == '' then
     end
     if request.news then redis.call('PUBLISH', ARGV[2], request.replica) end
 end
-return {refusal, era, time[1] * 1000 + math.floor(time[2] / 1000), redis.call('HGETALL', cluster), inherited}
+-- One text: a client takes long to read an answer of a thousand parts.
+return cjson.encode({
+    refusal = refusal,
+    era = era,
+    time = time[1] * 1000 + math.floor(time[2] / 1000),
+    fields = redis.call('HGETALL', cluster),
+    inherited = inherited,
+})

@@ -48,9 +48,9 @@ notice for what is left of its lease.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from exporter.cluster.assignment import Unit, assign
 from exporter.cluster.exchange import How, Member, Owner, Refusal, Reply, Request, Write
@@ -77,17 +77,23 @@ def writes_for(lease: float) -> float:
     return lease - SILENCE - _RATES * lease
 
 
+_Parsed = TypeVar("_Parsed", Member, Owner)
+
+
 @dataclass(slots=True)
-class _Seen:
+class _Seen(Generic[_Parsed]):
     """
     A value as this replica has seen it.
 
     Args:
+        value: Empty: there is none.
+        parsed: The same, unless there is none.
         since: Monotonic time at which it was first received.
-        changes: How often it has changed while the replica's config stayed the same.
+        changes: How often it has changed while process and config stayed the same.
     """
 
     value: str
+    parsed: _Parsed | None
     since: float
     changes: int = 0
 
@@ -149,8 +155,8 @@ class Observer:
         self._lease = lease
         self._beat = 0
         self._era_since = math.inf
-        self._members: dict[str, _Seen] = {}
-        self._records: dict[str, _Seen] = {}
+        self._members: dict[str, _Seen[Member]] = {}
+        self._records: dict[str, _Seen[Owner]] = {}
         self._units: Sequence[Unit] = ()
         self._budgets: set[str] = set()
         self._letting_go: set[str] = set()
@@ -179,11 +185,11 @@ class Observer:
 
     def owners(self) -> dict[str, Owner]:
         """Who holds each budget, as of the last reply."""
-        return {budget: Owner.parse(seen.value) for budget, seen in self._records.items() if seen.value}
+        return {budget: seen.parsed for budget, seen in self._records.items() if seen.parsed}
 
     def members(self) -> dict[str, tuple[Member, float]]:
         """Every replica, and since when its present beat is known."""
-        return {name: (Member.parse(seen.value), seen.since) for name, seen in self._members.items() if seen.value}
+        return {name: (seen.parsed, seen.since) for name, seen in self._members.items() if seen.parsed}
 
     def wished(self, budget: str) -> str | None:
         """Who shall hold a budget."""
@@ -264,7 +270,8 @@ class Observer:
         self.until = max(self.until, until) if confirmed else self.until
         for budget in gained:
             self._tried.pop(budget, None)
-            self._ran_out.pop(budget, None)
+        mine = self._mine()
+        self._ran_out = {budget: at for budget, at in self._ran_out.items() if budget in mine and budget not in gained}
         self._plan(now)
         return Changes(bool(confirmed), gained, lost)
 
@@ -314,18 +321,15 @@ class Observer:
 
     def _note(self, reply: Reply, now: float) -> None:
         for budget in self._budgets | reply.records.keys():
-            _see(self._records, budget, reply.records.get(budget, ""), now)
+            _see(self._records, budget, reply.records.get(budget, ""), Owner.parse, now)
         owners = {owner.replica for owner in self.owners().values() if owner.replica}
         for name in self._members.keys() | reply.members.keys() | owners:
-            before, value = self._members.get(name), reply.members.get(name, "")
-            _see(self._members, name, value, now)
-            if before and before.value and value and not _same_process(before.value, value):
-                self._members[name].changes = 0
+            _see(self._members, name, reply.members.get(name, ""), Member.parse, now)
 
     def _refused(self, reply: Reply) -> Changes:
         own = self._members.get(self.replica)
-        if reply.refusal is Refusal.LATE and own is not None and own.value:
-            self._beat = max(self._beat, Member.parse(own.value).beat)
+        if reply.refusal is Refusal.LATE and own is not None and own.parsed:
+            self._beat = max(self._beat, own.parsed.beat)
         self.refused = reply.refusal is Refusal.NAME
         lost = [*self.held] if self.refused else []
         if self.refused:
@@ -351,20 +355,20 @@ class Observer:
     def _mine(self) -> dict[str, Owner]:
         return {budget: owner for budget, owner in self.owners().items() if self._is_mine(owner)}
 
-    def _is_mine(self, owner: Owner) -> bool:
-        return owner.replica == self.replica and owner.incarnation == self._incarnation
+    def _is_mine(self, owner: Owner | None) -> bool:
+        return owner is not None and owner.replica == self.replica and owner.incarnation == self._incarnation
 
     def _restored(self) -> Iterable[Write]:
         """Records of held budgets that the engine has lost."""
         for budget in self.held:
             seen = self._records.get(budget)
-            if seen is None or not seen.value or not self._is_mine(Owner.parse(seen.value)):
+            if seen is None or not self._is_mine(seen.parsed):
                 yield Write(budget, seen.value if seen else "", how=How.RESTORED)
 
     def _released(self) -> Iterable[Write]:
         for budget, state in [*self._releases.items()]:
             seen = self._records.get(budget)
-            if seen is None or not seen.value or not self._is_mine(Owner.parse(seen.value)):
+            if seen is None or not self._is_mine(seen.parsed):
                 del self._releases[budget]
             else:
                 yield Write(budget, seen.value, release=True, state=state)
@@ -376,8 +380,8 @@ class Observer:
                 yield claim
 
     def _claim(self, budget: str, seen: _Seen, now: float) -> Write | None:
-        owner = Owner.parse(seen.value) if seen.value else None
-        if owner is not None and self._is_mine(owner):
+        owner = seen.parsed
+        if self._is_mine(owner):
             return self._back(budget, seen)
         how, free_since, holder, member = How.RELEASED, seen.since, "", ""
         since = seen.since
@@ -386,7 +390,7 @@ class Observer:
         elif owner.replica:
             beat = self._members[owner.replica]
             how = How.EXPIRED
-            if not beat.value or Member.parse(beat.value).incarnation == owner.incarnation:
+            if beat.parsed is None or beat.parsed.incarnation == owner.incarnation:
                 holder, member, since = owner.replica, beat.value, max(seen.since, beat.since)
                 free_since = since + self._lease
             # Otherwise another process has taken over the name, which proves that this one has stopped.
@@ -423,16 +427,17 @@ class Observer:
         }
 
 
-def _see(known: dict[str, _Seen], name: str, value: str, now: float) -> None:
+def _see(known: dict[str, _Seen[_Parsed]], name: str, value: str, parse: Callable[[str], _Parsed], now: float) -> None:
     seen = known.get(name)
     if seen is None:
-        known[name] = _Seen(value, now)
+        known[name] = _Seen(value, parse(value) if value else None, now)
     elif seen.value != value:
-        seen.value, seen.since = value, now
-        seen.changes += 1
+        before, seen.value, seen.parsed, seen.since = seen.parsed, value, parse(value) if value else None, now
+        seen.changes = seen.changes + 1 if _same_process(before, seen.parsed) else 0
 
 
-def _same_process(one: str, other: str) -> bool:
-    """Whether two entries are of one process with one config."""
-    first, second = Member.parse(one), Member.parse(other)
-    return (first.incarnation, first.config) == (second.incarnation, second.config)
+def _same_process(one: Member | Owner | None, other: Member | Owner | None) -> bool:
+    """Whether two entries of a replica are of one process with one config."""
+    if not isinstance(one, Member) or not isinstance(other, Member):
+        return False
+    return (one.incarnation, one.config) == (other.incarnation, other.config)

@@ -20,7 +20,7 @@ import hashlib
 import os
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
@@ -383,27 +383,30 @@ def _encoded(request: Request) -> bytes:
     )
 
 
-def _reply(answer: Any) -> Reply:
-    refusal, era, time, fields, inherited = answer
+class _Answer(msgspec.Struct):
+    """What ``exchange.lua`` answers. In JSON as Lua writes it, an empty list is an empty mapping."""
+
+    refusal: str
+    era: str
+    time: int
+    fields: list[str]
+    inherited: list[str] | dict[str, str]
+
+
+_decoded = msgspec.json.Decoder(_Answer).decode
+
+
+def _reply(answer: bytes) -> Reply:
+    parts = _decoded(answer)
     members, records = {}, {}
-    for field, value in _pairs(fields):
-        if field.startswith("m:"):
-            members[field[2:]] = value
-        elif field.startswith("o:"):
+    for field, value in zip(parts.fields[::2], parts.fields[1::2], strict=True):
+        if field.startswith("o:"):
             records[field[2:]] = value
-    return Reply(
-        era=_text(era),
-        refusal=Refusal(_text(refusal)) if refusal else None,
-        time=int(time),
-        members=members,
-        records=records,
-        states=dict(_pairs(inherited)),
-    )
-
-
-def _pairs(flat: Sequence[bytes]) -> list[tuple[str, str]]:
-    texts = [part.decode() for part in flat]
-    return list(zip(texts[::2], texts[1::2], strict=True))
+        elif field.startswith("m:"):
+            members[field[2:]] = value
+    inherited = [*parts.inherited]
+    states = dict(zip(inherited[::2], inherited[1::2], strict=True))
+    return Reply(parts.era, Refusal(parts.refusal) if parts.refusal else None, parts.time, members, records, states)
 
 
 def _scanned(answer: Any) -> tuple[str, dict[str, bytes]]:
@@ -417,7 +420,5 @@ def _text(value: Any) -> str:
 
 
 async def _closed(what: Any) -> None:
-    try:
+    with suppress(RedisError, OSError, TimeoutError):  # the connection may be gone already
         await what.aclose()
-    except (RedisError, OSError, TimeoutError):
-        pass  # the connection is gone already

@@ -181,6 +181,7 @@ class Machine(RuleBasedStateMachine):
         old = self.processes[number]
         for budget in old.granted:
             old.granted[budget] = -math.inf
+        old.pending = None
         self.processes[number] = self.made(NAMES[number], old.rate)
 
     @rule()
