@@ -1,5 +1,6 @@
 """
-What the cluster asks of the sources of this process, and what it tells them. ``Sources`` implements both protocols.
+What the cluster asks of the sources of this process, and what it tells them. ``exporter.shared`` implements both
+protocols.
 
 ::
 
@@ -12,9 +13,9 @@ What the cluster asks of the sources of this process, and what it tells them. ``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from exporter.model import Reading
 
@@ -61,13 +62,22 @@ class Budgets(Protocol):
     """
 
     def needed(self) -> Mapping[str, float]:
-        """Calls per second that each budget needs; 0 where no room is watched."""
+        """
+        Calls per second that each budget needs; 0 where no room is watched.
+
+        Found rooms count only where the budget is held: other replicas do not know them all.
+        """
 
     def ties(self) -> Sequence[frozenset[str]]:
         """Budgets that belong together since a source draws on all of them: each budget in exactly one set."""
 
     def gain(self, budget: str, until: float, inheritance: Inheritance) -> None:
-        """Hold this budget. No call may be written at or after ``until``."""
+        """
+        Hold this budget. No call may be written at or after ``until``.
+
+        A budget that was gained before and not lost since, such as one that this replica takes back after its lease
+        ran out, keeps everything; ``inheritance`` counts all the same.
+        """
 
     def renew(self, until: Mapping[str, float]) -> None:
         """These held budgets are held until then."""
@@ -76,26 +86,66 @@ class Budgets(Protocol):
         """What the next holder needs, as JSON: ages of the last writes, the pace and its falls. At most some kB."""
 
     async def let_go(self, budgets: Sequence[str]) -> Mapping[str, Mapping[str, object]]:
-        """Grant no more slots, wait at most 1 s for what is under way, and return the state of each."""
+        """
+        Grant no more slots, wait at most 1 s for what is under way, and return the state of each.
+
+        The next ``drain`` has their last readings; from then on they are lost, as by ``lose``.
+        """
 
     def lose(self, budget: str) -> None:
-        """Hold this budget no longer, at once."""
+        """Somebody else holds this budget from now on. A lease that only runs out needs no call."""
 
 
 class Readings(Protocol):
-    """The rooms of this process' sources."""
+    """
+    The rooms of this process' sources.
+
+    ``inherit`` and ``follow`` take some hundred records at a time; let other tasks run between two calls. Where readings
+    are inherited, ``inherit`` comes before ``gain``: rooms without a reading are polled at once.
+    """
+
+    def serve(self, *, every_room: bool) -> None:
+        """
+        Publish every room, or (at first) those of held budgets only.
+
+        Args:
+            every_room: ``serve: all``.
+        """
 
     def drain(self) -> Mapping[str, Sequence[Record]]:
         """What has changed since the last call, by source: sources of held budgets only, at most some thousand rooms."""
 
-    def everything(self, source: str) -> Sequence[Record]:
-        """All rooms of a source that have a reading."""
+    def everything(self, source: str) -> Iterator[Sequence[Record]]:
+        """All rooms of a source that have a reading, some hundred at a time. Empty for a source that there is not."""
 
     def inherit(self, source: str, records: Sequence[Record]) -> None:
-        """Take over the readings of a source whose budget this process has gained. Younger own readings stay."""
+        """Take over the readings of a source whose budget this process gains. Younger own readings stay."""
 
     def follow(self, source: str, records: Sequence[Record]) -> None:
         """Take over the readings of a source that another replica polls (``serve: all``)."""
 
+    def sources(self, budget: str) -> Sequence[str]:
+        """Names of the sources whose rooms are polled on this budget."""
+
+    def hints(self) -> Sequence[tuple[str, str, Mapping[str, object]]]:
+        """Callbacks since the last call for sources that another replica polls: source, room, and what is in them."""
+
     def hint(self, source: str, room: str, hint: Mapping[str, object]) -> None:
         """A callback that another replica received, for a source of a budget held here."""
+
+
+class Cluster(Protocol):
+    """The cluster, as ``app`` starts and stops it."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the engine has ever answered."""
+
+    async def start(self) -> None:
+        """Take part from now on. This does not wait for the engine."""
+
+    async def stop(self) -> None:
+        """Let go of every budget and leave, within some 1.2 s, and end every task."""
+
+
+MakeCluster: TypeAlias = Callable[[Budgets, Readings], Cluster]
