@@ -100,8 +100,8 @@ class Readings(Protocol):
     """
     The rooms of this process' sources.
 
-    ``inherit`` and ``follow`` take some hundred records at a time; let other tasks run between two calls. Where readings
-    are inherited, ``inherit`` comes before ``gain``: rooms without a reading are polled at once.
+    ``inherit`` and ``follow`` take some hundred records at a time; let other tasks run between two calls. Where
+    readings are inherited, ``inherit`` comes before ``gain``: rooms without a reading are polled at once.
     """
 
     def serve(self, *, every_room: bool) -> None:
@@ -113,7 +113,9 @@ class Readings(Protocol):
         """
 
     def drain(self) -> Mapping[str, Sequence[Record]]:
-        """What has changed since the last call, by source: sources of held budgets only, at most some thousand rooms."""
+        """
+        What has changed since the last call, by source: sources of held budgets only, at most some thousand rooms.
+        """
 
     def everything(self, source: str) -> Iterator[Sequence[Record]]:
         """All rooms of a source that have a reading, some hundred at a time. Empty for a source that there is not."""

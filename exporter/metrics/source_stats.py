@@ -5,13 +5,14 @@ The statistics of a source. Its poller writes them; metrics and pages show them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from statistics import median
 from typing import Final, Protocol
 
 from exporter.metrics.durations import DurationFigures, Durations
 from exporter.metrics.gaps import RecentGaps
+from exporter.metrics.room import Arrival
 from exporter.metrics.table import SourceTable
 from exporter.model import Failure, FailureKind
 from exporter.states import RoomState, SourceState
@@ -121,7 +122,7 @@ class SourceStats:
         self.state = SourceState.OK
         self.calls = 0
         self.failed_calls: dict[FailureKind, int] = dict.fromkeys(FailureKind, 0)
-        self.unrequested = 0
+        self.unrequested = self.inherited_readings = 0
         self.failures: deque[FailureNote] = deque(maxlen=_FAILURES_KEPT)
         self._call_durations = Durations(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
         self._gaps = RecentGaps(interval)
@@ -151,6 +152,12 @@ class SourceStats:
         self._last_success = (monotonic, unix)
         if self._succeeding_since is None:
             self._succeeding_since = monotonic
+
+    def inherited(self, readings: Sized, arrival: Arrival) -> None:
+        """Count readings that another process made."""
+        self.inherited_readings += len(readings)
+        if readings and (self._last_success is None or arrival.monotonic > self._last_success[0]):
+            self._last_success = (arrival.monotonic, arrival.unix)
 
     def failed(self, note: FailureNote) -> None:
         """Count a call that failed for some or all of its rooms."""
