@@ -138,6 +138,12 @@ SOURCE_UNREQUESTED_ROOMS = Metric(
     "Rooms in the vendor's replies that the call had not asked for; they are ignored.",
     SOURCE,
 )
+SOURCE_INHERITED_READINGS = Metric(
+    "rtc_source_inherited_readings_total",
+    "counter",
+    "Readings that another replica of the cluster made, taken over with the budget; absent without a cluster.",
+    SOURCE,
+)
 SOURCE_CALL_DURATION = Metric(
     "rtc_source_call_duration_seconds",
     "histogram",
@@ -159,6 +165,7 @@ SOURCE_METRICS: Final = (
     SOURCE_FAILED_CALLS,
     SOURCE_LAST_FAILURE,
     SOURCE_UNREQUESTED_ROOMS,
+    SOURCE_INHERITED_READINGS,
     SOURCE_CALL_DURATION,
 )
 
@@ -334,6 +341,12 @@ SCRAPE_SIZE = Metric(
     "gauge",
     "Size of the previous complete scrape, before compression.",
 )
+CLUSTER_FENCED_CALLS = Metric(
+    "rtc_cluster_fenced_calls_total",
+    "counter",
+    "Calls that were about to be written when the lease of their budget had just run out, and were not; absent without"
+    " a cluster.",
+)
 EXPORTER_METRICS: Final = (
     ROOMS_FILE_RELOAD,
     BUILD_INFO,
@@ -343,6 +356,7 @@ EXPORTER_METRICS: Final = (
     MISSED_RUNS,
     UNEXPECTED_ERRORS,
     DROPPED_LOG_LINES,
+    CLUSTER_FENCED_CALLS,
     SCRAPE_DURATION,
     SCRAPE_SIZE,
 )

@@ -5,7 +5,7 @@ The statistics of a source. Its poller writes them; metrics and pages show them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass
 from statistics import median
 from typing import Final, Protocol
@@ -53,7 +53,14 @@ class FailureNote:
 
 @dataclass(frozen=True, slots=True)
 class SourceFigures:
-    """The numbers of one source at one moment. Times are Unix seconds, durations are seconds, ``None`` is unknown."""
+    """
+    The numbers of one source at one moment. Times are Unix seconds, durations are seconds, ``None`` is unknown.
+
+    Args:
+        polled: Whether this process may poll it now. If not, another replica knows its state.
+        hidden: Whether another replica alone publishes its rooms. Then there are none here.
+        inherited_readings: Readings that another replica made; ``None`` without a cluster.
+    """
 
     vendor: str
     api: str
@@ -74,6 +81,9 @@ class SourceFigures:
     last_failure: Failure | None
     unrequested: int
     call_durations: DurationFigures
+    polled: bool = True
+    hidden: bool = False
+    inherited_readings: int | None = None
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -101,6 +111,9 @@ class SourceStats:
         state: Last written by the poller.
         calls: Number of calls, including those that could not connect.
         unrequested: Rooms in replies that the call had not asked for.
+        inherited_readings: Readings that another replica made and that were taken over; ``None`` without a cluster.
+        polled: Whether this process may poll the source now.
+        hidden: Whether another replica alone publishes its rooms.
     """
 
     def __init__(
@@ -122,7 +135,10 @@ class SourceStats:
         self.state = SourceState.OK
         self.calls = 0
         self.failed_calls: dict[FailureKind, int] = dict.fromkeys(FailureKind, 0)
-        self.unrequested = self.inherited_readings = 0
+        self.unrequested = 0
+        self.inherited_readings: int | None = None
+        self.polled: Callable[[], bool] = lambda: True
+        self.hidden = False
         self.failures: deque[FailureNote] = deque(maxlen=_FAILURES_KEPT)
         self._call_durations = Durations(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
         self._gaps = RecentGaps(interval)
@@ -155,7 +171,7 @@ class SourceStats:
 
     def inherited(self, readings: Sized, arrival: Arrival) -> None:
         """Count readings that another process made."""
-        self.inherited_readings += len(readings)
+        self.inherited_readings = (self.inherited_readings or 0) + len(readings)
         if readings and (self._last_success is None or arrival.monotonic > self._last_success[0]):
             self._last_success = (arrival.monotonic, arrival.unix)
 
@@ -183,11 +199,11 @@ class SourceStats:
             budget=self.budget,
             state=self.state,
             up=recent and self.state is SourceState.OK,
-            rooms=self.table.states.copy(),
-            users=self.table.users,
+            rooms=dict.fromkeys(RoomState, 0) if self.hidden else self.table.states.copy(),
+            users=0 if self.hidden else self.table.users,
             interval=self.interval,
             gaps=self._gaps.within(now),
-            oldest_reading=self.table.oldest_reading(),
+            oldest_reading=None if self.hidden else self.table.oldest_reading(),
             last_success=self._last_success[1] if self._last_success else None,
             clock_skew=self.clock.skew,
             clock_shift=self.clock.shift,
@@ -196,6 +212,9 @@ class SourceStats:
             last_failure=self._last_failure(now),
             unrequested=self.unrequested,
             call_durations=self._call_durations.figures(),
+            polled=self.polled(),
+            hidden=self.hidden,
+            inherited_readings=self.inherited_readings,
         )
 
     def _last_failure(self, now: float) -> Failure | None:

@@ -172,6 +172,11 @@ class SourceTable:
             self.changed = changed
         return newer
 
+    def reads_of(self, room_ids: Iterable[str], unix: float) -> list[str]:
+        """Those of these rooms whose published reading arrived at this Unix time."""
+        rows = ((room_id, self._rows.get(room_id)) for room_id in room_ids)
+        return [room_id for room_id, row in rows if row and row.batch and row.batch.arrival.unix == unix]
+
     def fail(self, room_id: str) -> None:
         """The last poll of this room gave no reading. The reading before it stays published until it is too old."""
         row = self._rows.get(room_id)
@@ -278,7 +283,7 @@ class SourceTable:
         return None
 
     def last_readings(self, room_ids: Iterable[str]) -> Iterator[tuple[str, Reading | None, Arrival | None]]:
-        """The published readings of these rooms, each with its arrival; ``None`` twice for a room that is not watched."""
+        """The published readings of these rooms, with their arrivals; ``None`` twice for a room that is not watched."""
         for room_id in room_ids:
             row = self._rows.get(room_id)
             if row is None:
@@ -425,7 +430,7 @@ class Table:
         self._generation = 0
 
     def __getitem__(self, source: str) -> SourceTable:
-        return self._sources[source]
+        return self._all[source]
 
     def __contains__(self, source: str) -> bool:
         return source in self._sources
@@ -436,11 +441,16 @@ class Table:
     def replace(self, sources: Mapping[str, SourceTable]) -> None:
         """Replace all sources by these."""
         self._all = dict(sources)
-        self.hide(self._hidden)
+        self._show()
 
     def hide(self, names: Iterable[str]) -> None:
         """Hide exactly these sources from now on."""
-        self._hidden = frozenset(names)
+        hidden = frozenset(names)
+        if hidden != self._hidden:
+            self._hidden = hidden
+            self._show()
+
+    def _show(self) -> None:
         self._sources = {name: source for name, source in self._all.items() if name not in self._hidden}
         self._generation += 1
 

@@ -212,6 +212,11 @@ class Budget:
         return self.pacer.calls
 
     @property
+    def held_until(self) -> float:
+        """Monotonic time until which this process may call."""
+        return math.inf if self._held_until is None else self._held_until
+
+    @property
     def held(self) -> bool:
         """Whether this process may call now. Without other processes it always may."""
         return self._held_until is None or self._clock.monotonic() < self._held_until

@@ -171,9 +171,10 @@ class Lister:
         self._client.retire()
 
     def resume(self) -> None:
-        """After ``rest``: passes may begin."""
+        """After ``rest``: passes may begin, the first of them a full one."""
         if self._resting:
             self._resting = False
+            self._known, self._complete_at, self._full_at = 0, None, -math.inf
             self._client.reopen()
 
     def stop(self) -> None:

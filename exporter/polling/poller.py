@@ -148,6 +148,7 @@ class Poller:
         self.stats = SourceStats(
             config.vendor, config.api, config.name, budget.name, config.interval, table, self._signing.skew
         )
+        self.stats.polled = lambda: self.budget.held
         self._answers_all = config.codec.lists is not None and config.codec.lists.answers_all
         self._refusals = Refusals()
         self._attempts: dict[str, int] = {}
@@ -260,9 +261,8 @@ class Poller:
 
     def inherit(self, readings: Mapping[str, Reading], arrival: Arrival) -> None:
         """Take over readings that another process made, unless there are younger ones."""
-        taken = self.table.inherit(readings, arrival)
-        self.stats.inherited(taken, arrival)
-        self.planner.read_elsewhere(taken, arrival.monotonic)
+        self.stats.inherited(self.table.inherit(readings, arrival), arrival)
+        self.planner.read_elsewhere(self.table.reads_of(readings, arrival.unix), arrival.monotonic)
 
     async def maintain(self) -> None:
         """The body of this source's recurring job: connections, incidents, refusals, changed secrets."""
