@@ -72,6 +72,7 @@ class SourceFigures:
     failed_calls: Mapping[FailureKind, int]
     last_failure: Failure | None
     unrequested: int
+    inherited: int
     call_durations: DurationFigures
 
     @property
@@ -100,6 +101,7 @@ class SourceStats:
         state: Last written by the poller.
         calls: Number of calls, including those that could not connect.
         unrequested: Rooms in replies that the call had not asked for.
+        inherited: Readings that another replica of the cluster made and this one took over.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class SourceStats:
         self.calls = 0
         self.failed_calls: dict[FailureKind, int] = dict.fromkeys(FailureKind, 0)
         self.unrequested = 0
+        self.inherited = 0
         self.failures: deque[FailureNote] = deque(maxlen=_FAILURES_KEPT)
         self._call_durations = Durations(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
         self._gaps = RecentGaps(interval)
@@ -188,6 +191,7 @@ class SourceStats:
             failed_calls=self.failed_calls.copy(),
             last_failure=self._last_failure(now),
             unrequested=self.unrequested,
+            inherited=self.inherited,
             call_durations=self._call_durations.figures(),
         )
 

@@ -27,6 +27,7 @@ from prometheus_client.registry import Collector
 from exporter import __version__
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
+from exporter.metrics.cluster_stats import ClusterFigures
 from exporter.metrics.discovery_stats import CallbackFigures, DiscoveryFigures
 from exporter.metrics.durations import DurationFigures, Durations
 from exporter.metrics.source_stats import SourceFigures, SourceStats
@@ -57,6 +58,7 @@ class Telemetry:
         discoveries: Figures of the sources whose rooms find themselves, by name.
         callbacks: Figures of callbacks, by source.
         budgets: Their budgets, by name.
+        cluster: Returns the figures of the cluster that this process is a replica of; ``None`` without a cluster.
         rooms_files: By file: whether the last attempt to read it succeeded.
         missed_runs: Runs of recurring jobs that the scheduler missed or skipped.
         unexpected_errors: Exceptions that only a bug can explain.
@@ -71,6 +73,7 @@ class Telemetry:
         self.discoveries: dict[str, Callable[[], DiscoveryFigures]] = {}
         self.callbacks: Callable[[], Mapping[str, CallbackFigures]] = dict
         self.budgets: dict[str, BudgetFigures] = {}
+        self.cluster: Callable[[], ClusterFigures | None] = lambda: None
         self.rooms_files: dict[str, bool] = {}
         self.missed_runs = 0
         self.unexpected_errors = 0
@@ -115,6 +118,7 @@ class Telemetry:
         self._collector.budgets = [
             (name, budget.limit, budget.pace, budget.calls) for name, budget in self.budgets.items()
         ]
+        self._collector.cluster = self.cluster()
         self._collector.rooms_files = dict(self.rooms_files)
         self._collector.scrapes = self.scrape_durations.figures()
         self._collector.exporter = {
@@ -134,6 +138,7 @@ _OWN: Final = (
     *catalogue.SOURCE_METRICS,
     *catalogue.DISCOVERY_METRICS,
     *catalogue.BUDGET_METRICS,
+    *catalogue.CLUSTER_METRICS,
     *catalogue.EXPORTER_METRICS,
 )
 
@@ -145,6 +150,7 @@ class _Figures(Collector):
         self.sources: list[SourceFigures] = []
         self.discoveries: list[DiscoveryFigures] = []
         self.budgets: list[tuple[str, float, float, int]] = []
+        self.cluster: ClusterFigures | None = None
         self.rooms_files: dict[str, bool] = {}
         self.exporter: dict[Metric, float | None] = {}
         self.scrapes: DurationFigures | None = None
@@ -162,6 +168,10 @@ class _Figures(Collector):
             families.add(catalogue.BUDGET_LIMIT, (name,), limit)
             families.add(catalogue.BUDGET_PACE, (name,), pace)
             families.add(catalogue.BUDGET_CALLS, (name,), calls)
+        if self.cluster is not None:
+            _add_cluster(families, self.cluster)
+            for figures in self.sources:
+                families.add(catalogue.SOURCE_INHERITED_READINGS, figures.labels, figures.inherited)
         for file, successful in self.rooms_files.items():
             families.add(catalogue.ROOMS_FILE_RELOAD, (file,), successful)
         families.add(catalogue.BUILD_INFO, (__version__, platform.python_version()), 1)
@@ -220,6 +230,21 @@ def _add_discovery(families: _Families, figures: DiscoveryFigures) -> None:
             families.add(catalogue.CALLBACK_REQUESTS, (*labels, result), count)
         families.add(catalogue.CALLBACK_LAST_EVENT, labels, figures.callbacks.last_event)
         families.add_durations(catalogue.CALLBACK_DELAY, labels, figures.callbacks.delays)
+
+
+def _add_cluster(families: _Families, figures: ClusterFigures) -> None:
+    families.add(catalogue.CLUSTER_INFO, (figures.replica, figures.engine, figures.config), 1)
+    families.add(catalogue.CLUSTER_CONNECTED, (), figures.connected)
+    families.add(catalogue.CLUSTER_REPLICAS, (), figures.replicas)
+    families.add(catalogue.CLUSTER_LEASE_VALID_UNTIL, (), figures.lease_valid_until)
+    for result, exchanges in figures.exchanges.items():
+        families.add(catalogue.CLUSTER_EXCHANGES, (result,), exchanges)
+    families.add_durations(catalogue.CLUSTER_EXCHANGE_DURATION, (), figures.exchange_durations)
+    for gained, budgets in figures.gained.items():
+        families.add(catalogue.CLUSTER_BUDGETS_GAINED, (gained,), budgets)
+    for lost, budgets in figures.lost.items():
+        families.add(catalogue.CLUSTER_BUDGETS_LOST, (lost,), budgets)
+    families.add(catalogue.CLUSTER_FENCED_CALLS, (), figures.fenced_calls)
 
 
 class _Families:
