@@ -24,6 +24,7 @@ from exporter.callbacks.listener import Listener
 from exporter.callbacks.receiver import Result, Subscription
 from exporter.clock import Clock
 from exporter.cluster.protocols import Cluster, MakeCluster
+from exporter.cluster.shards import part_of
 from exporter.config import Config, ConfigError
 from exporter.discovery import MakeHttpSd
 from exporter.errors import UserError
@@ -33,6 +34,7 @@ from exporter.metrics.discovery_stats import CallbackFigures
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.table import Table
 from exporter.metrics.telemetry import Telemetry
+from exporter.model import Shard
 from exporter.polling.budget import Timer
 from exporter.polling.client import Client, MakeClient
 from exporter.polling.scheduler import Scheduler
@@ -86,6 +88,7 @@ class Exporter:
         changed: Called after sources were added or removed, with their rooms.
         make_http_sd: Makes what asks an http_sd endpoint.
         cluster: What makes the cluster of a config; ``None`` for a config without one.
+        shard: Of the config's sources, those of this shard are polled; ``None``: all.
     """
 
     def __init__(
@@ -101,10 +104,12 @@ class Exporter:
         changed: Callable[[], None] = lambda: None,
         make_http_sd: MakeHttpSd = HttpSd,
         cluster: Callable[[Config], MakeCluster | None] = lambda _config: None,
+        shard: Shard | None = None,
     ) -> None:
         self.clock = clock = clock or Clock()
         self.table = Table()
         self.telemetry = Telemetry()
+        self.telemetry.shard = self._shard = shard
         self._load = load
         self._changed = changed
         self._log = log
@@ -146,6 +151,7 @@ class Exporter:
                 next_call=inquiry.next_call,
                 origin=inquiry.origin,
                 incomplete=inquiry.incomplete,
+                shard=shard,
             ),
             log,
             options.telemetry_path,
@@ -197,9 +203,9 @@ class Exporter:
     def _join_cluster(self, config: Config) -> None:
         make = self._make_cluster(config)
         if make is not None:
-            shared = SharedSources(self.sources, self.table, self.clock)
+            shared = SharedSources(self.sources, self.table, self._timer, self.clock)
             self._cluster = make(shared, shared)
-            self.telemetry.fenced_calls = lambda: self._timer.fenced_calls
+            self.telemetry.holds = shared.holds
 
     async def _leave_cluster(self) -> None:
         """First of all, as others wait for the budgets."""
@@ -264,12 +270,16 @@ class Exporter:
         """Log what is accepted but looks like a mistake."""
         for warning in config.warnings:
             self._log.warning("config", warning=warning)
+        if self._shard is not None and not config.sources:
+            self._log.warning("shard has no source", shard=self._shard.ordinal, total_shards=self._shard.total)
         for source, files in plan:
             for pattern in files.unmatched():
                 self._log.warning("config", warning=f"source {source.name}: no file matches {pattern}")
 
     def _read_config(self) -> tuple[Config, Plan]:
         config = self._load()
+        if self._shard is not None:
+            config = part_of(config, self._shard)
         return config, self.sources.plan(config.sources, self._scans)
 
     async def _scan(self) -> None:

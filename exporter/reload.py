@@ -257,7 +257,7 @@ class Sources:
         renamed = {} if self.shared else self._renamed_budgets(config for config, _ in plan)
         turn = Turn()
         for config, files in plan:
-            for name, limit in _limits(config).items():
+            for name, limit in config.limits.items():
                 limits[name] = limit
                 if name not in budgets:
                     new = Budget(name, limit, self._clock, self._timer, self._since, shared=self.shared)
@@ -554,12 +554,6 @@ class Sources:
         if gone:
             files = {"file": next(iter(gone))} if len(gone) == 1 else {"files": len(gone)}
             self._log.warning("rooms removed: their file is gone", source=source, **files, rooms=sum(gone.values()))
-
-
-def _limits(config: SourceConfig) -> dict[str, float]:
-    """The budgets that a source draws on: its own, and that of the vendor's list."""
-    lists = config.discovery.vendor_list if config.discovery else None
-    return {config.budget: config.rate_limit} | ({lists.budget: lists.rate_limit} if lists else {})
 
 
 async def _follow(running: Running) -> Turnover:

@@ -32,7 +32,7 @@ from exporter.cluster.protocols import SILENCE, Inheritance, Record
 from exporter.metrics.room import Arrival
 from exporter.metrics.table import SourceTable, Table
 from exporter.model import ROOMS_AT_A_TIME, Reading
-from exporter.polling.budget import Budget
+from exporter.polling.budget import Budget, Timer
 from exporter.polling.load import budget_loads, list_load
 from exporter.polling.pace_state import read_pace_state
 from exporter.reload import Running, Sources
@@ -52,9 +52,10 @@ class SharedSources:
         sources: From now on nobody holds a budget that they make.
     """
 
-    def __init__(self, sources: Sources, table: Table, clock: Clock) -> None:
+    def __init__(self, sources: Sources, table: Table, timer: Timer, clock: Clock) -> None:
         self._sources = sources
         self._table = table
+        self._timer = timer
         self._clock = clock
         self._ours: dict[str, Budget] = {}
         self._letting_go: set[str] = set()
@@ -136,6 +137,10 @@ class SharedSources:
             self._ours[budget].hold(float("-inf"))
             self._give_up(budget, last_words=False)
 
+    def fenced_calls(self) -> int:
+        """See ``cluster.protocols.Budgets``."""
+        return self._timer.fenced_calls
+
     # Readings
 
     def serve(self, *, every_room: bool) -> None:
@@ -208,6 +213,11 @@ class SharedSources:
 
     # The process
 
+    def holds(self, budget: str) -> bool:
+        """Whether this process may call on this budget now."""
+        known = self._sources.budgets.get(budget)
+        return known is not None and known.held
+
     def is_ours(self, running: Running) -> bool:
         """Whether this process polls this source."""
         return running.config.budget in self._ours
@@ -252,7 +262,6 @@ class SharedSources:
         """Let these sources work or rest."""
         for running in sources:
             ours, poller, stats = self.is_ours(running), running.poller, running.poller.stats
-            stats.inherited_readings = stats.inherited_readings or 0
             stats.hidden = not (ours or self._every_room)
             if ours:
                 if poller.table.changed is None:

@@ -101,6 +101,9 @@ class Budgets(Protocol):
     def lose(self, budget: str) -> None:
         """Somebody else holds this budget from now on. A lease that only runs out needs no call."""
 
+    def fenced_calls(self) -> int:
+        """Calls that were not written since the lease of their budget had just run out; counted since the start."""
+
 
 class Readings(Protocol):
     """

@@ -4,6 +4,7 @@ A config as the rest of the exporter uses it: validated, complete and frozen.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +73,12 @@ class SourceConfig:
     def base_url(self) -> str:
         """Scheme, host and port of this source's requests, without a final slash."""
         return self.codec.base_url(self.source)
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """The budgets that it draws on, with their limits: that of its polls, and that of the vendor's list."""
+        lists = self.discovery.vendor_list if self.discovery else None
+        return {self.budget: self.rate_limit} | ({lists.budget: lists.rate_limit} if lists else {})
 
     @property
     def client_key(self) -> ClientKey:

@@ -59,7 +59,6 @@ class SourceFigures:
     Args:
         polled: Whether this process may poll it now. If not, another replica knows its state.
         hidden: Whether another replica alone publishes its rooms. Then there are none here.
-        inherited_readings: Readings that another replica made; ``None`` without a cluster.
     """
 
     vendor: str
@@ -80,10 +79,10 @@ class SourceFigures:
     failed_calls: Mapping[FailureKind, int]
     last_failure: Failure | None
     unrequested: int
+    inherited: int
     call_durations: DurationFigures
     polled: bool = True
     hidden: bool = False
-    inherited_readings: int | None = None
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -111,9 +110,9 @@ class SourceStats:
         state: Last written by the poller.
         calls: Number of calls, including those that could not connect.
         unrequested: Rooms in replies that the call had not asked for.
-        inherited_readings: Readings that another replica made and that were taken over; ``None`` without a cluster.
         polled: Whether this process may poll the source now.
         hidden: Whether another replica alone publishes its rooms.
+        inherited: Readings that another replica of the cluster made and this one took over.
     """
 
     def __init__(
@@ -136,9 +135,9 @@ class SourceStats:
         self.calls = 0
         self.failed_calls: dict[FailureKind, int] = dict.fromkeys(FailureKind, 0)
         self.unrequested = 0
-        self.inherited_readings: int | None = None
         self.polled: Callable[[], bool] = lambda: True
         self.hidden = False
+        self.inherited = 0
         self.failures: deque[FailureNote] = deque(maxlen=_FAILURES_KEPT)
         self._call_durations = Durations(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
         self._gaps = RecentGaps(interval)
@@ -169,9 +168,9 @@ class SourceStats:
         if self._succeeding_since is None:
             self._succeeding_since = monotonic
 
-    def inherited(self, readings: Sized, arrival: Arrival) -> None:
+    def took_over(self, readings: Sized, arrival: Arrival) -> None:
         """Count readings that another process made."""
-        self.inherited_readings = (self.inherited_readings or 0) + len(readings)
+        self.inherited += len(readings)
         if readings and (self._last_success is None or arrival.monotonic > self._last_success[0]):
             self._last_success = (arrival.monotonic, arrival.unix)
 
@@ -211,10 +210,10 @@ class SourceStats:
             failed_calls=self.failed_calls.copy(),
             last_failure=self._last_failure(now),
             unrequested=self.unrequested,
+            inherited=self.inherited,
             call_durations=self._call_durations.figures(),
             polled=self.polled(),
             hidden=self.hidden,
-            inherited_readings=self.inherited_readings,
         )
 
     def _last_failure(self, now: float) -> Failure | None:

@@ -27,9 +27,11 @@ from prometheus_client.registry import Collector
 from exporter import __version__
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
+from exporter.metrics.cluster_stats import ClusterFigures
 from exporter.metrics.discovery_stats import CallbackFigures, DiscoveryFigures
 from exporter.metrics.durations import DurationFigures, Durations
 from exporter.metrics.source_stats import SourceFigures, SourceStats
+from exporter.model import Shard
 from exporter.states import SourceState
 from exporter.text import encodable
 
@@ -57,8 +59,9 @@ class Telemetry:
         discoveries: Figures of the sources whose rooms find themselves, by name.
         callbacks: Figures of callbacks, by source.
         budgets: Their budgets, by name.
-        fenced_calls: Returns the number of calls that the end of a lease kept from being written; ``None`` without a
-            cluster.
+        cluster: Returns the figures of the cluster that this process is a replica of; ``None`` without a cluster.
+        holds: Whether this exporter may make the calls of the budget of this name. Without a cluster it may.
+        shard: Which of how many shards this exporter is; ``None`` if the config is not divided.
         rooms_files: By file: whether the last attempt to read it succeeded.
         missed_runs: Runs of recurring jobs that the scheduler missed or skipped.
         unexpected_errors: Exceptions that only a bug can explain.
@@ -73,7 +76,9 @@ class Telemetry:
         self.discoveries: dict[str, Callable[[], DiscoveryFigures]] = {}
         self.callbacks: Callable[[], Mapping[str, CallbackFigures]] = dict
         self.budgets: dict[str, BudgetFigures] = {}
-        self.fenced_calls: Callable[[], int | None] = lambda: None
+        self.cluster: Callable[[], ClusterFigures | None] = lambda: None
+        self.holds: Callable[[str], bool] = lambda _budget: True
+        self.shard: Shard | None = None
         self.rooms_files: dict[str, bool] = {}
         self.missed_runs = 0
         self.unexpected_errors = 0
@@ -116,8 +121,10 @@ class Telemetry:
             replace(figures(), callbacks=callbacks.get(name)) for name, figures in self.discoveries.items()
         ]
         self._collector.budgets = [
-            (name, budget.limit, budget.pace, budget.calls) for name, budget in self.budgets.items()
+            (name, budget.limit, budget.pace, budget.calls, self.holds(name)) for name, budget in self.budgets.items()
         ]
+        self._collector.cluster = self.cluster()
+        self._collector.shard = self.shard
         self._collector.rooms_files = dict(self.rooms_files)
         self._collector.scrapes = self.scrape_durations.figures()
         self._collector.exporter = {
@@ -127,7 +134,6 @@ class Telemetry:
             catalogue.MISSED_RUNS: self.missed_runs,
             catalogue.UNEXPECTED_ERRORS: self.unexpected_errors,
             catalogue.DROPPED_LOG_LINES: self.dropped_log_lines(),
-            catalogue.CLUSTER_FENCED_CALLS: self.fenced_calls(),
             catalogue.SCRAPE_SIZE: self.scrape_size,
         }
 
@@ -138,6 +144,7 @@ _OWN: Final = (
     *catalogue.SOURCE_METRICS,
     *catalogue.DISCOVERY_METRICS,
     *catalogue.BUDGET_METRICS,
+    *catalogue.CLUSTER_METRICS,
     *catalogue.EXPORTER_METRICS,
 )
 
@@ -148,7 +155,9 @@ class _Figures(Collector):
     def __init__(self) -> None:
         self.sources: list[SourceFigures] = []
         self.discoveries: list[DiscoveryFigures] = []
-        self.budgets: list[tuple[str, float, float, int]] = []
+        self.cluster: ClusterFigures | None = None
+        self.budgets: list[tuple[str, float, float, int, bool]] = []
+        self.shard: Shard | None = None
         self.rooms_files: dict[str, bool] = {}
         self.exporter: dict[Metric, float | None] = {}
         self.scrapes: DurationFigures | None = None
@@ -162,13 +171,20 @@ class _Figures(Collector):
             _add_source(families, figures)
         for discovery in self.discoveries:
             _add_discovery(families, discovery)
-        for name, limit, pace, calls in self.budgets:
+        for name, limit, pace, calls, held in self.budgets:
             families.add(catalogue.BUDGET_LIMIT, (name,), limit)
             families.add(catalogue.BUDGET_PACE, (name,), pace)
             families.add(catalogue.BUDGET_CALLS, (name,), calls)
+            families.add(catalogue.BUDGET_HELD, (name,), held)
+        if self.cluster is not None:
+            _add_cluster(families, self.cluster)
+            for figures in self.sources:
+                families.add(catalogue.SOURCE_INHERITED_READINGS, figures.labels, figures.inherited)
         for file, successful in self.rooms_files.items():
             families.add(catalogue.ROOMS_FILE_RELOAD, (file,), successful)
         families.add(catalogue.BUILD_INFO, (__version__, platform.python_version()), 1)
+        if self.shard is not None:
+            families.add(catalogue.TOTAL_SHARDS, (str(self.shard.ordinal),), self.shard.total)
         for metric, value in self.exporter.items():
             families.add(metric, (), value)
         if self.scrapes is not None:
@@ -190,7 +206,6 @@ def _add_source(families: _Families, figures: SourceFigures) -> None:
     for kind, calls in figures.failed_calls.items():
         families.add(catalogue.SOURCE_FAILED_CALLS, (*labels, kind), calls)
     families.add(catalogue.SOURCE_UNREQUESTED_ROOMS, labels, figures.unrequested)
-    families.add(catalogue.SOURCE_INHERITED_READINGS, labels, figures.inherited_readings)
     families.add_durations(catalogue.SOURCE_CALL_DURATION, labels, figures.call_durations)
 
 
@@ -237,6 +252,21 @@ def _add_discovery(families: _Families, figures: DiscoveryFigures) -> None:
             families.add(catalogue.CALLBACK_REQUESTS, (*labels, result), count)
         families.add(catalogue.CALLBACK_LAST_EVENT, labels, figures.callbacks.last_event)
         families.add_durations(catalogue.CALLBACK_DELAY, labels, figures.callbacks.delays)
+
+
+def _add_cluster(families: _Families, figures: ClusterFigures) -> None:
+    families.add(catalogue.CLUSTER_INFO, (figures.replica, figures.engine, figures.config), 1)
+    families.add(catalogue.CLUSTER_CONNECTED, (), figures.connected)
+    families.add(catalogue.CLUSTER_REPLICAS, (), figures.replicas)
+    families.add(catalogue.CLUSTER_LEASE_VALID_UNTIL, (), figures.lease_valid_until)
+    for result, exchanges in figures.exchanges.items():
+        families.add(catalogue.CLUSTER_EXCHANGES, (result,), exchanges)
+    families.add_durations(catalogue.CLUSTER_EXCHANGE_DURATION, (), figures.exchange_durations)
+    for gained, budgets in figures.gained.items():
+        families.add(catalogue.CLUSTER_BUDGETS_GAINED, (gained,), budgets)
+    for lost, budgets in figures.lost.items():
+        families.add(catalogue.CLUSTER_BUDGETS_LOST, (lost,), budgets)
+    families.add(catalogue.CLUSTER_FENCED_CALLS, (), figures.fenced_calls)
 
 
 class _Families:

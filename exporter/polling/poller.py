@@ -261,7 +261,7 @@ class Poller:
 
     def inherit(self, readings: Mapping[str, Reading], arrival: Arrival) -> None:
         """Take over readings that another process made, unless there are younger ones."""
-        self.stats.inherited(self.table.inherit(readings, arrival), arrival)
+        self.stats.took_over(self.table.inherit(readings, arrival), arrival)
         self.planner.read_elsewhere(self.table.reads_of(readings, arrival.unix), arrival.monotonic)
 
     async def maintain(self) -> None:
