@@ -15,9 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from exporter.model import Reading
+
+SILENCE: Final = 1.07
+"""
+Seconds at the end of a lease in which its holder writes no call: the vendor's second, 24 ms for delays on the way, and
+5 % of a lease of 5 s for clocks that run at different rates. So the next holder need not wait.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +34,8 @@ class Inheritance:
     Args:
         state: What ``Budgets.state`` returned there; ``None`` if it is lost, or if there was no earlier holder.
         age: Seconds since that, never more than have passed.
-        silent: Whether at least the silent time of the lease (1.07 s) has passed since the earlier holder's last write:
-            after an expired lease, and where nobody held the budget. If not, ``state`` has the last writes.
+        silent: Whether at least ``SILENCE`` has passed since the earlier holder's last write: after an expired lease,
+            and where nobody held the budget. If not, ``state`` has the last writes.
     """
 
     state: Mapping[str, object] | None
@@ -95,10 +101,13 @@ class Budgets(Protocol):
     def lose(self, budget: str) -> None:
         """Somebody else holds this budget from now on. A lease that only runs out needs no call."""
 
+    def fenced_calls(self) -> int:
+        """Calls that were not written since the lease of their budget had just run out; counted since the start."""
+
 
 class Readings(Protocol):
     """
-    The rooms of this process' sources.
+    The rooms of this process' sources. Sources go by keys, which ``sources`` tells.
 
     ``inherit`` and ``follow`` take some hundred records at a time; let other tasks run between two calls. Where
     readings are inherited, ``inherit`` comes before ``gain``: rooms without a reading are polled at once.
@@ -113,10 +122,12 @@ class Readings(Protocol):
         """
 
     def drain(self) -> Mapping[str, Sequence[Record]]:
-        """Changes since the last call, by source: sources of held budgets only, at most some thousand rooms."""
+        """
+        What has changed since the last call, by source: sources of held budgets only, at most some thousand rooms.
+        """
 
     def everything(self, source: str) -> Iterator[Sequence[Record]]:
-        """All rooms of a source that have a reading, some hundred at a time. Empty for a source that there is not."""
+        """All rooms of a source that have a reading, some hundred at a time. Empty for a source that is not there."""
 
     def inherit(self, source: str, records: Sequence[Record]) -> None:
         """Take over the readings of a source whose budget this process gains. Younger own readings stay."""
@@ -125,7 +136,9 @@ class Readings(Protocol):
         """Take over the readings of a source that another replica polls (``serve: all``)."""
 
     def sources(self, budget: str) -> Sequence[str]:
-        """Names of the sources whose rooms are polled on this budget."""
+        """
+        Keys of the sources whose rooms are polled on this budget. Another app has another key under the same name.
+        """
 
     def hints(self) -> Sequence[tuple[str, str, Mapping[str, object]]]:
         """Callbacks since the last call for sources that another replica polls: source, room, and what is in them."""

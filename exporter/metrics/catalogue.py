@@ -172,7 +172,13 @@ BUDGET_PACE = Metric(
     ("budget",),
 )
 BUDGET_CALLS = Metric("rtc_budget_calls_total", "counter", "Calls written to the wire on this budget.", ("budget",))
-BUDGET_METRICS: Final = (BUDGET_LIMIT, BUDGET_PACE, BUDGET_CALLS)
+BUDGET_HELD = Metric(
+    "rtc_budget_held",
+    "gauge",
+    "1 while this exporter may make the budget's calls, 0 while another one may.",
+    ("budget",),
+)
+BUDGET_METRICS: Final = (BUDGET_LIMIT, BUDGET_PACE, BUDGET_CALLS, BUDGET_HELD)
 
 _FOUND: Final = "absent without discovery"
 DISCOVERY_ROOMS = Metric(
@@ -369,6 +375,13 @@ ROOMS_FILE_RELOAD = Metric(
 BUILD_INFO = Metric(
     "rtc_exporter_build_info", "gauge", "1; carries the versions of the exporter and of Python.", ("version", "python")
 )
+TOTAL_SHARDS = Metric(
+    "rtc_exporter_total_shards",
+    "gauge",
+    "Number of shards that the config is divided among; the label says which of them this exporter is, from 0 on; "
+    "absent without --shard.",
+    ("shard",),
+)
 CONFIG_RELOAD = Metric(
     "rtc_exporter_config_last_reload_successful",
     "gauge",
@@ -409,6 +422,7 @@ SCRAPE_SIZE = Metric(
 EXPORTER_METRICS: Final = (
     ROOMS_FILE_RELOAD,
     BUILD_INFO,
+    TOTAL_SHARDS,
     CONFIG_RELOAD,
     CONFIG_RELOAD_TIMESTAMP,
     WEB_CONFIG_RELOAD,

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from exporter.model import Shard
+
 
 class Turn(StrEnum):
     """The reason for the next call of a room."""
@@ -79,6 +81,7 @@ class Process:
         origin: Returns the origin of a room, given source and room id; ``None`` if unknown.
         incomplete: Returns why rooms of a source may be missing although they are there, as after a start; ``None`` if
             all that can be known of are watched.
+        shard: Which shard it is; ``None`` if the config is not divided.
     """
 
     healthy: Callable[[], str | None]
@@ -91,3 +94,4 @@ class Process:
     next_call: Callable[[str, str], NextCall | None] = _nothing
     origin: Callable[[str, str], Origin | None] = _nothing
     incomplete: Callable[[str], str | None] = lambda _source: None
+    shard: Shard | None = None

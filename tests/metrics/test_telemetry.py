@@ -22,7 +22,7 @@ from exporter.metrics.room import Arrival
 from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
-from exporter.model import Failure, FailureKind, Reading, Room
+from exporter.model import Failure, FailureKind, Reading, Room, Shard
 from exporter.states import SourceState
 
 EPOCH = 1_700_000_000.0
@@ -51,8 +51,10 @@ rtc_source_call_duration_seconds histogram
 rtc_budget_limit_calls_per_second gauge budget
 rtc_budget_pace_calls_per_second gauge budget
 rtc_budget_calls_total counter budget
+rtc_budget_held gauge budget
 rtc_rooms_file_last_reload_successful gauge file
 rtc_exporter_build_info gauge version python
+rtc_exporter_total_shards gauge shard
 rtc_exporter_config_last_reload_successful gauge
 rtc_exporter_config_last_reload_success_timestamp_seconds gauge
 rtc_exporter_web_config_last_reload_successful gauge
@@ -223,6 +225,7 @@ def test_every_metric_of_the_catalogue_is_published() -> None:
     observed.source.failed(FailureNote(EPOCH, Failure(FailureKind.TRANSIENT, "timeout", "x"), ("a",)))
     observed.telemetry.config_loaded(EPOCH)
     observed.telemetry.scrape_size = 1
+    observed.telemetry.shard = Shard(0, 2)
     observed.telemetry.web_config_ok = True
     observed.telemetry.discoveries["live"] = discovered
     durations = Durations(1.0).figures()
@@ -550,3 +553,23 @@ def test_last_failures_are_few() -> None:
 
     assert "999" == observed.source.failures[-1].failure.code
     assert 20 == len(observed.source.failures)
+
+
+def test_a_budget_that_another_exporter_holds_is_told_apart() -> None:
+    """
+    Without a cluster every budget is held. A cluster says of each whether it is.
+    """
+    observed = Observed()
+    observed.telemetry.budgets |= {"ours": Figures(), "theirs": Figures()}
+    alone = held(observed)
+    observed.telemetry.holds = {"ours"}.__contains__
+
+    assert {"ours": 1.0, "theirs": 1.0} == alone
+    assert {"ours": 1.0, "theirs": 0.0} == held(observed)
+
+
+def held(observed: Observed) -> dict[str, float]:
+    """Whether each budget is held."""
+    observed.telemetry.freeze(100.0)
+    found = [metric for metric in observed.telemetry.registry.collect() if metric.name == "rtc_budget_held"]
+    return {sample.labels["budget"]: sample.value for metric in found for sample in metric.samples}
