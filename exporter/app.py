@@ -4,6 +4,7 @@ Builds the parts of the exporter from a config, runs them and stops them.
 ::
 
     Exporter ── Table, Telemetry, Exposition, WebServer, Scheduler, Reloads    one of each
+             ├─ Cluster, if one is configured                                between them: SharedSources
              └─ Sources (``reload``)
                 ├─ Budget by name, App by key                                  shared by sources
                 └─ Running by source name: Poller, Watchlist, RoomsFiles
@@ -22,6 +23,8 @@ from exporter.blocking import in_thread
 from exporter.callbacks.listener import Listener
 from exporter.callbacks.receiver import Result, Subscription
 from exporter.clock import Clock
+from exporter.cluster.protocols import Cluster, MakeCluster
+from exporter.cluster.shards import part_of
 from exporter.config import Config, ConfigError
 from exporter.discovery import MakeHttpSd
 from exporter.errors import UserError
@@ -31,12 +34,14 @@ from exporter.metrics.discovery_stats import CallbackFigures
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.table import Table
 from exporter.metrics.telemetry import Telemetry
+from exporter.model import Shard
 from exporter.polling.budget import Timer
 from exporter.polling.client import Client, MakeClient
 from exporter.polling.scheduler import Scheduler
 from exporter.reload import Plan, Reloads, Sources
 from exporter.rooms import Scans
 from exporter.rooms.http_sd import HttpSd
+from exporter.shared import SharedSources
 from exporter.web.page.curves import COLLECTED_EVERY
 from exporter.web.process import Process
 from exporter.web.server import WebServer
@@ -46,6 +51,8 @@ _SCAN: Final = 2.0
 _SWEPT_WITHIN: Final = 10.0
 _READY_AFTER: Final = 10.0
 _PLANNED_WITHIN: Final = 60.0
+_LEFT_WITHIN: Final = 1.5
+_CALLS_END_WITHIN: Final = 3.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,8 @@ class Exporter:
             then. Default: now.
         every_second: Called once a second.
         make_http_sd: Makes what asks an http_sd endpoint.
+        cluster: What makes the cluster of a config; ``None`` for a config without one.
+        shard: Of the config's sources, those of this shard are polled; ``None``: all.
     """
 
     def __init__(
@@ -94,10 +103,13 @@ class Exporter:
         process_started: float | None = None,
         every_second: Callable[[], None] = lambda: None,
         make_http_sd: MakeHttpSd = HttpSd,
+        cluster: Callable[[Config], MakeCluster | None] = lambda _config: None,
+        shard: Shard | None = None,
     ) -> None:
         self.clock = clock = clock or Clock()
         self.table = Table()
         self.telemetry = Telemetry()
+        self.telemetry.shard = self._shard = shard
         self._load = load
         self._every_second = every_second
         self._log = log
@@ -119,6 +131,8 @@ class Exporter:
         self.callbacks = Listener(self.sources, clock, log)
         self.telemetry.callbacks = self._callback_figures
         self._scans = Scans(clock.monotonic)
+        self._make_cluster = cluster
+        self._cluster: Cluster | None = None
         self.reloads = Reloads(self._reload)
         inquiry = Inquiry(self.sources, config_path)
         self._swept = self._started = clock.monotonic()
@@ -138,6 +152,7 @@ class Exporter:
                 origin=inquiry.origin,
                 incomplete=inquiry.incomplete,
                 own_interval=inquiry.own_interval,
+                shard=shard,
             ),
             log,
             options.telemetry_path,
@@ -156,6 +171,7 @@ class Exporter:
         """
         async with self.reloads.lock:
             config, plan = await self._read()
+            self._join_cluster(config)
             await self.web.start(self._listen_address)
             self._log_reach()
             self._warn(config, plan)
@@ -169,16 +185,36 @@ class Exporter:
             self._scheduler.every(_SWEEP, "sweep", self._sweep)
             self._scheduler.every(COLLECTED_EVERY, "sample", self.web.sample)
             self._note_reload(successful=True)
+            if self._cluster is not None:
+                await self._cluster.start()
 
     async def stop(self) -> None:
-        """Stop the jobs, give calls in flight 3.5 s to end, and close everything."""
+        """Let go of the cluster's budgets, stop the jobs, give calls in flight 3.5 s to end, and close everything."""
+        began = self.clock.monotonic()
         await self.reloads.stop()
+        await self._leave_cluster()
         await self.callbacks.stop()
         self._scheduler.pause()
-        await self.sources.stop()
+        await self.sources.stop(max(0.5, _CALLS_END_WITHIN - (self.clock.monotonic() - began)))
         self._scheduler.stop()
         await self.web.stop()
         await self._exposition.aclose()
+
+    def _join_cluster(self, config: Config) -> None:
+        make = self._make_cluster(config)
+        if make is not None:
+            shared = SharedSources(self.sources, self.table, self._timer, self.clock)
+            self._cluster = make(shared, shared)
+            self.telemetry.holds = shared.holds
+
+    async def _leave_cluster(self) -> None:
+        """First of all, as others wait for the budgets."""
+        if self._cluster is not None:
+            try:
+                async with asyncio.timeout(_LEFT_WITHIN):
+                    await self._cluster.stop()
+            except Exception as error:  # noqa: BLE001 whatever it is, the process ends
+                self._scheduler.raised("cluster", error)
 
     def reload_soon(self) -> None:
         """Begin a reload without waiting for it."""
@@ -230,12 +266,16 @@ class Exporter:
         """Log what is accepted but looks like a mistake."""
         for warning in config.warnings:
             self._log.warning("config", warning=warning)
+        if self._shard is not None and not config.sources:
+            self._log.warning("shard has no source", shard=self._shard.ordinal, total_shards=self._shard.total)
         for source, files in plan:
             for pattern in files.unmatched():
                 self._log.warning("config", warning=f"source {source.name}: no file matches {pattern}")
 
     def _read_config(self) -> tuple[Config, Plan]:
         config = self._load()
+        if self._shard is not None:
+            config = part_of(config, self._shard)
         return config, self.sources.plan(config.sources, self._scans)
 
     async def _scan(self) -> None:
@@ -274,9 +314,15 @@ class Exporter:
     def _why_unready(self) -> str | None:
         if not self._scheduler.running:
             return "the scheduler is not running"
+        if self._cluster is not None and not self._cluster.answered:
+            return "the cluster's engine has not answered"
         if self.clock.monotonic() - self._started >= _READY_AFTER:
             return None
-        waiting = [name for name, running in self.sources.running.items() if not running.poller.first_call_ended]
+        waiting = [
+            name
+            for name, running in self.sources.running.items()
+            if running.poller.budget.held and not running.poller.first_call_ended
+        ]
         return f"waiting for the first call of {', '.join(waiting)}" if waiting else None
 
 

@@ -27,7 +27,8 @@ from exporter.text import printable, showable
 
 if TYPE_CHECKING:
     from exporter.app import Exporter
-    from exporter.config import SourceConfig
+    from exporter.config import Config, SourceConfig
+    from exporter.model import Shard
     from exporter.polling.load import BudgetLoad, FoundLoad, SourceLoad
     from exporter.rooms import RoomsFiles
 
@@ -36,6 +37,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _WRONG: Final = 1
 _DO_NOT_FIT: Final = 3
 _SCANNED_WITHIN: Final = 30.0
+_MOST_SHARDS: Final = 1000
 _EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # only if the address has no host
 
 
@@ -86,6 +88,9 @@ _TELEMETRY_PATH: Final = _flag("--web.telemetry-path", "Path of the metrics.", d
 _WEB_CONFIG_FILE: Final = _file_flag(
     "--web.config.file", "The YAML file with TLS and users, in the exporter-toolkit's format."
 )
+_TOTAL_SHARDS: Final = _flag(
+    "--total-shards", "Number of exporters that divide the sources.", type=click.IntRange(1, _MOST_SHARDS)
+)
 _LOG_LEVEL: Final = _flag(
     "--log.level",
     "Lowest level that is logged.",
@@ -106,6 +111,8 @@ def app() -> None:
 
 @app.command("run")
 @_config_file()
+@_flag("--shard", "Which shard this is: from 0 on, or a name that ends with -0, -1, …")
+@_TOTAL_SHARDS
 @_listen_address(":9877")
 @_TELEMETRY_PATH
 @_flag("--web.enable-lifecycle", "Allow POST /-/reload.", is_flag=True)
@@ -115,6 +122,8 @@ def app() -> None:
 @_log_format(logs.Format.LOGFMT)
 def run_command(
     config_file: Path,
+    shard: str | None,
+    total_shards: int | None,
     web_listen_address: str,
     web_telemetry_path: str,
     web_enable_lifecycle: bool,
@@ -133,6 +142,7 @@ def run_command(
     from exporter.app import Exporter, WebOptions, run
     from exporter.config import load
 
+    part = _shard(shard, total_shards)
     process.prepare()
     log = logs.configure(logs.Level(log_level), logs.Format(log_format))
     options = WebOptions(web_listen_address, web_telemetry_path, web_enable_lifecycle, web_grafana_url, web_config_file)
@@ -145,12 +155,15 @@ def run_command(
             log,
             process_started=STARTED,
             every_second=process.collect_garbage,
+            shard=part,
         )
         exporter.telemetry.dropped_log_lines = logs.dropped
 
         def started() -> None:
             sources = exporter.sources
             counts = {"sources": len(sources.running), "rooms": sources.rooms, "open_files": limits.descriptors()}
+            if part is not None:
+                counts |= {"shard": part.ordinal, "total_shards": part.total}
             log.info("started", version=__version__, listening=exporter.web.url, **counts)
 
         await run(exporter, started)
@@ -160,17 +173,42 @@ def run_command(
     uvloop.run(main())
 
 
+def _shard(name: str | None, total: int | None) -> Shard | None:
+    """
+    The shard that two flags name; ``None`` without them.
+
+    Raises:
+        click.UsageError: One flag without the other, or no such shard.
+    """
+    if name is None and total is None:
+        return None
+    shard_flag, total_flag = (
+        "'--shard' (env var: 'RTC_EXPORTER_SHARD')",
+        "'--total-shards' (env var: 'RTC_EXPORTER_TOTAL_SHARDS')",
+    )
+    if name is None or total is None:
+        found, missing = (total_flag, shard_flag) if name is None else (shard_flag, total_flag)
+        raise click.UsageError(f"{found} is given, {missing} is missing.")
+    from exporter.cluster.shards import shard_of
+
+    try:
+        return shard_of(name, total)
+    except ValueError as error:
+        raise click.UsageError(f"Invalid value for {shard_flag}: {error}.") from None
+
+
 @app.command()
 @_config_file(required=False)
+@_TOTAL_SHARDS
 @_WEB_CONFIG_FILE
 @click.pass_context
-def check(ctx: click.Context, config_file: Path | None, web_config_file: Path | None) -> None:
+def check(ctx: click.Context, config_file: Path | None, total_shards: int | None, web_config_file: Path | None) -> None:
     """
     Validate a config, and check whether its rooms fit.
 
     For each budget, prints the calls per second that its rooms need and that it allows. For each source, prints the
-    interval that it can keep. For a web config, prints what guards the port. Exit code 1: a config, or a file that it
-    names, is wrong. Exit code 3: the rooms do not fit.
+    interval that it can keep. With --total-shards, prints what each shard would poll. For a web config, prints what
+    guards the port. Exit code 1: a config, or a file that it names, is wrong. Exit code 3: the rooms do not fit.
     """
     if config_file is None and web_config_file is None:
         flags = "'--config.file' (env var: 'RTC_EXPORTER_CONFIG_FILE') or '--web.config.file'"
@@ -183,7 +221,7 @@ def check(ctx: click.Context, config_file: Path | None, web_config_file: Path | 
         errors.append(str(error))
     try:
         if config_file is not None:
-            exit_code = _check_config(config_file)
+            exit_code = _check_config(config_file, total_shards)
     except UserError as error:
         errors.append(str(error))
     if errors:
@@ -201,7 +239,7 @@ def _check_web_config(web_config_file: Path) -> None:
     _print(f"{printable(str(web_config_file))}: valid, and {guards}")
 
 
-def _check_config(config_file: Path) -> int:
+def _check_config(config_file: Path, total_shards: int | None) -> int:
     """Check a config and print the result. Returns the exit code."""
     from exporter.config import load
     from exporter.polling.load import budget_loads, found_loads
@@ -217,6 +255,8 @@ def _check_config(config_file: Path) -> int:
         _print_budget(budget)
     for found in found_loads((source, len(files.rooms)) for source, files in watched):
         _print_found(found)
+    if total_shards is not None:
+        warnings += _print_shards(config, total_shards)
     if errors := [state.error for _, files in watched for state in files.files.values() if state.error is not None]:
         raise UserError("\n".join(errors))
     tight = [budget.name for budget in budgets if not budget.fits]
@@ -434,6 +474,25 @@ def _longest(source: SourceLoad) -> str:
         return ""
     wanted = f"longest: {source.config.longest:g}s"
     return f" on average, and {wanted}" if source.fits else f" at best, so {wanted} cannot hold"
+
+
+def _print_shards(config: Config, total: int) -> list[str]:
+    """Print what each shard polls. Returns warnings, which are printed, too."""
+    from exporter.cluster.shards import shares
+    from exporter.web.page.wording import counted
+
+    warnings = []
+    for shard, units in shares(config.sources, total).items():
+        budgets, sources = sum(len(unit.budgets) for unit in units), sum(len(unit.sources) for unit in units)
+        load = sum(unit.load for unit in units)
+        _print(f"shard {shard}: {counted(budgets, 'budget')}, {counted(sources, 'source')}, up to {load:.2f} calls/s")
+        for unit in units:
+            _print(f"  {', '.join(unit.budgets)}: {', '.join(unit.sources)}; up to {unit.load:.2f} calls/s")
+        if not units:
+            warnings.append(f"shard {shard} has nothing to poll")
+    for words in warnings:
+        _print(f"warning: {words}", err=True)
+    return warnings
 
 
 def _print(text: str, *, err: bool = False) -> None:

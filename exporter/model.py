@@ -32,6 +32,17 @@ def in_parts(items: Iterable[T]) -> Iterator[list[T]]:
         yield part
 
 
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of a fixed number of exporters that divide a config among them. The first ordinal is 0."""
+
+    ordinal: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.ordinal} of {self.total}"
+
+
 class Severity(StrEnum):
     """Which threshold is exceeded."""
 

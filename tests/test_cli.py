@@ -88,6 +88,14 @@ def taken_port():
         (["probe", "live", "lobby"], "'--config.file' (env var: 'RTC_EXPORTER_CONFIG_FILE')"),
         (["probe", "--config.file=x.yml", "live"], "ROOM"),
         (["run", "--config.file=x.yml", "--fast"], "--fast"),
+        (
+            ["run", "--config.file=x.yml", "--shard=0"],
+            "'--total-shards' (env var: 'RTC_EXPORTER_TOTAL_SHARDS') is missing",
+        ),
+        (["run", "--config.file=x.yml", "--total-shards=2"], "'--shard' (env var: 'RTC_EXPORTER_SHARD') is missing"),
+        (["run", "--config.file=x.yml", "--shard=pod-2", "--total-shards=2"], "is too high; accepted: 0 to 1"),
+        (["run", "--config.file=x.yml", "--shard=one", "--total-shards=2"], "a name such as exporter-0"),
+        (["run", "--config.file=x.yml", "--shard=0", "--total-shards=0"], "1<=x<=1000"),
         (["run", "--config.file=x.yml", "--log.level=loud"], "'debug', 'info', 'warn', 'warning', 'error'"),
         (["demo", "--log.format=xml"], "'logfmt', 'json', 'console'"),
         (["simulate", "--seed=luck"], "'--seed'"),
@@ -601,3 +609,22 @@ def test_check_tells_whether_a_cadence_can_hold_with_all_found_rooms(config_file
         "are read every 20.5s on average, and longest: 30s",
         "are read every 20.5s at best, so longest: 15s cannot hold",
     ] == told
+
+
+def test_check_tells_what_each_shard_polls(config_file):
+    """
+    With `--total-shards`: budgets, sources and calls per second of each, and a warning for those without work.
+    """
+    path = config_file(*(source(100, f"s{n}", app_id=n + 1) for n in range(2)), source(20, "again", app_id=1))
+    result = invoke("check", f"--config.file={path}", "--total-shards=3")
+
+    shards = [line for line in result.stdout.splitlines() if "shard" in line or line.startswith("  zego_rtc:")]
+    assert 0 == result.exit_code
+    assert [
+        "  zego_rtc:1: s0, again; up to 1.20 calls/s",
+        "  zego_rtc:2: s1; up to 1.00 calls/s",
+    ] == sorted(line for line in shards if "up to" in line and line.startswith("  "))
+    assert ["shard 0 of 3: ", "shard 1 of 3: ", "shard 2 of 3: "] == [line[:14] for line in shards if line[0] == "s"]
+    assert "warning: shard" in result.stderr
+    assert "has nothing to poll" in result.stderr
+    assert "valid, with 1 warning," in result.stdout

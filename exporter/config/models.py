@@ -4,9 +4,11 @@ A config as the rest of the exporter uses it: validated, complete and frozen.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from exporter.config.cluster import ClusterConfig
 from exporter.config.discovery import DiscoveryConfig, ListenerConfig
 from exporter.config.rooms import Defaults
 from exporter.model import Room
@@ -76,6 +78,12 @@ class SourceConfig:
         return self.codec.base_url(self.source)
 
     @property
+    def limits(self) -> Mapping[str, float]:
+        """The budgets that it draws on, with their limits: that of its polls, and that of the vendor's list."""
+        lists = self.discovery.vendor_list if self.discovery else None
+        return {self.budget: self.rate_limit} | ({lists.budget: lists.rate_limit} if lists else {})
+
+    @property
     def client_key(self) -> ClientKey:
         """A reload makes a new HTTP client if this changes, and only then."""
         return ClientKey(self.base_url, self.source.proxy, self.source.ca_file)
@@ -90,9 +98,11 @@ class Config:
         path: Of the config file.
         warnings: What is accepted but looks like a mistake, one line each.
         callbacks: Where callbacks arrive; ``None``: nowhere.
+        cluster: ``None``: this process is alone.
     """
 
     path: Path
     sources: tuple[SourceConfig, ...]
     warnings: tuple[str, ...] = ()
     callbacks: ListenerConfig | None = None
+    cluster: ClusterConfig | None = None

@@ -186,7 +186,13 @@ BUDGET_PACE = Metric(
     ("budget",),
 )
 BUDGET_CALLS = Metric("rtc_budget_calls_total", "counter", "Calls written to the wire on this budget.", ("budget",))
-BUDGET_METRICS: Final = (BUDGET_LIMIT, BUDGET_PACE, BUDGET_CALLS)
+BUDGET_HELD = Metric(
+    "rtc_budget_held",
+    "gauge",
+    "1 while this exporter may make the budget's calls, 0 while another one may.",
+    ("budget",),
+)
+BUDGET_METRICS: Final = (BUDGET_LIMIT, BUDGET_PACE, BUDGET_CALLS, BUDGET_HELD)
 
 _FOUND: Final = "absent without discovery"
 DISCOVERY_ROOMS = Metric(
@@ -301,6 +307,78 @@ DISCOVERY_METRICS: Final = (
     CALLBACK_DELAY,
 )
 
+_REPLICA: Final = "absent without a cluster"
+CLUSTER_INFO = Metric(
+    "rtc_cluster_info",
+    "gauge",
+    "1; carries the name of this replica, the engine of its cluster, and a hash of what replicas' configs must agree"
+    f" on; {_REPLICA}.",
+    ("replica", "engine", "config"),
+)
+CLUSTER_CONNECTED = Metric(
+    "rtc_cluster_connected",
+    "gauge",
+    f"1 while the engine answered this replica's last exchange, 0 while it did not; {_REPLICA}.",
+)
+CLUSTER_REPLICAS = Metric(
+    "rtc_cluster_replicas",
+    "gauge",
+    "Number of replicas whose heartbeat this replica sees, itself included.",
+)
+CLUSTER_LEASE_VALID_UNTIL = Metric(
+    "rtc_cluster_lease_valid_until_timestamp_seconds",
+    "gauge",
+    "Unix time until which this replica may call on the budgets that it holds; absent while it holds none.",
+)
+CLUSTER_EXCHANGES = Metric(
+    "rtc_cluster_exchanges_total",
+    "counter",
+    "Exchanges with the engine: answered, refused (the engine answered with an error), timeout, or unreachable.",
+    ("result",),
+)
+CLUSTER_EXCHANGE_DURATION = Metric(
+    "rtc_cluster_exchange_duration_seconds",
+    "histogram",
+    "Duration of one exchange with the engine, answered or not.",
+)
+CLUSTER_BUDGETS_GAINED = Metric(
+    "rtc_cluster_budgets_gained_total",
+    "counter",
+    "Budgets that this replica took over: released by their holder, expired (its lease ended without a word), or first"
+    " (nobody had held them).",
+    ("how",),
+)
+CLUSTER_BUDGETS_LOST = Metric(
+    "rtc_cluster_budgets_lost_total",
+    "counter",
+    "Budgets that this replica holds no longer: released by itself, expired (it could not renew its lease), or taken"
+    " (another replica has them).",
+    ("how",),
+)
+CLUSTER_FENCED_CALLS = Metric(
+    "rtc_cluster_fenced_calls_total",
+    "counter",
+    "Calls that were ready to be written and were not, since the lease had ended meanwhile.",
+)
+SOURCE_INHERITED_READINGS = Metric(
+    "rtc_source_inherited_readings_total",
+    "counter",
+    f"Readings of rooms that this replica took over from another one; {_REPLICA}.",
+    SOURCE,
+)
+CLUSTER_METRICS: Final = (
+    CLUSTER_INFO,
+    CLUSTER_CONNECTED,
+    CLUSTER_REPLICAS,
+    CLUSTER_LEASE_VALID_UNTIL,
+    CLUSTER_EXCHANGES,
+    CLUSTER_EXCHANGE_DURATION,
+    CLUSTER_BUDGETS_GAINED,
+    CLUSTER_BUDGETS_LOST,
+    CLUSTER_FENCED_CALLS,
+    SOURCE_INHERITED_READINGS,
+)
+
 ROOMS_FILE_RELOAD = Metric(
     "rtc_rooms_file_last_reload_successful",
     "gauge",
@@ -310,6 +388,13 @@ ROOMS_FILE_RELOAD = Metric(
 )
 BUILD_INFO = Metric(
     "rtc_exporter_build_info", "gauge", "1; carries the versions of the exporter and of Python.", ("version", "python")
+)
+TOTAL_SHARDS = Metric(
+    "rtc_exporter_total_shards",
+    "gauge",
+    "Number of shards that the config is divided among; the label says which of them this exporter is, from 0 on; "
+    "absent without --shard.",
+    ("shard",),
 )
 CONFIG_RELOAD = Metric(
     "rtc_exporter_config_last_reload_successful",
@@ -351,6 +436,7 @@ SCRAPE_SIZE = Metric(
 EXPORTER_METRICS: Final = (
     ROOMS_FILE_RELOAD,
     BUILD_INFO,
+    TOTAL_SHARDS,
     CONFIG_RELOAD,
     CONFIG_RELOAD_TIMESTAMP,
     WEB_CONFIG_RELOAD,
@@ -361,5 +447,12 @@ EXPORTER_METRICS: Final = (
     SCRAPE_SIZE,
 )
 
-CATALOGUE: Final = (*ROOM_METRICS, *SOURCE_METRICS, *DISCOVERY_METRICS, *BUDGET_METRICS, *EXPORTER_METRICS)
+CATALOGUE: Final = (
+    *ROOM_METRICS,
+    *SOURCE_METRICS,
+    *DISCOVERY_METRICS,
+    *BUDGET_METRICS,
+    *CLUSTER_METRICS,
+    *EXPORTER_METRICS,
+)
 """All metrics of the exporter. ``process_*`` and ``python_*`` come from prometheus_client and are documented there."""

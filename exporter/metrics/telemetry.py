@@ -28,9 +28,11 @@ from prometheus_client.registry import Collector
 from exporter import __version__
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
+from exporter.metrics.cluster_stats import ClusterFigures
 from exporter.metrics.discovery_stats import CallbackFigures, DiscoveryFigures
 from exporter.metrics.durations import DurationFigures, Durations
 from exporter.metrics.source_stats import INTERVAL_BOUNDS, SourceFigures, SourceStats
+from exporter.model import Shard
 from exporter.states import SourceState
 from exporter.text import encodable
 
@@ -58,6 +60,9 @@ class Telemetry:
         discoveries: Figures of the sources whose rooms find themselves, by name.
         callbacks: Figures of callbacks, by source.
         budgets: Their budgets, by name.
+        cluster: Returns the figures of the cluster that this process is a replica of; ``None`` without a cluster.
+        holds: Whether this exporter may make the calls of the budget of this name. Without a cluster it may.
+        shard: Which of how many shards this exporter is; ``None`` if the config is not divided.
         rooms_files: By file: whether the last attempt to read it succeeded.
         missed_runs: Runs of recurring jobs that the scheduler missed or skipped.
         unexpected_errors: Exceptions that only a bug can explain.
@@ -72,6 +77,9 @@ class Telemetry:
         self.discoveries: dict[str, Callable[[], DiscoveryFigures]] = {}
         self.callbacks: Callable[[], Mapping[str, CallbackFigures]] = dict
         self.budgets: dict[str, BudgetFigures] = {}
+        self.cluster: Callable[[], ClusterFigures | None] = lambda: None
+        self.holds: Callable[[str], bool] = lambda _budget: True
+        self.shard: Shard | None = None
         self.rooms_files: dict[str, bool] = {}
         self.missed_runs = 0
         self.unexpected_errors = 0
@@ -114,8 +122,10 @@ class Telemetry:
             replace(figures(), callbacks=callbacks.get(name)) for name, figures in self.discoveries.items()
         ]
         self._collector.budgets = [
-            (name, budget.limit, budget.pace, budget.calls) for name, budget in self.budgets.items()
+            (name, budget.limit, budget.pace, budget.calls, self.holds(name)) for name, budget in self.budgets.items()
         ]
+        self._collector.cluster = self.cluster()
+        self._collector.shard = self.shard
         self._collector.rooms_files = dict(self.rooms_files)
         self._collector.scrapes = self.scrape_durations.figures()
         self._collector.exporter = {
@@ -135,6 +145,7 @@ _OWN: Final = (
     *catalogue.SOURCE_METRICS,
     *catalogue.DISCOVERY_METRICS,
     *catalogue.BUDGET_METRICS,
+    *catalogue.CLUSTER_METRICS,
     *catalogue.EXPORTER_METRICS,
 )
 
@@ -145,7 +156,9 @@ class _Figures(Collector):
     def __init__(self) -> None:
         self.sources: list[SourceFigures] = []
         self.discoveries: list[DiscoveryFigures] = []
-        self.budgets: list[tuple[str, float, float, int]] = []
+        self.cluster: ClusterFigures | None = None
+        self.budgets: list[tuple[str, float, float, int, bool]] = []
+        self.shard: Shard | None = None
         self.rooms_files: dict[str, bool] = {}
         self.exporter: dict[Metric, float | None] = {}
         self.scrapes: DurationFigures | None = None
@@ -159,13 +172,20 @@ class _Figures(Collector):
             _add_source(families, figures)
         for discovery in self.discoveries:
             _add_discovery(families, discovery)
-        for name, limit, pace, calls in self.budgets:
+        for name, limit, pace, calls, held in self.budgets:
             families.add(catalogue.BUDGET_LIMIT, (name,), limit)
             families.add(catalogue.BUDGET_PACE, (name,), pace)
             families.add(catalogue.BUDGET_CALLS, (name,), calls)
+            families.add(catalogue.BUDGET_HELD, (name,), held)
+        if self.cluster is not None:
+            _add_cluster(families, self.cluster)
+            for figures in self.sources:
+                families.add(catalogue.SOURCE_INHERITED_READINGS, figures.labels, figures.inherited)
         for file, successful in self.rooms_files.items():
             families.add(catalogue.ROOMS_FILE_RELOAD, (file,), successful)
         families.add(catalogue.BUILD_INFO, (__version__, platform.python_version()), 1)
+        if self.shard is not None:
+            families.add(catalogue.TOTAL_SHARDS, (str(self.shard.ordinal),), self.shard.total)
         for metric, value in self.exporter.items():
             families.add(metric, (), value)
         if self.scrapes is not None:
@@ -175,37 +195,48 @@ class _Figures(Collector):
 
 def _add_source(families: _Families, figures: SourceFigures) -> None:
     labels = figures.labels
-    families.add(catalogue.SOURCE_UP, labels, figures.up)
-    for state in SourceState:
-        families.add(catalogue.SOURCE_STATE, (*labels, state), state is figures.state)
-    for room_state, rooms in figures.rooms.items():
-        families.add(catalogue.SOURCE_ROOMS, (*labels, room_state), rooms)
-    families.add(catalogue.SOURCE_USERS, labels, figures.published_users)
+    if figures.polled:
+        _add_state(families, figures)
+    if not figures.hidden:
+        for room_state, rooms in figures.rooms.items():
+            families.add(catalogue.SOURCE_ROOMS, (*labels, room_state), rooms)
+        families.add(catalogue.SOURCE_USERS, labels, figures.published_users)
+        families.add(catalogue.SOURCE_OLDEST_READING, labels, figures.oldest_reading)
     families.add(catalogue.SOURCE_INTERVAL, labels, figures.interval)
     families.add(catalogue.SOURCE_LONGEST_INTERVAL, labels, figures.longest_interval)
     for bound, count in zip(INTERVAL_BOUNDS, figures.rooms_by_interval, strict=False):
         le = "+Inf" if bound == math.inf else f"{bound:g}"
         families.add(catalogue.SOURCE_ROOMS_BY_INTERVAL, (*labels, le), count)
-    families.add(catalogue.SOURCE_ACHIEVED_INTERVAL, labels, figures.achieved_interval)
-    families.add(catalogue.SOURCE_OLDEST_READING, labels, figures.oldest_reading)
-    families.add(catalogue.SOURCE_LAST_SUCCESS, labels, figures.last_success)
-    families.add(catalogue.SOURCE_CLOCK_SKEW, labels, figures.clock_skew)
     families.add(catalogue.SOURCE_CALLS, labels, figures.calls)
     for kind, calls in figures.failed_calls.items():
         families.add(catalogue.SOURCE_FAILED_CALLS, (*labels, kind), calls)
-    if (failure := figures.last_failure) is not None:
-        families.add(catalogue.SOURCE_LAST_FAILURE, (*labels, failure.kind, failure.code, failure.words), 1)
     families.add(catalogue.SOURCE_UNREQUESTED_ROOMS, labels, figures.unrequested)
     families.add_durations(catalogue.SOURCE_CALL_DURATION, labels, figures.call_durations)
 
 
+def _add_state(families: _Families, figures: SourceFigures) -> None:
+    """What only the process knows that polls the source."""
+    labels = figures.labels
+    families.add(catalogue.SOURCE_UP, labels, figures.up)
+    for state in SourceState:
+        families.add(catalogue.SOURCE_STATE, (*labels, state), state is figures.state)
+    families.add(catalogue.SOURCE_ACHIEVED_INTERVAL, labels, figures.achieved_interval)
+    families.add(catalogue.SOURCE_LAST_SUCCESS, labels, figures.last_success)
+    families.add(catalogue.SOURCE_CLOCK_SKEW, labels, figures.clock_skew)
+    if (failure := figures.last_failure) is not None:
+        families.add(catalogue.SOURCE_LAST_FAILURE, (*labels, failure.kind, failure.code, failure.words), 1)
+
+
 def _add_discovery(families: _Families, figures: DiscoveryFigures) -> None:
     labels = figures.labels
-    by_label: tuple[tuple[Metric, Mapping[str, float]], ...] = (
+    state: tuple[tuple[Metric, Mapping[str, float]], ...] = (
         (catalogue.DISCOVERY_ROOMS, figures.rooms),
         (catalogue.DISCOVERY_STATE_ROOMS, figures.lives),
         (catalogue.DISCOVERY_LAST_SUCCESS, figures.last_success),
         (catalogue.DISCOVERY_INTERVAL, figures.intervals),
+    )
+    by_label: tuple[tuple[Metric, Mapping[str, float]], ...] = (
+        *(state if figures.polled else ()),
         (catalogue.DISCOVERY_ADDED, figures.added),
         (catalogue.DISCOVERY_DROPPED, figures.dropped),
         (catalogue.DISCOVERY_REJECTED, figures.rejected),
@@ -213,18 +244,34 @@ def _add_discovery(families: _Families, figures: DiscoveryFigures) -> None:
     for metric, values in by_label:
         for label, value in values.items():
             families.add(metric, (*labels, label), value)
-    families.add(catalogue.DISCOVERY_LAST_COMPLETE, labels, figures.last_complete)
+    if figures.polled:
+        families.add(catalogue.DISCOVERY_LAST_COMPLETE, labels, figures.last_complete)
+        families.add(catalogue.DISCOVERY_LIMIT, labels, figures.limit)
     for (origin, result), count in figures.refreshes.items():
         families.add(catalogue.DISCOVERY_REFRESHES, (*labels, origin, result), count)
     for origin, durations in figures.durations.items():
         families.add_durations(catalogue.DISCOVERY_REFRESH_DURATION, (*labels, origin), durations)
-    families.add(catalogue.DISCOVERY_LIMIT, labels, figures.limit)
     families.add_durations(catalogue.ROOM_LIFETIME, labels, figures.lifetimes)
     if figures.callbacks is not None:
         for result, count in figures.callbacks.results.items():
             families.add(catalogue.CALLBACK_REQUESTS, (*labels, result), count)
         families.add(catalogue.CALLBACK_LAST_EVENT, labels, figures.callbacks.last_event)
         families.add_durations(catalogue.CALLBACK_DELAY, labels, figures.callbacks.delays)
+
+
+def _add_cluster(families: _Families, figures: ClusterFigures) -> None:
+    families.add(catalogue.CLUSTER_INFO, (figures.replica, figures.engine, figures.config), 1)
+    families.add(catalogue.CLUSTER_CONNECTED, (), figures.connected)
+    families.add(catalogue.CLUSTER_REPLICAS, (), figures.replicas)
+    families.add(catalogue.CLUSTER_LEASE_VALID_UNTIL, (), figures.lease_valid_until)
+    for result, exchanges in figures.exchanges.items():
+        families.add(catalogue.CLUSTER_EXCHANGES, (result,), exchanges)
+    families.add_durations(catalogue.CLUSTER_EXCHANGE_DURATION, (), figures.exchange_durations)
+    for gained, budgets in figures.gained.items():
+        families.add(catalogue.CLUSTER_BUDGETS_GAINED, (gained,), budgets)
+    for lost, budgets in figures.lost.items():
+        families.add(catalogue.CLUSTER_BUDGETS_LOST, (lost,), budgets)
+    families.add(catalogue.CLUSTER_FENCED_CALLS, (), figures.fenced_calls)
 
 
 class _Families:

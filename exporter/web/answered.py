@@ -110,11 +110,19 @@ class Source(Struct, frozen=True):
     discovery: Annotated[Discovery | None, Meta(description="null where rooms do not find themselves.")]
 
 
-class Sources(Struct, frozen=True):
+class Shard(Struct, frozen=True):
+    """Which of the exporters that divide the config among them this one is."""
+
+    ordinal: Annotated[Count, Meta(description="From 0 on.")]
+    total: Count
+
+
+class Sources(Struct, frozen=True, omit_defaults=True):
     """Every source."""
 
     timestamp_seconds: float
     sources: list[Source]
+    shard: Annotated[Shard | None, Meta(description="Absent if the config is not divided into shards.")] = None
 
 
 class Thresholds(Struct, frozen=True):

@@ -49,7 +49,10 @@ class Api:
         for source in list(self._telemetry.sources.values()):
             sources.append(self._source(source, monotonic, unix))
             await turn.let_others_run()
-        return _json(answered.Sources(unix, sources))
+        shard = self._process.shard
+        return _json(
+            answered.Sources(unix, sources, answered.Shard(shard.ordinal, shard.total) if shard is not None else None)
+        )
 
     async def rooms(self, request: web.Request) -> web.Response:
         try:

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from exporter.model import Shard
+
 
 class Turn(StrEnum):
     """The reason for the next call of a room."""
@@ -80,6 +82,7 @@ class Process:
         incomplete: Returns why rooms of a source may be missing although they are there, as after a start; ``None`` if
             all that can be known of are watched.
         own_interval: Returns the wanted seconds between two readings of a room; ``None`` if unknown.
+        shard: Which shard it is; ``None`` if the config is not divided.
     """
 
     healthy: Callable[[], str | None]
@@ -93,3 +96,4 @@ class Process:
     origin: Callable[[str, str], Origin | None] = _nothing
     incomplete: Callable[[str], str | None] = lambda _source: None
     own_interval: Callable[[str, str], float | None] = _nothing
+    shard: Shard | None = None

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from exporter.metrics import catalogue as metrics
 from exporter.states import RoomState
-from grafana.generator import discovery, exporter_health, frame, sources
+from grafana.generator import cluster, discovery, exporter_health, frame, sources
 from grafana.generator.aggregation import by_source, in_intervals, of_sources, success_age, summed
 from grafana.generator.panels import (
     COUNT,
@@ -47,6 +47,7 @@ def dashboard() -> Dashboard:
         "Calls": (_calls(), _failures(), _durations(), _unrequested_rooms()),
         "Freshness": (_reading_ages(), _success_ages(), _rooms_unread(), _skew()),
         "Discovery": discovery.panels(),
+        "Cluster": cluster.panels(),
         "The exporter itself": exporter_health.panels(),
     }
     return frame.fill(built, rows)

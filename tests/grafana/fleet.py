@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from exporter.metrics import catalogue as metrics
 from exporter.metrics.catalogue import CATALOGUE, Metric
+from exporter.metrics.cluster_stats import Exchanged, Gained, Lost
 from exporter.model import FailureKind
 from exporter.states import RoomState, SourceState
 from tests.grafana.remote_write import Series
@@ -103,6 +104,7 @@ class Exporter:
         calls: Sources whose calls it makes; the calls of the others it counts as none.
         since: When it started.
         until: When it was scraped for the last time. Prometheus goes on trying, unless the target is `gone`.
+        replicas: How many share the budgets in a cluster; 0 without one.
     """
 
     instance: str
@@ -114,6 +116,7 @@ class Exporter:
     until: float = 0
     gone: bool = False
     config_read: bool = True
+    replicas: int = 0
 
     def series(self, job: str, moment: float) -> Iterator[Series]:
         """All that Prometheus has of it."""
@@ -133,6 +136,8 @@ class Exporter:
             yield from self._source(source, time, moment)
         for source in (*self.calls, *self.others):
             yield from self._calls(source, time, busy=source in self.calls)
+        if self.replicas:
+            yield from self._cluster(time, moment)
         yield metrics.BUILD_INFO, {"version": "1.0", "python": "3.11"}, 1
         yield metrics.CONFIG_RELOAD, {}, self.config_read
         yield metrics.CONFIG_RELOAD_TIMESTAMP, {}, moment + max(self.since, -7200)
@@ -143,6 +148,28 @@ class Exporter:
         yield metrics.DROPPED_LOG_LINES, {}, 0
         yield metrics.SCRAPE_SIZE, {}, 65_536
         yield from _histogram(metrics.SCRAPE_DURATION, {}, 0.1 * (time - self.since))
+
+    def _cluster(self, time: float, moment: float) -> Iterator[Sample]:
+        """A lease of 5 s; who calls hands budgets to others and gets as many back."""
+        yield metrics.CLUSTER_INFO, {"replica": self.pod, "engine": "redis", "config": "5f3a91c2"}, 1
+        yield metrics.CLUSTER_CONNECTED, {}, 1
+        yield metrics.CLUSTER_REPLICAS, {}, self.replicas
+        if self.calls:
+            yield metrics.CLUSTER_LEASE_VALID_UNTIL, {}, moment + time + 3.5
+        seconds = time - max(self.since, -DAY)
+        for result in Exchanged:
+            pace = {Exchanged.ANSWERED: 2.0, Exchanged.TIMEOUT: 0.1}.get(result, 0.0)
+            yield metrics.CLUSTER_EXCHANGES, {"result": result}, pace * seconds
+        yield from _histogram(metrics.CLUSTER_EXCHANGE_DURATION, {}, 2 * seconds)
+        moved = 0.05 * seconds * bool(self.calls)
+        for gained in Gained:
+            yield metrics.CLUSTER_BUDGETS_GAINED, {"how": gained}, moved * (gained is Gained.RELEASED)
+        for lost in Lost:
+            yield metrics.CLUSTER_BUDGETS_LOST, {"how": lost}, moved * (lost is Lost.RELEASED)
+        yield metrics.CLUSTER_FENCED_CALLS, {}, 0
+        for source in self.publishes:
+            inherited = 0 if source in self.calls else 0.1 * len(source.rooms) * seconds
+            yield metrics.SOURCE_INHERITED_READINGS, source.labels, inherited
 
     def _source(self, source: Source, time: float, moment: float) -> Iterator[Sample]:
         read = source.reading(time, self.since)

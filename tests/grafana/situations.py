@@ -76,11 +76,18 @@ def exporters() -> dict[str, tuple[Exporter, ...]]:
         "one room": (_exporter(_ONE_ROOM),),
         "exporter dead": (replace(_exporter(), until=-300),),
         AS_HEALTHY[0]: (
-            _exporter(),
-            Exporter("b:9877", "b", publishes=SOURCES, calls=(), others=SOURCES),
+            replace(_exporter(), replicas=2),
+            Exporter("b:9877", "b", publishes=SOURCES, calls=(), others=SOURCES, replicas=2),
         ),
         AS_HEALTHY[1]: tuple(
-            Exporter(f"{name}:9877", name, (source,), (source,), tuple(one for one in SOURCES if one is not source))
+            Exporter(
+                f"{name}:9877",
+                name,
+                (source,),
+                (source,),
+                tuple(one for one in SOURCES if one is not source),
+                replicas=3,
+            )
             for name, source in zip("abc", SOURCES, strict=True)
         ),
     }

@@ -14,6 +14,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics.catalogue import CATALOGUE, ROOM_METRICS
+from exporter.metrics.cluster_stats import ClusterFigures, ClusterStats, Exchanged, Gained, Lost
 from exporter.metrics.discovery_stats import CallbackFigures, DiscoveryFigures
 from exporter.metrics.durations import Durations
 from exporter.metrics.exposition import Exposition
@@ -21,7 +22,7 @@ from exporter.metrics.room import Arrival
 from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
-from exporter.model import Failure, FailureKind, Reading, Room
+from exporter.model import Failure, FailureKind, Reading, Room, Shard
 from exporter.polling.importance import Importance
 from exporter.states import SourceState
 
@@ -53,8 +54,10 @@ rtc_source_call_duration_seconds histogram
 rtc_budget_limit_calls_per_second gauge budget
 rtc_budget_pace_calls_per_second gauge budget
 rtc_budget_calls_total counter budget
+rtc_budget_held gauge budget
 rtc_rooms_file_last_reload_successful gauge file
 rtc_exporter_build_info gauge version python
+rtc_exporter_total_shards gauge shard
 rtc_exporter_config_last_reload_successful gauge
 rtc_exporter_config_last_reload_success_timestamp_seconds gauge
 rtc_exporter_web_config_last_reload_successful gauge
@@ -81,6 +84,19 @@ rtc_room_lifetime_seconds histogram
 rtc_callback_requests_total counter result
 rtc_callback_last_event_timestamp_seconds gauge
 rtc_callback_delay_seconds histogram
+rtc_source_inherited_readings_total counter
+"""
+
+OF_CLUSTER = """
+rtc_cluster_info gauge replica engine config
+rtc_cluster_connected gauge
+rtc_cluster_replicas gauge
+rtc_cluster_lease_valid_until_timestamp_seconds gauge
+rtc_cluster_exchanges_total counter result
+rtc_cluster_exchange_duration_seconds histogram
+rtc_cluster_budgets_gained_total counter how
+rtc_cluster_budgets_lost_total counter how
+rtc_cluster_fenced_calls_total counter
 """
 
 
@@ -117,6 +133,24 @@ def discovered() -> DiscoveryFigures:
         rejected_at={"rate": EPOCH},
         limit=100,
         lifetimes=durations,
+    )
+
+
+def shared() -> ClusterFigures:
+    """What a replica knows of its cluster."""
+    stats = ClusterStats()
+    stats.exchanged(Exchanged.ANSWERED, 0.002)
+    stats.exchanged(Exchanged.TIMEOUT, 0.3)
+    stats.gained[Gained.EXPIRED] += 1
+    stats.lost[Lost.TAKEN] += 2
+    stats.fenced_calls = 3
+    return stats.figures(
+        replica="exporter-0",
+        engine="redis",
+        config="0123abcd",
+        connected=True,
+        replicas=2,
+        lease_valid_until=EPOCH + 4,
     )
 
 
@@ -160,6 +194,9 @@ def test_catalogue_is_complete() -> None:
     for line in OF_DISCOVERY.strip().splitlines():
         name, kind, *own = line.split()
         expected[name] = (kind, ("vendor", "api", "source", *own))
+    for line in OF_CLUSTER.strip().splitlines():
+        name, kind, *own = line.split()
+        expected[name] = (kind, tuple(own))
 
     assert expected == {metric.name: (metric.type, metric.labels) for metric in CATALOGUE}
 
@@ -183,6 +220,7 @@ def test_every_metric_of_the_catalogue_is_published() -> None:
     observed = Observed()
     observed.telemetry.budgets["budget"] = Figures()
     observed.telemetry.rooms_files["rooms.yml"] = True
+    observed.telemetry.cluster = shared
     observed.table.record({"a": Reading(3)}, Arrival(99.0, EPOCH))
     observed.source.succeeded(99.0, EPOCH)
     observed.source.gaps([10.0], 99.0)
@@ -191,6 +229,7 @@ def test_every_metric_of_the_catalogue_is_published() -> None:
     observed.source.failed(FailureNote(EPOCH, Failure(FailureKind.TRANSIENT, "timeout", "x"), ("a",)))
     observed.telemetry.config_loaded(EPOCH)
     observed.telemetry.scrape_size = 1
+    observed.telemetry.shard = Shard(0, 2)
     observed.telemetry.web_config_ok = True
     observed.telemetry.discoveries["live"] = discovered
     durations = Durations(1.0).figures()
@@ -229,6 +268,48 @@ def test_what_is_not_known_is_absent() -> None:
     assert 0 == samples["rtc_source_calls_total", ""] == samples["rtc_source_unrequested_rooms_total", ""]
     assert [0] * 6 == [samples["rtc_source_failed_calls_total", kind] for kind in FailureKind]
     assert 0 == samples["rtc_source_call_duration_seconds_count", ""]
+
+
+def test_without_a_cluster_nothing_is_said_of_one() -> None:
+    """
+    The only series of a process that shares nothing are those that it had before there were clusters.
+    """
+    cluster = {name for name, _ in Observed().samples() if "cluster" in name or "inherited" in name}
+
+    assert set() == cluster
+
+
+def test_numbers_of_a_cluster() -> None:
+    """
+    Every counter of a cluster has all its label values from the start, so that the first increase is not lost.
+    """
+    observed = Observed()
+    observed.telemetry.cluster = shared
+    observed.source.inherited = 5
+    observed.telemetry.freeze(100.0)
+    text = generate_latest(observed.telemetry.registry).decode()
+    found = [line for line in text.splitlines() if re.match(r"rtc_cluster_(?!exchange_dur)|rtc_source_inh", line)]
+
+    assert (
+        """\
+rtc_cluster_info{config="0123abcd",engine="redis",replica="exporter-0"} 1.0
+rtc_cluster_connected 1.0
+rtc_cluster_replicas 2.0
+rtc_cluster_lease_valid_until_timestamp_seconds 1.700000004e+09
+rtc_cluster_exchanges_total{result="answered"} 1.0
+rtc_cluster_exchanges_total{result="refused"} 0.0
+rtc_cluster_exchanges_total{result="timeout"} 1.0
+rtc_cluster_exchanges_total{result="unreachable"} 0.0
+rtc_cluster_budgets_gained_total{how="released"} 0.0
+rtc_cluster_budgets_gained_total{how="expired"} 1.0
+rtc_cluster_budgets_gained_total{how="first"} 0.0
+rtc_cluster_budgets_lost_total{how="released"} 0.0
+rtc_cluster_budgets_lost_total{how="expired"} 0.0
+rtc_cluster_budgets_lost_total{how="taken"} 2.0
+rtc_cluster_fenced_calls_total 3.0
+rtc_source_inherited_readings_total{api="zego_rtc",source="live",vendor="zego"} 5.0""".splitlines()
+        == found
+    )
 
 
 def test_source_with_empty_rooms_has_zero_users() -> None:
@@ -477,3 +558,23 @@ def test_last_failures_are_few() -> None:
 
     assert "999" == observed.source.failures[-1].failure.code
     assert 20 == len(observed.source.failures)
+
+
+def test_a_budget_that_another_exporter_holds_is_told_apart() -> None:
+    """
+    Without a cluster every budget is held. A cluster says of each whether it is.
+    """
+    observed = Observed()
+    observed.telemetry.budgets |= {"ours": Figures(), "theirs": Figures()}
+    alone = held(observed)
+    observed.telemetry.holds = {"ours"}.__contains__
+
+    assert {"ours": 1.0, "theirs": 1.0} == alone
+    assert {"ours": 1.0, "theirs": 0.0} == held(observed)
+
+
+def held(observed: Observed) -> dict[str, float]:
+    """Whether each budget is held."""
+    observed.telemetry.freeze(100.0)
+    found = [metric for metric in observed.telemetry.registry.collect() if metric.name == "rtc_budget_held"]
+    return {sample.labels["budget"]: sample.value for metric in found for sample in metric.samples}

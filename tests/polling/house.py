@@ -24,7 +24,7 @@ from exporter.logs import Log
 from exporter.metrics.room import Arrival
 from exporter.metrics.table import SourceTable
 from exporter.metrics.telemetry import Telemetry
-from exporter.model import FailureKind, Reading, Room
+from exporter.model import FailureKind, Reading, Room, Shard
 from exporter.polling.budget import Budget
 from exporter.polling.client import Client, Opener
 from exporter.polling.poller import Poller
@@ -164,6 +164,7 @@ class House:
         folder: Where the config stands; relative paths in it begin there.
         seed: Of the jitter of retries.
         make_http_sd: Makes the backends that name rooms.
+        shard: Which part of the config it polls; default: all of it.
     """
 
     def __init__(
@@ -172,6 +173,7 @@ class House:
         folder: Path = Path("/nowhere"),
         seed: int = 1,
         make_http_sd: MakeHttpSd = HttpSd,
+        shard: Shard | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.began = self.loop.time()
@@ -188,7 +190,7 @@ class House:
         self._recorded: set[SourceTable] = set()
         options, make = WebOptions("127.0.0.1:0"), (self._make_client, self._make_jobs)
         self.exporter = Exporter(
-            self._load, "exporter.yml", options, self.log, self.clock, *make, make_http_sd=make_http_sd
+            self._load, "exporter.yml", options, self.log, self.clock, *make, make_http_sd=make_http_sd, shard=shard
         )
         self.telemetry = self.exporter.telemetry
 

@@ -49,6 +49,7 @@ class Renderer:
             "version": __version__,
             "telemetry_path": telemetry_path.removeprefix("/"),
             "config_path": process.config_path,
+            "shard": process.shard,
             "started": process.started,
             "grafana": grafana,
         }
