@@ -161,7 +161,7 @@ class Context:
             shown = f" ({names}{more})" if names else ""
             count = f"{len(self._odd)} of {len(self.lines)} room ids hold undocumented characters"
             yield f"{count}{shown}; documented are {self.rule.described}"
-        if theirs := {name for each in set(labels) for name, _ in each} & _SET_BY_OTHERS:
+        if theirs := {name for each in labels for name, _ in each} & _SET_BY_OTHERS:
             words = "Prometheus' operator or an alert sets these labels, too, and its own win"
             yield f"{words}: {', '.join(sorted(theirs))}"
 
