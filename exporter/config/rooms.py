@@ -120,17 +120,18 @@ class Context:
         """
         if not room_id:
             raise fault("a room id")
+        # No character has more than four bytes, so most ids need not be encoded. The size comes first, as an id may have
+        # megabytes, and all other checks would block other threads.
+        if self.rule and len(room_id) * 4 > self.rule.max_bytes:
+            size = len(room_id.encode(errors="surrogatepass"))
+            if size > self.rule.max_bytes:
+                raise fault(f"at most {self.rule.max_bytes} bytes", f"{{}} of {size} bytes", name=True)
         if has_control_character(room_id):
             raise fault("a room id without control characters", name=True)
         if room_id in self.lines:
             raise fault("each room once", f"{{}} again, first in line {self.lines[room_id]}", name=True)
-        if self.rule:
-            # No character has more than four bytes, so most ids need not be encoded.
-            size = len(room_id.encode()) if len(room_id) * 4 > self.rule.max_bytes else 0
-            if size > self.rule.max_bytes:
-                raise fault(f"at most {self.rule.max_bytes} bytes", f"{{}} of {size} bytes", name=True)
-            if not self.rule.alphabet.fullmatch(room_id):
-                self._odd.append(room_id)
+        if self.rule and not self.rule.alphabet.fullmatch(room_id):
+            self._odd.append(room_id)
         line = self._line if line is None else line
         if isinstance(room_id, ManyLines) and re.search(r"\s-\s", room_id):
             self._joined.append(line)
@@ -161,7 +162,7 @@ class Context:
             shown = f" ({names}{more})" if names else ""
             count = f"{len(self._odd)} of {len(self.lines)} room ids hold undocumented characters"
             yield f"{count}{shown}; documented are {self.rule.described}"
-        if theirs := {name for each in set(labels) for name, _ in each} & _SET_BY_OTHERS:
+        if theirs := {name for each in labels for name, _ in each} & _SET_BY_OTHERS:
             words = "Prometheus' operator or an alert sets these labels, too, and its own win"
             yield f"{words}: {', '.join(sorted(theirs))}"
 

@@ -110,8 +110,10 @@ class Watchlist:
         Args:
             turnover: Counts the added and removed rooms.
         """
-        wanted = {room.id: room for room in rooms}
-        yield
+        wanted: dict[str, Room] = {}
+        for some in in_parts(rooms):
+            wanted.update((room.id, room) for room in some)
+            yield
         for some in in_parts(wanted.values()):
             if changed := [room for room in some if self._rooms.get(room.id) != room]:
                 for watcher in self._watchers:

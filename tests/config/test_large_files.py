@@ -112,3 +112,18 @@ def test_collection_goes_on_afterwards():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(("objects", "frozen"), [(100, False), (20_000, True)])
+def test_collector_does_not_look_at_what_a_large_file_left(objects: int, frozen: bool):
+    """
+    It would look at all of it in one step, and at nothing of a small file.
+    """
+    before = gc.get_freeze_count()
+    try:
+        with collection_paused():
+            kept = [[number] for number in range(objects)]
+
+        assert frozen == (gc.get_freeze_count() >= before + len(kept))
+    finally:
+        gc.unfreeze()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import aiohttp
 import pytest
 
 from tests.e2e.process import free_port
@@ -182,6 +183,40 @@ async def test_config(tmp_path: Path, name: str) -> None:
             exporter.signal(signal.SIGHUP)
             await asyncio.sleep(3)
             await busy_until_quiet(exporter)
+            return await exporter.worst_stall()
+
+    assert STALL > await best(stall, STALL)
+
+
+def thousand(name: str, port: int, *, one_limit: bool) -> str:
+    """
+    A config of a thousand sources, each of an app of its own or all of one, whose calls the vendor counts together.
+    """
+    keys = f"api: zego_zim, server_secret: {'0123456789abcdef' * 2}, rooms: [a], base_url: 'http://127.0.0.1:{port}'"
+    apps = [1 if one_limit else 1 + number for number in range(1_000)]
+    return "sources:\n" + "".join(f"- {{name: {name}-{n}, app_id: {app}, {keys}}}\n" for n, app in enumerate(apps))
+
+
+@pytest.mark.parametrize("one_limit", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["limits", "one limit"])
+async def test_a_thousand_sources(tmp_path: Path, one_limit: bool) -> None:
+    """
+    A reload brings them all at once, one puts others in their place, and one takes these away.
+    """
+    port = free_port()
+
+    async def stall() -> float:
+        config = config_of(tmp_path, port)
+        few = config.read_text()
+        texts = [*(thousand(name, port, one_limit=one_limit) for name in ("old", "new")), few]
+        flags = "--log.level=error", "--web.enable-lifecycle"
+        async with WatchedExporter(config, *flags) as exporter, aiohttp.ClientSession() as session:
+            await asyncio.sleep(0.5)
+            await exporter.worst_stall()
+            for text in texts:
+                config.write_text(text)
+                async with session.post(f"{exporter.url}/-/reload") as response:
+                    assert 200 == response.status
+                await asyncio.sleep(1)
             return await exporter.worst_stall()
 
     assert STALL > await best(stall, STALL)
