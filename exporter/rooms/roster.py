@@ -456,9 +456,11 @@ class Roster:
         room_id = room.id
         naming = register.named.get(room_id)
         if naming is not None:
+            known = self._members[room_id]
+            if naming.absent:
+                self._spare(known, register.origin)
             naming.passes += naming.seen != number
             naming.seen, naming.absent = number, 0
-            known = self._members[room_id]
             if room != naming.room:
                 naming.room = room
                 self._relabel(known)
@@ -479,6 +481,13 @@ class Roster:
         else:
             member.listed_out = member.listed_out and register.origin is not Origin.VENDOR_LIST
             self._reconsider(room_id, None, now)
+            self._spare(member, register.origin)
+
+    def _spare(self, member: Member, origin: Origin) -> None:
+        """The list names a room of ZEGO RTC again that is to go, as it was empty and not listed."""
+        if member.verdict is not None and origin is Origin.VENDOR_LIST and not self._terms.tells_existence:
+            self._forget_doubts(member)
+            self._enter(member, Life.ACTIVE)
 
     def _miss(self, register: Register, room_id: str, naming: Naming, now: float) -> None:
         """A complete listing does not name this room any more."""

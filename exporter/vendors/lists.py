@@ -22,7 +22,7 @@ MOST_PAGES: Final = 5_000
 MOST_ROOMS: Final = 100_000
 """Rooms of a pass."""
 
-_PAGES_WITHOUT_NEWS: Final = 3
+PAGES_WITHOUT_NEWS: Final = 3
 """Pages in a row without a new room: whatever the vendor says, this list does not get any further."""
 
 
@@ -167,8 +167,8 @@ class PagedPass:
         self._without_news = 0 if goes_on else self._without_news + 1
         if page.last:
             self._end(self._flaw or self._missing())
-        elif self._without_news >= _PAGES_WITHOUT_NEWS:
-            self._end(f"{_PAGES_WITHOUT_NEWS} pages in a row named no room that earlier ones had not")
+        elif self._without_news >= PAGES_WITHOUT_NEWS:
+            self._end(f"{PAGES_WITHOUT_NEWS} pages in a row named no room that earlier ones had not")
         elif self._pages >= MOST_PAGES:
             self._end(f"the list has more than {MOST_PAGES} pages")
         elif len(self.rooms) >= MOST_ROOMS:

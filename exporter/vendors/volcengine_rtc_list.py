@@ -21,7 +21,7 @@ import msgspec
 
 from exporter.model import Auth, Failure, Request, Stamp
 from exporter.vendors import volcengine
-from exporter.vendors.lists import ListPass, Page, PagedPass
+from exporter.vendors.lists import PAGES_WITHOUT_NEWS, ListPass, Page, PagedPass
 from exporter.vendors.replies import LARGE_LIST, TWICE, UNDOCUMENTED, by_status, count, read, repeats
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ class _Pager:
 
     def _begin_span(self) -> None:
         self._page_number = 1
+        self._size = PAGE_SIZE
+        self._without_news = 0
         self._calls: set[str] = set()
         self._total: int | None = None
 
@@ -109,7 +111,8 @@ class _Pager:
         entries = answer.Result.RoomList or []
         if repeats(body, _EACH, len(entries), LARGE_LIST) or repeats(body, _ONCE, 1, LARGE_LIST):
             return TWICE
-        total = count(answer.Result.Total)
+        total, size = count(answer.Result.Total), count(answer.Result.PageSize)
+        self._size = min(self._size, size or PAGE_SIZE)  # less, if Volcengine gives less than it is asked for
         return UNDOCUMENTED if total is None else self._page(entries, total, has_more=answer.Result.HasMore)
 
     def _page(self, entries: list[_Call], total: int, *, has_more: bool) -> Page:
@@ -125,7 +128,8 @@ class _Pager:
             for number, entry in enumerate(entries)
         )
         self._total = total if self._total is None else self._total
-        ended = self._page_number * PAGE_SIZE >= total or len(self._calls) == known
+        self._without_news = 0 if len(self._calls) > known else self._without_news + 1
+        ended = self._page_number * self._size >= total or self._without_news >= PAGES_WITHOUT_NEWS
         if ended and len(self._calls) < min(self._total, total):
             flaw = flaw or f"Volcengine has {min(self._total, total)} calls, and its pages named {len(self._calls)}"
         self._page_number += 1
@@ -159,6 +163,7 @@ class _Call(msgspec.Struct):
 class _Calls(msgspec.Struct):
     Total: Any = None
     HasMore: bool = False
+    PageSize: Any = None
     RoomList: list[_Call] | None = None
 
 
@@ -172,6 +177,6 @@ class _RoomInfo(msgspec.Struct):
 
 
 _EACH: Final = (b'"RoomId"', b'"IsFinished"', b'"CallId"')
-_ONCE: Final = (b'"Result"', b'"Total"', b'"HasMore"', b'"RoomList"')
+_ONCE: Final = (b'"Result"', b'"Total"', b'"HasMore"', b'"RoomList"', b'"PageSize"')
 _WHOLE: Final = msgspec.json.Decoder(_RoomInfo)
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)

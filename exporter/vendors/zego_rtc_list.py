@@ -93,7 +93,7 @@ class _Pager:
         rooms = _rooms(entries)
         if self._index == 1 and entries:
             self._size = min(PAGE_SIZE, len(entries))  # fewer, if ZEGO gives less than it is asked for
-        last = not entries or total is None or self._index * self._size >= total
+        last = total is None or self._index * self._size >= total
         self._index += 1
         return Page(rooms, last, total, _flaw(entries, rooms, total))
 

@@ -174,6 +174,7 @@ class DiscoveredWorld:
         text = (await self.exporter.text("/metrics"))[1]
         ended = time.time()
         await self._read_events()
+        await self.vendors.calls.read()  # before the simulator forgets them
         self.findings.scraped(watched_rooms(text), began, ended)
         await asyncio.sleep(max(0.0, began + 1 - time.time()))
 

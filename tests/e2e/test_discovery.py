@@ -95,17 +95,18 @@ async def test_rooms_are_found_and_forgotten(tmp_path, rooms, seconds):
             while time.time() < since + seconds:
                 await world.look()
             until, findings = time.time(), world.findings
-            report = findings.delays(since)
+            opened, late = findings.late(since, until)
+            closed, lingering = findings.lingering(since, until)
+            tell(f"all of {sum(rooms.values())} rooms found in {settled:.1f} s")
+            tell(f"{opened} opened, late: {late[:5]}; {closed} closed, lingering: {lingering[:5]}")
+            tell(f"lost: {len(findings.lost)}, never were: {len(findings.ghosts)}")
+            for api, delays in findings.delays(since).items():
+                middle, longest = median(delays or [0]), max(delays, default=0)
+                tell(f"{api}: published after {middle:.1f} s, the last after {longest:.1f} s")
             budgets = await vendors.budgets()
             broken = await vendors.broken_limits()
             log = world.exporter.log
 
-    opened, late = findings.late(since, until)
-    closed, lingering = findings.lingering(since, until)
-    tell(f"all of {sum(rooms.values())} rooms found in {settled:.1f} s")
-    tell(f"{opened} opened, late: {late[:5]}; {closed} closed, lingering: {lingering[:5]}")
-    for api, delays in report.items():
-        tell(f"{api}: published after {median(delays or [0]):.1f} s, the last after {max(delays, default=0):.1f} s")
     assert (set(), set()) == (findings.lost, findings.ghosts)
     assert len(late) <= opened * 0.01 + 0.5
     assert len(lingering) <= closed * 0.01 + 0.5

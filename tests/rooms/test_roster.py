@@ -300,6 +300,27 @@ def test_zero_users_end_a_room_only_after_a_hundred_seconds_outside_the_list() -
     assert 1 == house.roster.dropped[Reason.IDLE]
 
 
+@pytest.mark.parametrize("passes", [1, 2])
+def test_an_empty_room_that_the_list_names_again_stays(passes: int) -> None:
+    """
+    It was to go when ``linger`` is over, as it was empty and not listed: it was opened again.
+    """
+    house = active("zego_rtc", linger=300.0)
+    for _ in range(12):
+        house.later(10)
+        house.poll({"r": Reading(0)})
+    for _ in range(passes):
+        house.lists(Origin.VENDOR_LIST, ["other"])
+        house.poll({"r": Reading(0)})
+    assert Life.LEAVING is house.roster.life("r")
+
+    house.lists(Origin.VENDOR_LIST, ["r", "other"])
+    assert Life.ACTIVE is house.roster.life("r")
+
+    house.later(400)
+    assert "r" in house.published
+
+
 def test_zero_users_twice_end_a_room_of_which_a_callback_told() -> None:
     """
     The signature does not cover the body, so one poll would be little.

@@ -226,6 +226,16 @@ class TestZego:
 
         assert (True, 250) == (listing.complete, len(listing.rooms))
 
+    def test_empty_page_is_not_the_end(self) -> None:
+        """
+        Pages after it are asked for as well, up to the total; the pass is not complete.
+        """
+        pages = {"1": range(200), "2": range(0), "3": range(400, 500)}
+
+        listing = run("zego_rtc", lambda page: zego({f"room-{n}": 1 for n in pages[page["PageIndex"]]}, 500))
+
+        assert (False, 300) == (listing.complete, len(listing.rooms))
+
     def test_test_environment(self) -> None:
         """
         A source of the test environment lists the rooms of that.
@@ -532,6 +542,26 @@ class TestVolcengine:
 
         assert [1, 2, 3] == numbers
         assert (True, set(rooms)) == (listing.complete, set(listing.rooms))
+
+    @pytest.mark.parametrize(("empty", "found"), [(0, 250), (2, 200)])
+    def test_smaller_pages_and_empty_ones(self, empty: int, found: int) -> None:
+        """
+        Where Volcengine says that its pages have 50 calls though it is asked for 100, pages go on until the total is
+        reached; and behind an empty page as well.
+        """
+        rooms = [f"room-{n}" for n in range(250)]
+
+        def answer(page: Mapping[str, Any]) -> object:
+            number = int(page["PageNum"])
+            document = calls([] if number == empty else [(room, False) for room in rooms[50 * number - 50 :][:50]], 250)
+            document["Result"]["PageSize"] = 50
+            for entry in document["Result"]["RoomList"]:
+                entry["CallId"] = entry["RoomId"]
+            return document
+
+        listing = run("volcengine_rtc", answer)
+
+        assert (not empty, found) == (listing.complete, len(listing.rooms))
 
     def test_too_many_calls_halve_the_span(self) -> None:
         """
