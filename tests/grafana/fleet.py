@@ -103,6 +103,7 @@ class Exporter:
         calls: Sources whose calls it makes; the calls of the others it counts as none.
         since: When it started.
         until: When it was scraped for the last time. Prometheus goes on trying, unless the target is `gone`.
+        shard: Its ordinal, and the number of shards; ``None`` without shards.
     """
 
     instance: str
@@ -114,6 +115,7 @@ class Exporter:
     until: float = 0
     gone: bool = False
     config_read: bool = True
+    shard: tuple[int, int] | None = None
 
     def series(self, job: str, moment: float) -> Iterator[Series]:
         """All that Prometheus has of it."""
@@ -134,6 +136,8 @@ class Exporter:
         for source in (*self.calls, *self.others):
             yield from self._calls(source, time, busy=source in self.calls)
         yield metrics.BUILD_INFO, {"version": "1.0", "python": "3.11"}, 1
+        if self.shard is not None:
+            yield metrics.TOTAL_SHARDS, {"shard": str(self.shard[0])}, self.shard[1]
         yield metrics.CONFIG_RELOAD, {}, self.config_read
         yield metrics.CONFIG_RELOAD_TIMESTAMP, {}, moment + max(self.since, -7200)
         yield metrics.ROOMS_FILE_RELOAD, {"file": "halls.txt"}, 1
@@ -188,6 +192,7 @@ class Exporter:
         yield metrics.BUDGET_CALLS, budget, well + failed
         yield metrics.BUDGET_LIMIT, budget, 10
         yield metrics.BUDGET_PACE, budget, 10
+        yield metrics.BUDGET_HELD, budget, busy
 
 
 def alert(name: str, severity: str, labels: dict[str, str], moment: float, since: float = -300) -> Iterator[Series]:
