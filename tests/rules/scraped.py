@@ -86,7 +86,8 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class Exporter:
     """
-    What one exporter publishes. ``started`` is when its process began, in seconds of the test.
+    What one exporter publishes. ``started`` is when its process began, in seconds of the test. ``held``: whether it may
+    make the budget's calls. ``shard`` is its ordinal, and how many there are.
     """
 
     sources: Mapping[str, Source] = field(default_factory=dict)
@@ -98,6 +99,8 @@ class Exporter:
     size: int = 1_000_000
     pace: float = 10.0
     budget: str = "im"
+    held: bool = True
+    shard: tuple[int, int] | None = None
 
 
 DOWN: Final = None
@@ -170,7 +173,11 @@ def _published(exporter: Exporter, target: Labels, now: float) -> Samples:
         series("rtc_exporter_unexpected_errors_total", target): float(exporter.errors),
         series("rtc_budget_limit_calls_per_second", target, budget=exporter.budget): 10.0,
         series("rtc_budget_pace_calls_per_second", target, budget=exporter.budget): exporter.pace,
+        series("rtc_budget_held", target, budget=exporter.budget): float(exporter.held),
     }
+    if exporter.shard is not None:
+        ordinal, total = exporter.shard
+        samples[series("rtc_exporter_total_shards", target, shard=str(ordinal))] = float(total)
     if now > exporter.started:  # the first scrape cannot tell the size of the one before
         samples[series("rtc_exporter_scrape_size_bytes", target)] = float(exporter.size)
     for file, ok in exporter.files.items():
