@@ -22,7 +22,7 @@ from exporter.healthy import TIMEOUT
 from exporter.rooms import RoomsFiles
 from tests.deploy.project import PORT, PYPROJECT, ROOT, VERSION, document
 from tests.deploy.test_kubernetes import NAME
-from tests.deploy.test_kustomize import built
+from tests.deploy.test_kubernetes_cluster import built
 
 CHART = ROOT / "deploy/helm/rtc-room-exporter"
 VALUES = {path.name.removesuffix("-values.yaml"): path for path in sorted((CHART / "ci").glob("*-values.yaml"))}

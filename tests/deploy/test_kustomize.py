@@ -1,30 +1,42 @@
 """
-`kubectl apply -k` has something to apply, for one exporter and for a cluster.
+`kubectl apply -k deploy/kubernetes` has something to apply, and so has `deploy/kubernetes-shards`.
 """
 
 import subprocess
+from collections.abc import Callable
+from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
 
-from tests.deploy.project import ROOT, document
+from exporter.cluster.shards import shard_of
+from exporter.model import Shard
+from tests.deploy.project import ROOT
+
+Objects = list[dict[str, Any]]
 
 
-def built(folder, needs_program):
+@pytest.fixture
+def build(needs_program: Callable[[str], str]) -> Callable[[str], Objects]:
     """
     What kustomize makes of a folder.
     """
-    command = [needs_program("kubectl"), "kustomize", ROOT / "deploy" / folder]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert "" == done.stderr
-    return list(yaml.safe_load_all(done.stdout))
+
+    def build(folder: str) -> Objects:
+        command = [needs_program("kubectl"), "kustomize", str(ROOT / "deploy" / folder)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert "" == done.stderr
+        return list(yaml.safe_load_all(done.stdout))
+
+    return build
 
 
-def test_every_object_of_every_manifest_is_built(needs_program):
+def test_every_object_of_every_manifest_is_built(build: Callable[[str], Objects]) -> None:
     """
     Kustomize reads the folder without a warning and leaves nothing out.
     """
+    built = build("kubernetes")
     files = (ROOT / "deploy/kubernetes").glob("*.yaml")
     written = [
         (manifest["kind"], manifest["metadata"]["name"])
@@ -33,53 +45,35 @@ def test_every_object_of_every_manifest_is_built(needs_program):
         if manifest["kind"] != "Kustomization"
     ]
 
-    objects = built("kubernetes", needs_program)
-    assert sorted(written) == sorted((one["kind"], one["metadata"]["name"]) for one in objects)
+    assert sorted(written) == sorted((one["kind"], one["metadata"]["name"]) for one in built)
 
 
-@pytest.fixture
-def cluster(needs_program):
+def test_shards_are_the_same_pod_in_a_stateful_set(build: Callable[[str], Objects]) -> None:
     """
-    The objects of a cluster, by kind.
+    Apart from the StatefulSet, which Kubernetes takes, all objects are those of the one exporter. Its pod has two more
+    variables, and nothing else is different.
     """
-    return {one["kind"]: one for one in built("kubernetes-cluster", needs_program)}
+    one, shards = ({manifest["kind"]: manifest for manifest in build(f)} for f in ("kubernetes", "kubernetes-shards"))
+    deployment, stateful_set = one.pop("Deployment"), shards.pop("StatefulSet")
+    kubernetes_validate.validate(stateful_set, kubernetes_validate.latest_version(), strict=True)
+    pod = stateful_set["spec"]["template"]
+    variables = pod["spec"]["containers"][0].pop("env")
+
+    assert one == shards
+    assert deployment["spec"]["template"] == pod
+    assert deployment["metadata"] == stateful_set["metadata"]
+    assert one["Service"]["metadata"]["name"] == stateful_set["spec"]["serviceName"]
+    assert ["RTC_EXPORTER_SHARD", "RTC_EXPORTER_TOTAL_SHARDS"] == [variable["name"] for variable in variables]
 
 
-def test_every_object_of_a_cluster_is_valid(cluster):
+def test_each_pod_is_a_shard_of_the_right_number(build: Callable[[str], Objects]) -> None:
     """
-    By the schemas of Kubernetes; those of the Prometheus operator have none.
+    As many pods as there are said to be shards, and each pod's name is that of a shard.
     """
-    for kind, manifest in cluster.items():
-        if kind not in {"ServiceMonitor", "PrometheusRule"}:
-            kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+    (found,) = [manifest for manifest in build("kubernetes-shards") if manifest["kind"] == "StatefulSet"]
+    name, replicas = found["metadata"]["name"], found["spec"]["replicas"]
+    shard, total = found["spec"]["template"]["spec"]["containers"][0]["env"]
 
-
-def test_a_cluster_is_what_stands_alone_and_a_replica_more(cluster):
-    """
-    Two pods, one after the other at a rollout, each named after its pod, with the config that stands alone beside the
-    cluster's.
-    """
-    spec = cluster["Deployment"]["spec"]
-    (container,) = spec["template"]["spec"]["containers"]
-    config = yaml.safe_load(cluster["ConfigMap"]["data"]["exporter.yml"])
-    alone = yaml.safe_load(document("deploy/kubernetes/configmap.yaml")["data"]["exporter.yml"])
-
-    assert (2, {"maxSurge": 1, "maxUnavailable": 0}) == (spec["replicas"], spec["strategy"]["rollingUpdate"])
-    assert {"RTC_EXPORTER_CLUSTER_REPLICA": "metadata.name"} == {
-        each["name"]: each["valueFrom"]["fieldRef"]["fieldPath"] for each in container["env"]
-    }
-    assert alone == {key: value for key, value in config.items() if key != "cluster"}
-    assert "/run/secrets/rtc-room-exporter/redis-url" == config["cluster"]["redis"]["url_file"]
-
-
-def test_a_cluster_reaches_its_redis_and_keeps_a_replica(cluster):
-    """
-    The policy lets it out to Redis beside DNS and HTTPS; a drained node takes one pod at a time.
-    """
-    ports = [port["port"] for rule in cluster["NetworkPolicy"]["spec"]["egress"] for port in rule["ports"]]
-    labels = cluster["Deployment"]["spec"]["template"]["metadata"]["labels"]
-    budget = cluster["PodDisruptionBudget"]["spec"]
-
-    assert [53, 53, 443, 6379] == ports
-    assert 1 == budget["maxUnavailable"]
-    assert budget["selector"]["matchLabels"].items() <= labels.items()
+    assert "metadata.name" == shard["valueFrom"]["fieldRef"]["fieldPath"]
+    assert str(replicas) == total["value"]
+    assert [Shard(n, replicas) for n in range(replicas)] == [shard_of(f"{name}-{n}", replicas) for n in range(replicas)]
