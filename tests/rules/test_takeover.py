@@ -24,8 +24,8 @@ from tests.rules.troubles import HEALTHY, OF_SOURCE, TROUBLES
 
 pytestmark = pytest.mark.needs_program("promtool")
 
-KILLED: Final = 1920.0
-"""When the exporter that polls is killed, or hands over: late enough for every alert below to fire before."""
+AT: Final = 600.0
+"""When the exporter that polls is killed, or hands over, where no alert has to fire before."""
 
 LEASE: Final = 5.0
 SCRAPED_AGAIN: Final = 10.0 + LEASE + 5.0
@@ -63,33 +63,33 @@ def before(idle: Idle, others: str, cause: Callable[[Exporter], Exporter]) -> di
     return {"a": cause(HEALTHY), **{other: idle(cause(HEALTHY)) for other in others}}
 
 
-def kill(idle: Idle, others: str, cause: Callable[[Exporter], Exporter]) -> Course:
+def kill(at: float, idle: Idle, others: str, cause: Callable[[Exporter], Exporter]) -> Course:
     """At the kill of "a" nobody polls; "b" takes over after the lease; "a" comes back later, and does nothing."""
     rest = {other: idle(cause(HEALTHY)) for other in others}
     taken = {**rest, "b": cause(HEALTHY)}
-    back = idle(cause(replace(HEALTHY, started=KILLED + 120)))
+    back = idle(cause(replace(HEALTHY, started=at + 120)))
     return [
-        (KILLED, {"a": DOWN, **rest}),
-        (KILLED + SCRAPED_AGAIN, {"a": DOWN, **taken}),
-        (KILLED + 120, {"a": back, **taken}),
+        (at, {"a": DOWN, **rest}),
+        (at + SCRAPED_AGAIN, {"a": DOWN, **taken}),
+        (at + 120, {"a": back, **taken}),
     ]
 
 
-def hand_over(idle: Idle, others: str, cause: Callable[[Exporter], Exporter]) -> Course:
+def hand_over(at: float, idle: Idle, others: str, cause: Callable[[Exporter], Exporter]) -> Course:
     """For one scrape both publish, since the scrapes of two targets are not at the same moment; then only "b" does."""
     taken = {other: cause(HEALTHY) if other == "b" else idle(cause(HEALTHY)) for other in others}
     return [
-        (KILLED, {"a": cause(HEALTHY), **taken}),
-        (KILLED + 10, {"a": idle(cause(HEALTHY)), **taken}),
+        (at, {"a": cause(HEALTHY), **taken}),
+        (at + 10, {"a": idle(cause(HEALTHY)), **taken}),
     ]
 
 
-def hand_over_with_a_gap(idle: Idle, others: str, cause: Callable[[Exporter], Exporter]) -> Course:
+def hand_over_with_a_gap(at: float, idle: Idle, others: str, cause: Callable[[Exporter], Exporter]) -> Course:
     """For one scrape neither publishes; then "b" does."""
     rest = {other: idle(cause(HEALTHY)) for other in others}
     return [
-        (KILLED, {"a": idle(cause(HEALTHY)), **rest}),
-        (KILLED + 10, {"a": idle(cause(HEALTHY)), **rest, "b": cause(HEALTHY)}),
+        (at, {"a": idle(cause(HEALTHY)), **rest}),
+        (at + 10, {"a": idle(cause(HEALTHY)), **rest, "b": cause(HEALTHY)}),
     ]
 
 
@@ -110,10 +110,12 @@ def test_what_fires_goes_on_as_one_alert(alert: str, mode: str, others: str, cha
     The trouble is the same before and after, whoever tells of it: the alert neither resolves nor fires anew.
     """
     trouble, idle = TROUBLES[alert], MODES[mode]
+    fires = fired(trouble)
+    killed = -(-(fires + 60) // 30) * 30  # a moment at which targets are scraped and rules evaluated
     course = [
         (0.0, before(idle, others, lambda exporter: exporter)),
         (BEGIN, before(idle, others, trouble.cause)),
-        *change(idle, others, trouble.cause),
+        *change(killed, idle, others, trouble.cause),
     ]
 
     assert "" == complaints(
@@ -122,7 +124,7 @@ def test_what_fires_goes_on_as_one_alert(alert: str, mode: str, others: str, cha
         alert,
         [
             Firing(0, BEGIN + trouble.waits - 1, None),
-            Firing(fired(trouble), KILLED + 420, trouble.labels),
+            Firing(fires, killed + 420, trouble.labels),
         ],
     )
 
@@ -135,9 +137,9 @@ def test_a_takeover_is_no_trouble(mode: str, others: str, change: Any, tmp_path:
     idle = MODES[mode]
     quiet = _quiet(
         phases(
-            (0.0, before(idle, others, lambda exporter: exporter)), *change(idle, others, lambda exporter: exporter)
+            (0.0, before(idle, others, lambda exporter: exporter)), *change(AT, idle, others, lambda exporter: exporter)
         ),
-        until=KILLED + 600,
+        until=AT + 600,
     )
 
     assert "" == _promtool(tmp_path, yaml.safe_load((RULES / "alerts.yml").read_text(encoding="utf-8")), quiet)
@@ -176,10 +178,10 @@ def test_a_rule_that_keeps_the_instance_resolves_and_fires_anew(mode: str, tmp_p
         rooms = {**exporter.sources["im"].rooms, "lobby": FULL}
         return replace(exporter, sources={"im": replace(exporter.sources["im"], rooms=rooms)})
 
-    course = phases((0.0, before(idle, "b", cause)), *kill(idle, "b", cause))
+    course = phases((0.0, before(idle, "b", cause)), *kill(AT, idle, "b", cause))
     a, b = ({**LABELS, "instance": instance, "pod": f"pod-{instance}"} for instance in "ab")
     ours = "RtcRoomAboveThreshold"
-    moments = [KILLED + seconds for seconds in (-15, 30, 75, 105, 150, 225)]
+    moments = [AT + seconds for seconds in (-15, 30, 75, 105, 150, 225)]
     expected: dict[str, list[list[dict[str, str]]]] = {
         "own": {
             "Naive": [[a], [], [], [b], [b], [b]],
@@ -208,7 +210,7 @@ def test_a_rule_that_keeps_the_instance_resolves_and_fires_anew(mode: str, tmp_p
     given["groups"].append(NAIVE)
     test = {
         "interval": "10s",
-        "input_series": input_series(course, KILLED + 300),
+        "input_series": input_series(course, AT + 300),
         "promql_expr_test": checks,
     }
 
@@ -239,17 +241,19 @@ def test_a_room_counts_once(
     a gap after a kill: a room of which nothing is known has no users, not 0.
     """
     idle = MODES[mode]
-    course = phases((0.0, before(idle, others, lambda exporter: exporter)), *change(idle, others, lambda same: same))
+    course = phases(
+        (0.0, before(idle, others, lambda exporter: exporter)), *change(AT, idle, others, lambda same: same)
+    )
     sums = {"sum(rtc_room_users)": plain, "sum(max without (instance, pod) (rtc_room_users))": right}
     checks = [
         {
             "expr": expr,
-            "eval_time": f"{KILLED + at:.0f}s",
+            "eval_time": f"{AT + at:.0f}s",
             "exp_samples": [] if value is None else [{"labels": "{}", "value": value}],
         }
         for expr, value in sums.items()
     ]
-    test = {"interval": "10s", "input_series": input_series(course, KILLED + 60), "promql_expr_test": checks}
+    test = {"interval": "10s", "input_series": input_series(course, AT + 60), "promql_expr_test": checks}
 
     assert "" == _promtool(tmp_path, {"groups": []}, test)
 
@@ -261,8 +265,7 @@ def _quiet(course: Any, until: float) -> dict[str, Any]:
         "interval": "10s",
         "input_series": input_series(course, until),
         "promql_expr_test": [
-            {"expr": firing, "eval_time": f"{moment}s", "exp_samples": []}
-            for moment in range(int(KILLED) - 300, int(until), 15)
+            {"expr": firing, "eval_time": f"{moment}s", "exp_samples": []} for moment in range(300, int(until), 15)
         ],
     }
 
