@@ -4,6 +4,7 @@ Builds the parts of the exporter from a config, runs them and stops them.
 ::
 
     Exporter ── Table, Telemetry, Exposition, WebServer, Scheduler, Reloads    one of each
+             ├─ Cluster, if one is configured                                between them: SharedSources
              └─ Sources (``reload``)
                 ├─ Budget by name, App by key                                  shared by sources
                 └─ Running by source name: Poller, Watchlist, RoomsFiles
@@ -22,6 +23,7 @@ from exporter.blocking import in_thread
 from exporter.callbacks.listener import Listener
 from exporter.callbacks.receiver import Result, Subscription
 from exporter.clock import Clock
+from exporter.cluster.protocols import Cluster, MakeCluster
 from exporter.cluster.shards import part_of
 from exporter.config import Config, ConfigError
 from exporter.discovery import MakeHttpSd
@@ -39,6 +41,7 @@ from exporter.polling.scheduler import Scheduler
 from exporter.reload import Plan, Reloads, Sources
 from exporter.rooms import Scans
 from exporter.rooms.http_sd import HttpSd
+from exporter.shared import SharedSources
 from exporter.web.page.curves import COLLECTED_EVERY
 from exporter.web.process import Process
 from exporter.web.server import WebServer
@@ -48,6 +51,8 @@ _SCAN: Final = 2.0
 _SWEPT_WITHIN: Final = 10.0
 _READY_AFTER: Final = 10.0
 _PLANNED_WITHIN: Final = 60.0
+_LEFT_WITHIN: Final = 1.5
+_CALLS_END_WITHIN: Final = 3.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class Exporter:
             then. Default: now.
         changed: Called after sources were added or removed, with their rooms.
         make_http_sd: Makes what asks an http_sd endpoint.
+        cluster: What makes the cluster of a config; ``None`` for a config without one.
         shard: Of the config's sources, those of this shard are polled; ``None``: all.
     """
 
@@ -97,6 +103,7 @@ class Exporter:
         process_started: float | None = None,
         changed: Callable[[], None] = lambda: None,
         make_http_sd: MakeHttpSd = HttpSd,
+        cluster: Callable[[Config], MakeCluster | None] = lambda _config: None,
         shard: Shard | None = None,
     ) -> None:
         self.clock = clock = clock or Clock()
@@ -124,6 +131,9 @@ class Exporter:
         self.callbacks = Listener(self.sources, clock, log)
         self.telemetry.callbacks = self._callback_figures
         self._scans = Scans(clock.monotonic)
+        self._make_cluster = cluster
+        self._cluster: Cluster | None = None
+        self._loaded = False
         self.reloads = Reloads(self._reload)
         inquiry = Inquiry(self.sources, config_path)
         self._swept = self._started = clock.monotonic()
@@ -143,6 +153,7 @@ class Exporter:
                 origin=inquiry.origin,
                 incomplete=inquiry.incomplete,
                 shard=shard,
+                cluster=lambda: self._cluster.status() if self._cluster else None,
             ),
             log,
             options.telemetry_path,
@@ -161,6 +172,7 @@ class Exporter:
         """
         async with self.reloads.lock:
             config, plan = await self._read()
+            self._join_cluster(config)
             await self.web.start(self._listen_address)
             self._log_reach()
             self._warn(config, plan)
@@ -175,16 +187,51 @@ class Exporter:
             self._scheduler.every(_SWEEP, "sweep", self._sweep)
             self._scheduler.every(COLLECTED_EVERY, "sample", self.web.sample)
             self._note_reload(successful=True)
+            if self._cluster is not None:
+                await self._cluster.start()
 
     async def stop(self) -> None:
-        """Stop the jobs, give calls in flight 3.5 s to end, and close everything."""
+        """Let go of the cluster's budgets, stop the jobs, give calls in flight 3.5 s to end, and close everything."""
+        began = self.clock.monotonic()
         await self.reloads.stop()
+        await self._leave_cluster()
         await self.callbacks.stop()
         self._scheduler.pause()
-        await self.sources.stop()
+        await self.sources.stop(max(0.5, _CALLS_END_WITHIN - (self.clock.monotonic() - began)))
         self._scheduler.stop()
         await self.web.stop()
         await self._exposition.aclose()
+
+    def raised(self, name: str, error: Exception) -> None:
+        """Count and log an exception that only a bug explains."""
+        self._scheduler.raised(name, error)
+
+    def _check_cluster(self, config: Config) -> None:
+        """Refuse what needs a restart, and what contradicts the command line."""
+        if self._cluster is not None:
+            self._cluster.check(config)
+        elif config.cluster is not None and self._loaded:
+            raise ConfigError([f"{config.path}: cluster: begins with a restart only"])
+        if config.cluster is not None and self._shard is not None:
+            raise ConfigError([f"{config.path}: cluster: found with --shard; accepted: one of them"])
+
+    def _join_cluster(self, config: Config) -> None:
+        self._loaded = True
+        make = self._make_cluster(config)
+        if make is not None:
+            shared = SharedSources(self.sources, self.table, self._timer, self.clock)
+            self._cluster = make(shared, shared)
+            self.telemetry.cluster = self._cluster.figures
+            self.telemetry.holds = shared.holds
+
+    async def _leave_cluster(self) -> None:
+        """First of all, as others wait for the budgets."""
+        if self._cluster is not None:
+            try:
+                async with asyncio.timeout(_LEFT_WITHIN):
+                    await self._cluster.stop()
+            except Exception as error:  # noqa: BLE001 whatever it is, the process ends
+                self._scheduler.raised("cluster", error)
 
     def reload_soon(self) -> None:
         """Begin a reload without waiting for it."""
@@ -208,6 +255,8 @@ class Exporter:
         before = self.sources.running
         self.callbacks.swap(prepared, _subscriptions(config))
         turnover = await self.sources.change_over(change)
+        if self._cluster is not None:
+            self._cluster.use(config)
         self.sources.report_hanging(self._scans.hanging)
         await asyncio.sleep(0)
         if {id(running) for running in before.values()} != {id(running) for running in self.sources.running.values()}:
@@ -224,6 +273,7 @@ class Exporter:
         except TimeoutError:
             reason = f"the config, or a file that it names, cannot be read within {_PLANNED_WITHIN:g} s"
             raise ConfigError([reason]) from None
+        self._check_cluster(config)
         for _, error in await self._scans.look(files for source, files in plan if source.rooms_files):
             if not isinstance(error, TimeoutError):
                 raise error
@@ -287,9 +337,15 @@ class Exporter:
     def _why_unready(self) -> str | None:
         if not self._scheduler.running:
             return "the scheduler is not running"
+        if self._cluster is not None and not self._cluster.answered:
+            return "the cluster's engine has not answered"
         if self.clock.monotonic() - self._started >= _READY_AFTER:
             return None
-        waiting = [name for name, running in self.sources.running.items() if not running.poller.first_call_ended]
+        waiting = [
+            name
+            for name, running in self.sources.running.items()
+            if running.poller.budget.held and not running.poller.first_call_ended
+        ]
         return f"waiting for the first call of {', '.join(waiting)}" if waiting else None
 
 

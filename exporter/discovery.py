@@ -36,7 +36,7 @@ from exporter.polling.scheduler import Scheduler
 from exporter.rooms import Turnover
 from exporter.rooms.members import Life
 from exporter.rooms.provider import Listing, Origin, Provider, Result
-from exporter.rooms.roster import Named, Roster, Terms
+from exporter.rooms.roster import PREDECESSOR, Named, Roster, Terms
 from exporter.vendors.callbacks import Hint
 from exporter.vendors.codec import RoomIdRule
 
@@ -128,7 +128,7 @@ class Discovery:
         self._lifetimes = Durations(60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 28_800.0, 86_400.0)
         self._listed_every = 0.0
         self._retuned = False
-        self._started = self._stopped = False
+        self._started = self._stopped = self._resting = False
         self._first_listed_at: float | None = None
         self.incomplete: str | None = "nobody has been asked for them yet"
         self._ending: set[asyncio.Task[None]] = set()
@@ -189,6 +189,8 @@ class Discovery:
             changed.append(Lister.name)
         self._lister = lister
         self._listed_every = lister.interval if lister else 0.0
+        if self._resting and lister is not None:
+            lister.rest()
         if self._started:
             self._schedule(changed)
         gone = self.roster.registers.keys() - self._named_by()
@@ -221,6 +223,60 @@ class Discovery:
         if not self._started:
             self._started = True
             self._schedule([*self._http_sd, *([Lister.name] if self._lister else [])])
+
+    def rest(self, *, keep: bool) -> None:
+        """
+        Another replica finds this source's rooms from now on: ask nobody, and forget what was found.
+
+        Args:
+            keep: Keep the rooms that are published, since ``inherit`` and ``forget`` tell of those of the other one.
+        """
+        if self._resting:
+            return
+        self._resting = True
+        for name in [*self._http_sd, Lister.name]:
+            self._jobs.cancel(self._job(name))
+        if self._lister is not None:
+            self._lister.rest()
+        self._early.clear()
+        self.incomplete = "another replica of the cluster polls the source"
+        if len(self.roster):
+            forgetting = asyncio.create_task(self._hand_over(keep=keep))
+            self._ending.add(forgetting)
+            forgetting.add_done_callback(self._ending.discard)
+
+    def resume(self) -> None:
+        """After ``rest``: find rooms, as after a start."""
+        if not self._resting:
+            return
+        self._resting = False
+        self._refreshes.clear()
+        self._first_listed_at, self.incomplete = None, "nobody has been asked for them yet"
+        self.roster.begin(self._clock.monotonic())
+        if self._lister is not None:
+            self._lister.resume()
+        if self._started:
+            self._schedule([*self._http_sd, *([Lister.name] if self._lister else [])])
+
+    def inherit(self, room_ids: Iterable[str]) -> None:
+        """Another replica has found these rooms, and polls say that they are there. Some hundred at a time."""
+        self.roster.inherited(room_ids, self._clock.monotonic())
+        self.incomplete = None if self._resting else self.incomplete
+        self._apply(Turnover())
+
+    def forget(self, room_ids: Iterable[str]) -> None:
+        """Another replica watches these rooms no longer. Some hundred at a time."""
+        self.roster.gone_elsewhere(room_ids)
+        self._apply(Turnover())
+
+    async def _hand_over(self, *, keep: bool) -> None:
+        async with self._changing:
+            turn = Turn()
+            for _ in self.roster.hand_over(self._clock.monotonic(), keep=keep):
+                self._apply(Turnover())
+                await turn.let_others_run()
+                if self._stopped or not self._resting:
+                    return
 
     def stop(self) -> None:
         """Ask nobody any more."""
@@ -268,14 +324,14 @@ class Discovery:
         """Names of the providers that are configured."""
         names = {Origin.CONFIG.value, Origin.FILES.value, *self._http_sd}
         names |= {Lister.name} if self._lister or self._polls_list else set()
-        return names | ({Origin.CALLBACKS.value} if self.settings.callbacks else set())
+        return names | {PREDECESSOR} | ({Origin.CALLBACKS.value} if self.settings.callbacks else set())
 
     # While it runs
 
     async def tick(self) -> None:
         """Apply the time limits: probation, linger, tombstones, the age of lists. A job calls this every second."""
         now, turn = self._clock.monotonic(), Turn()
-        if self._changing.locked():
+        if self._resting or self._changing.locked():
             return  # a long list is being taken over; this job is soon back
         async with self._changing:
             while self.roster.tick(now):
@@ -285,9 +341,19 @@ class Discovery:
             for name in self.roster.outdated(now):
                 self._log.warning("list is too old, its rooms go", list=name)
                 await self._work(self.roster.outdate(name, now), self._turnover)
+            if PREDECESSOR in self.roster.registers and self._all_listed():
+                await self._work(self.roster.release_predecessor(now), self._turnover)
         if self.incomplete is not None:
             self.incomplete = self._why_incomplete(now)
         self._tell(now)
+
+    def _all_listed(self) -> bool:
+        """Whether everybody who is asked for rooms has told all of them, or cannot."""
+        registers = [self.roster.registers.get(name) for name, _ in self._asked()]
+        return all(
+            each is not None and (each.last_complete is not None or each.results[Result.UNSUPPORTED] > 0)
+            for each in registers
+        )
 
     def _why_incomplete(self, now: float) -> str | None:
         for name, _ in self._asked():
@@ -324,7 +390,7 @@ class Discovery:
         """
         try:
             async with self._changing:
-                if self._polls_list and not self._stopped:
+                if self._polls_list and not self._stopped and not self._resting:
                     rooms = {room: Room(room) for room, reading in readings.items() if reading.exists}
                     listing = Listing(Result.PARTIAL if failures else Result.COMPLETE, began, rooms)
                     self._figure(Lister.name, listing, now - began)
@@ -336,7 +402,7 @@ class Discovery:
 
     def unanswered(self, failure: Failure, began: float, now: float) -> None:
         """A call that is poll and list in one has failed. The poller tells the log."""
-        if self._polls_list:
+        if self._polls_list and not self._resting:
             listing = Listing(Result.FAILED, began, error=str(failure))
             self._figure(Lister.name, listing, now - began)
             for _ in self.roster.listed(Lister.name, Origin.VENDOR_LIST, listing, now):
@@ -352,12 +418,12 @@ class Discovery:
         """Record the counts of one page of the vendor's list. Counts of new rooms wait until the pass has ended."""
         self._poller.read_elsewhere(readings, arrival)
         new = {room: reading for room, reading in readings.items() if room not in self.roster}
-        if new:
+        if new and not self._resting:
             self._early.append((new, arrival))
 
     async def _refresh(self, name: str) -> None:
         provider = self._provider(name)
-        if provider is None or id(provider) in self._refreshing:
+        if provider is None or self._resting or id(provider) in self._refreshing:
             return
         self._refreshing.add(id(provider))
         try:
@@ -369,7 +435,7 @@ class Discovery:
                 listing = Listing(Result.FAILED, began, error="an error of the exporter itself; it is in the log")
             took = self._clock.monotonic() - began
             async with self._changing:
-                wanted = self._provider(name) is provider and not self._stopped
+                wanted = self._provider(name) is provider and not self._stopped and not self._resting
                 if wanted:
                     self._note(provider, listing, took)
                     now = self._clock.monotonic()
@@ -470,7 +536,7 @@ class Discovery:
         return f"{name} of {self._source.name}"
 
     def _schedule(self, names: Iterable[str]) -> None:
-        for name in names:
+        for name in () if self._resting else names:
             provider = self._provider(name)
             if provider is not None:
                 interval = provider.interval
@@ -536,6 +602,7 @@ class Discovery:
             limit=self.settings.max_rooms,
             lifetimes=self._lifetimes.figures(),
             providers=tuple(self._providers()),
+            polled=stats.polled(),
         )
 
     def _read_first(self) -> set[str]:

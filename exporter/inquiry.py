@@ -25,9 +25,9 @@ class Inquiry:
         self._config_path = config_path
 
     def next_call(self, source: str, room: str) -> NextCall | None:
-        """When this room is polled next; ``None`` if it is not watched."""
+        """When this room is polled next; ``None`` if it is not watched, or if another replica polls it."""
         running = self._running(source, room)
-        if running is None:
+        if running is None or not running.poller.budget.held:
             return None
         turn = running.poller.planner.next_poll(room)
         if turn is None:

@@ -186,6 +186,9 @@ class Sources:
 
     Attributes:
         running: The sources by name.
+        shared: Whether other replicas of a cluster use the same budgets. Then nobody holds a new budget at first.
+        arrange: Called after a change, before new sources start.
+        hand_on: Told of a callback's hint; returns whether it is for another replica.
     """
 
     def __init__(
@@ -201,6 +204,9 @@ class Sources:
         make_http_sd: MakeHttpSd = HttpSd,
     ) -> None:
         self.running: Mapping[str, Running] = {}
+        self.shared = False
+        self.arrange: Callable[[], None] = lambda: None
+        self.hand_on: Callable[[str, Hint], bool] = lambda _source, _hint: False
         self._budgets: Mapping[str, Budget] = {}
         self._apps: Mapping[str, App] = {}
         self._table = table
@@ -224,6 +230,11 @@ class Sources:
         """Number of watched rooms."""
         return sum(running.rooms for running in self.running.values())
 
+    @property
+    def budgets(self) -> Mapping[str, Budget]:
+        """The budgets by name."""
+        return self._budgets
+
     def plan(self, configs: Iterable[SourceConfig], scans: Scans) -> Plan:
         """Pair each source with its rooms files, which are still to be scanned. Changes nothing that is in use."""
         plan = []
@@ -242,13 +253,14 @@ class Sources:
         limits: dict[str, float] = {}
         places = []
         sharing = Counter(config.budget for config, _ in plan if config.discovery)
-        renamed = self._renamed_budgets(config for config, _ in plan)
+        # In a cluster the lease of a budget is for its name.
+        renamed = {} if self.shared else self._renamed_budgets(config for config, _ in plan)
         turn = Turn()
         for config, files in plan:
             for name, limit in config.limits.items():
                 limits[name] = limit
                 if name not in budgets:
-                    new = Budget(name, limit, self._clock, self._timer, self._since)
+                    new = Budget(name, limit, self._clock, self._timer, self._since, shared=self.shared)
                     budgets[name] = self._budgets.get(name) or renamed.get(name) or new
             key = config.codec.app_key(config.source)
             app = apps[key] = apps.get(key) or self._apps.get(key) or App()
@@ -284,7 +296,9 @@ class Sources:
         self._settling = True
         try:
             self._swap(change)
+            self.arrange()
             await self._settle(change)
+            self.arrange()
         finally:
             self._settling = False
         turnover = await self._follow_files()
@@ -324,7 +338,7 @@ class Sources:
     def hinted(self, source_name: str, hint: Hint) -> None:
         """A callback says something of a room."""
         running = self.running.get(source_name)
-        if running is not None and running.discovery is not None:
+        if running is not None and running.discovery is not None and not self.hand_on(source_name, hint):
             running.discovery.hinted(hint)
 
     async def follow_files(self) -> None:
@@ -402,10 +416,10 @@ class Sources:
             name: running.discovery.figures for name, running in self.running.items() if running.discovery
         }
 
-    async def stop(self) -> None:
-        """Stop every source. Calls in flight have 3.5 s to end."""
+    async def stop(self, within: float = _DRAIN) -> None:
+        """Stop every source. Calls in flight have so many seconds to end."""
         for running in (*self._replaced, *self.running.values()):
-            self._end(running)
+            self._end(running, within)
         await asyncio.gather(*self._ending)
 
     def _place(self, config: SourceConfig, files: RoomsFiles, budget: Budget, app: App) -> _Place:
@@ -474,12 +488,12 @@ class Sources:
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
-    def _end(self, running: Running) -> None:
+    def _end(self, running: Running, within: float = _DRAIN) -> None:
         self._jobs.cancel(f"poll {running.config.name}")
         running.poller.stop()
         if running.discovery is not None:
             self._end_discovery(running.discovery)
-        ending = asyncio.create_task(running.poller.drain(within=_DRAIN))
+        ending = asyncio.create_task(running.poller.drain(within))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 

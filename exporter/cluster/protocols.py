@@ -1,5 +1,6 @@
 """
-What the cluster asks of the sources of this process, and what it tells them. ``Sources`` implements both protocols.
+What the cluster asks of the sources of this process, and what it tells them. ``exporter.shared`` implements both
+protocols.
 
 ::
 
@@ -12,11 +13,20 @@ What the cluster asks of the sources of this process, and what it tells them. ``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol, TypeAlias
 
+from exporter.cluster.status import ClusterStatus
+from exporter.config import Config
+from exporter.metrics.cluster_stats import ClusterFigures
 from exporter.model import Reading
+
+SILENCE: Final = 1.07
+"""
+Seconds at the end of a lease in which its holder writes no call: the vendor's second, 24 ms for delays on the way, and
+5 % of a lease of 5 s for clocks that run at different rates. So the next holder need not wait.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +37,8 @@ class Inheritance:
     Args:
         state: What ``Budgets.state`` returned there; ``None`` if it is lost, or if there was no earlier holder.
         age: Seconds since that, never more than have passed.
-        silent: Whether at least the silent time of the lease (1.07 s) has passed since the earlier holder's last write:
-            after an expired lease, and where nobody held the budget. If not, ``state`` has the last writes.
+        silent: Whether at least ``SILENCE`` has passed since the earlier holder's last write: after an expired lease,
+            and where nobody held the budget. If not, ``state`` has the last writes.
     """
 
     state: Mapping[str, object] | None
@@ -61,13 +71,22 @@ class Budgets(Protocol):
     """
 
     def needed(self) -> Mapping[str, float]:
-        """Calls per second that each budget needs; 0 where no room is watched."""
+        """
+        Calls per second that each budget needs; 0 where no room is watched.
+
+        Found rooms count only where the budget is held: other replicas do not know them all.
+        """
 
     def ties(self) -> Sequence[frozenset[str]]:
         """Budgets that belong together since a source draws on all of them: each budget in exactly one set."""
 
     def gain(self, budget: str, until: float, inheritance: Inheritance) -> None:
-        """Hold this budget. No call may be written at or after ``until``."""
+        """
+        Hold this budget. No call may be written at or after ``until``.
+
+        A budget that was gained before and not lost since, such as one that this replica takes back after its lease
+        ran out, keeps everything; ``inheritance`` counts all the same.
+        """
 
     def renew(self, until: Mapping[str, float]) -> None:
         """These held budgets are held until then."""
@@ -76,26 +95,88 @@ class Budgets(Protocol):
         """What the next holder needs, as JSON: ages of the last writes, the pace and its falls. At most some kB."""
 
     async def let_go(self, budgets: Sequence[str]) -> Mapping[str, Mapping[str, object]]:
-        """Grant no more slots, wait at most 1 s for what is under way, and return the state of each."""
+        """
+        Grant no more slots, wait at most 1 s for what is under way, and return the state of each.
+
+        The next ``drain`` has their last readings; from then on they are lost, as by ``lose``.
+        """
 
     def lose(self, budget: str) -> None:
-        """Hold this budget no longer, at once."""
+        """Somebody else holds this budget from now on. A lease that only runs out needs no call."""
+
+    def fenced_calls(self) -> int:
+        """Calls that were not written since the lease of their budget had just run out; counted since the start."""
 
 
 class Readings(Protocol):
-    """The rooms of this process' sources."""
+    """
+    The rooms of this process' sources. Sources go by keys, which ``sources`` tells.
+
+    ``inherit`` and ``follow`` take some hundred records at a time; let other tasks run between two calls. Where
+    readings are inherited, ``inherit`` comes before ``gain``: rooms without a reading are polled at once.
+    """
+
+    def serve(self, *, every_room: bool) -> None:
+        """
+        Publish every room, or (at first) those of held budgets only.
+
+        Args:
+            every_room: ``serve: all``.
+        """
 
     def drain(self) -> Mapping[str, Sequence[Record]]:
-        """What has changed since the last call, by source: sources of held budgets only, at most some thousand rooms."""
+        """
+        What has changed since the last call, by source: sources of held budgets only, at most some thousand rooms.
+        """
 
-    def everything(self, source: str) -> Sequence[Record]:
-        """All rooms of a source that have a reading."""
+    def everything(self, source: str) -> Iterator[Sequence[Record]]:
+        """All rooms of a source that have a reading, some hundred at a time. Empty for a source that is not there."""
 
     def inherit(self, source: str, records: Sequence[Record]) -> None:
-        """Take over the readings of a source whose budget this process has gained. Younger own readings stay."""
+        """Take over the readings of a source whose budget this process gains. Younger own readings stay."""
 
     def follow(self, source: str, records: Sequence[Record]) -> None:
         """Take over the readings of a source that another replica polls (``serve: all``)."""
 
+    def sources(self, budget: str) -> Sequence[str]:
+        """
+        Keys of the sources whose rooms are polled on this budget. Another app has another key under the same name.
+        """
+
+    def hints(self) -> Sequence[tuple[str, str, Mapping[str, object]]]:
+        """Callbacks since the last call for sources that another replica polls: source, room, and what is in them."""
+
     def hint(self, source: str, room: str, hint: Mapping[str, object]) -> None:
         """A callback that another replica received, for a source of a budget held here."""
+
+
+class Cluster(Protocol):
+    """The cluster, as ``app`` starts and stops it."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the engine has ever answered."""
+
+    async def start(self) -> None:
+        """Take part from now on. This does not wait for the engine."""
+
+    async def stop(self) -> None:
+        """Let go of every budget and leave, within some 1.2 s, and end every task."""
+
+    def check(self, config: Config) -> None:
+        """
+        Raises:
+            ConfigError: A reload cannot put this config in use.
+        """
+
+    def use(self, config: Config) -> None:
+        """Follow a reloaded config, once the sources do."""
+
+    def status(self) -> ClusterStatus:
+        """What this replica knows of its cluster."""
+
+    def figures(self) -> ClusterFigures:
+        """The same in numbers, for the metrics."""
+
+
+MakeCluster: TypeAlias = Callable[[Budgets, Readings], Cluster]

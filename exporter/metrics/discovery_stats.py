@@ -66,6 +66,7 @@ class DiscoveryFigures:
         lifetimes: Of found rooms that are gone.
         providers: Those that are configured, the operator's first.
         callbacks: ``None`` where none are accepted.
+        polled: Whether this process may poll the source now. If not, another replica knows how its discovery stands.
     """
 
     labels: tuple[str, str, str]
@@ -84,3 +85,4 @@ class DiscoveryFigures:
     lifetimes: DurationFigures
     providers: tuple[ProviderFigures, ...] = ()
     callbacks: CallbackFigures | None = None
+    polled: bool = True

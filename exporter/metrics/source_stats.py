@@ -5,13 +5,14 @@ The statistics of a source. Its poller writes them; metrics and pages show them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass
 from statistics import median
 from typing import Final, Protocol
 
 from exporter.metrics.durations import DurationFigures, Durations
 from exporter.metrics.gaps import RecentGaps
+from exporter.metrics.room import Arrival
 from exporter.metrics.table import SourceTable
 from exporter.model import Failure, FailureKind
 from exporter.states import RoomState, SourceState
@@ -52,7 +53,13 @@ class FailureNote:
 
 @dataclass(frozen=True, slots=True)
 class SourceFigures:
-    """The numbers of one source at one moment. Times are Unix seconds, durations are seconds, ``None`` is unknown."""
+    """
+    The numbers of one source at one moment. Times are Unix seconds, durations are seconds, ``None`` is unknown.
+
+    Args:
+        polled: Whether this process may poll it now. If not, another replica knows its state.
+        hidden: Whether another replica alone publishes its rooms. Then there are none here.
+    """
 
     vendor: str
     api: str
@@ -74,6 +81,8 @@ class SourceFigures:
     unrequested: int
     inherited: int
     call_durations: DurationFigures
+    polled: bool = True
+    hidden: bool = False
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -101,6 +110,8 @@ class SourceStats:
         state: Last written by the poller.
         calls: Number of calls, including those that could not connect.
         unrequested: Rooms in replies that the call had not asked for.
+        polled: Whether this process may poll the source now.
+        hidden: Whether another replica alone publishes its rooms.
         inherited: Readings that another replica of the cluster made and this one took over.
     """
 
@@ -124,6 +135,8 @@ class SourceStats:
         self.calls = 0
         self.failed_calls: dict[FailureKind, int] = dict.fromkeys(FailureKind, 0)
         self.unrequested = 0
+        self.polled: Callable[[], bool] = lambda: True
+        self.hidden = False
         self.inherited = 0
         self.failures: deque[FailureNote] = deque(maxlen=_FAILURES_KEPT)
         self._call_durations = Durations(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -155,6 +168,12 @@ class SourceStats:
         if self._succeeding_since is None:
             self._succeeding_since = monotonic
 
+    def took_over(self, readings: Sized, arrival: Arrival) -> None:
+        """Count readings that another process made."""
+        self.inherited += len(readings)
+        if readings and (self._last_success is None or arrival.monotonic > self._last_success[0]):
+            self._last_success = (arrival.monotonic, arrival.unix)
+
     def failed(self, note: FailureNote) -> None:
         """Count a call that failed for some or all of its rooms."""
         self.failed_calls[note.failure.kind] += 1
@@ -179,11 +198,11 @@ class SourceStats:
             budget=self.budget,
             state=self.state,
             up=recent and self.state is SourceState.OK,
-            rooms=self.table.states.copy(),
-            users=self.table.users,
+            rooms=dict.fromkeys(RoomState, 0) if self.hidden else self.table.states.copy(),
+            users=0 if self.hidden else self.table.users,
             interval=self.interval,
             gaps=self._gaps.within(now),
-            oldest_reading=self.table.oldest_reading(),
+            oldest_reading=None if self.hidden else self.table.oldest_reading(),
             last_success=self._last_success[1] if self._last_success else None,
             clock_skew=self.clock.skew,
             clock_shift=self.clock.shift,
@@ -193,6 +212,8 @@ class SourceStats:
             unrequested=self.unrequested,
             inherited=self.inherited,
             call_durations=self._call_durations.figures(),
+            polled=self.polled(),
+            hidden=self.hidden,
         )
 
     def _last_failure(self, now: float) -> Failure | None:

@@ -36,6 +36,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from exporter.metrics import catalogue
@@ -76,6 +77,7 @@ class SourceTable:
         users: Sum over the rooms with a published reading.
         above: Rooms above a threshold by their last reading, by room id.
         version: Goes up whenever a line may have changed.
+        changed: Rooms that were read or removed, where somebody collects them; ``None``: nobody does.
     """
 
     def __init__(self, labels: Mapping[str, str], max_staleness: float) -> None:
@@ -89,6 +91,8 @@ class SourceTable:
         self._rows: dict[str, Row] = {}
         self._pages = Pages(len(catalogue.ROOM_METRICS))
         self._batches: dict[Batch, None] = {}
+        self._in_order = True
+        self.changed: dict[str, None] | None = None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -141,8 +145,37 @@ class SourceTable:
             batch.published += 1
         if not batch.published:
             del self._batches[batch]
+        if self.changed is not None:
+            self.changed.update(dict.fromkeys(readings))
         self.version += 1
         return gaps
+
+    def inherit(self, readings: Mapping[str, Reading], arrival: Arrival) -> Mapping[str, Reading]:
+        """
+        Publish readings that another process made at that time. Rooms that have a younger one keep it.
+
+        Returns:
+            Those that are now published. They do not count as changed.
+        """
+        rows = self._rows
+        newer = {
+            room_id: reading
+            for room_id, reading in readings.items()
+            if (row := rows.get(room_id)) is not None and (row.read_at is None or row.read_at < arrival.monotonic)
+        }
+        if newer:
+            self._in_order = self._in_order and all(
+                batch.arrival.monotonic <= arrival.monotonic for batch in islice(reversed(self._batches), 1)
+            )
+            changed, self.changed = self.changed, None
+            self.record(newer, arrival)
+            self.changed = changed
+        return newer
+
+    def reads_of(self, room_ids: Iterable[str], unix: float) -> list[str]:
+        """Those of these rooms whose published reading arrived at this Unix time."""
+        rows = ((room_id, self._rows.get(room_id)) for room_id in room_ids)
+        return [room_id for room_id, row in rows if row and row.batch and row.batch.arrival.unix == unix]
 
     def fail(self, room_id: str) -> None:
         """The last poll of this room gave no reading. The reading before it stays published until it is too old."""
@@ -164,6 +197,7 @@ class SourceTable:
 
     def expire(self, now: float) -> None:
         """Withdraw the readings that are older than ``max_staleness`` at this monotonic time."""
+        self._restore_order()
         oldest_allowed = now - self.max_staleness
         expired = []
         for batch in self._batches:
@@ -243,13 +277,29 @@ class SourceTable:
 
     def oldest_reading(self) -> float | None:
         """Arrival of the oldest reading that is published now, in Unix seconds."""
+        self._restore_order()
         for batch in self._batches:
             return batch.arrival.unix
         return None
 
+    def last_readings(self, room_ids: Iterable[str]) -> Iterator[tuple[str, Reading | None, Arrival | None]]:
+        """The published readings of these rooms, with their arrivals; ``None`` twice for a room that is not watched."""
+        for room_id in room_ids:
+            row = self._rows.get(room_id)
+            if row is None:
+                yield room_id, None, None
+            elif row.batch is not None and row.users is not None:
+                reading = Reading(row.users, row.admin_users, row.invisible_users, row.exists, row.missing)
+                yield room_id, reading, row.batch.arrival
+
     def snapshot(self) -> list[Page]:
         """All lines as they are now, one column for each of ``ROOM_METRICS``. Later readings do not change it."""
         return self._pages.snapshot()
+
+    def _restore_order(self) -> None:
+        if not self._in_order:
+            self._batches = dict.fromkeys(sorted(self._batches, key=lambda batch: batch.arrival.monotonic))
+            self._in_order = True
 
     def _add_or_update(self, room: Room) -> None:
         row = self._rows.get(room.id)
@@ -285,6 +335,8 @@ class SourceTable:
         self.unread -= row.read_at is None and row.state is RoomState.UNKNOWN
         self.limited -= row.limit < math.inf
         self._pages.release(row.number)
+        if self.changed is not None:
+            self.changed[room_id] = None
 
     def _set_values(self, room_id: str, row: Row, reading: Reading, arrived: float) -> None:
         """Replace the previous reading. A line whose value is unchanged stays as it is."""
@@ -365,14 +417,20 @@ class SourceTable:
 
 
 class Table:
-    """The rooms of all sources, by source name, in the order of the config."""
+    """
+    The rooms of all sources, by source name, in the order of the config.
+
+    Iteration, ``in`` and snapshots leave out sources that are hidden: another replica of the cluster publishes them.
+    """
 
     def __init__(self) -> None:
+        self._all: dict[str, SourceTable] = {}
         self._sources: dict[str, SourceTable] = {}
+        self._hidden: frozenset[str] = frozenset()
         self._generation = 0
 
     def __getitem__(self, source: str) -> SourceTable:
-        return self._sources[source]
+        return self._all[source]
 
     def __contains__(self, source: str) -> bool:
         return source in self._sources
@@ -382,12 +440,23 @@ class Table:
 
     def replace(self, sources: Mapping[str, SourceTable]) -> None:
         """Replace all sources by these."""
-        self._sources = dict(sources)
+        self._all = dict(sources)
+        self._show()
+
+    def hide(self, names: Iterable[str]) -> None:
+        """Hide exactly these sources from now on."""
+        hidden = frozenset(names)
+        if hidden != self._hidden:
+            self._hidden = hidden
+            self._show()
+
+    def _show(self) -> None:
+        self._sources = {name: source for name, source in self._all.items() if name not in self._hidden}
         self._generation += 1
 
     def expire(self, now: float) -> None:
         """Withdraw the readings of every source that are too old at this monotonic time."""
-        for source in self._sources.values():
+        for source in self._all.values():
             source.expire(now)
 
     def version(self) -> tuple[int, ...]:

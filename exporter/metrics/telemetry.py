@@ -194,33 +194,44 @@ class _Figures(Collector):
 
 def _add_source(families: _Families, figures: SourceFigures) -> None:
     labels = figures.labels
-    families.add(catalogue.SOURCE_UP, labels, figures.up)
-    for state in SourceState:
-        families.add(catalogue.SOURCE_STATE, (*labels, state), state is figures.state)
-    for room_state, rooms in figures.rooms.items():
-        families.add(catalogue.SOURCE_ROOMS, (*labels, room_state), rooms)
-    families.add(catalogue.SOURCE_USERS, labels, figures.published_users)
+    if figures.polled:
+        _add_state(families, figures)
+    if not figures.hidden:
+        for room_state, rooms in figures.rooms.items():
+            families.add(catalogue.SOURCE_ROOMS, (*labels, room_state), rooms)
+        families.add(catalogue.SOURCE_USERS, labels, figures.published_users)
+        families.add(catalogue.SOURCE_OLDEST_READING, labels, figures.oldest_reading)
     families.add(catalogue.SOURCE_INTERVAL, labels, figures.interval)
-    families.add(catalogue.SOURCE_ACHIEVED_INTERVAL, labels, figures.achieved_interval)
-    families.add(catalogue.SOURCE_OLDEST_READING, labels, figures.oldest_reading)
-    families.add(catalogue.SOURCE_LAST_SUCCESS, labels, figures.last_success)
-    families.add(catalogue.SOURCE_CLOCK_SKEW, labels, figures.clock_skew)
     families.add(catalogue.SOURCE_CALLS, labels, figures.calls)
     for kind, calls in figures.failed_calls.items():
         families.add(catalogue.SOURCE_FAILED_CALLS, (*labels, kind), calls)
-    if (failure := figures.last_failure) is not None:
-        families.add(catalogue.SOURCE_LAST_FAILURE, (*labels, failure.kind, failure.code, failure.words), 1)
     families.add(catalogue.SOURCE_UNREQUESTED_ROOMS, labels, figures.unrequested)
     families.add_durations(catalogue.SOURCE_CALL_DURATION, labels, figures.call_durations)
 
 
+def _add_state(families: _Families, figures: SourceFigures) -> None:
+    """What only the process knows that polls the source."""
+    labels = figures.labels
+    families.add(catalogue.SOURCE_UP, labels, figures.up)
+    for state in SourceState:
+        families.add(catalogue.SOURCE_STATE, (*labels, state), state is figures.state)
+    families.add(catalogue.SOURCE_ACHIEVED_INTERVAL, labels, figures.achieved_interval)
+    families.add(catalogue.SOURCE_LAST_SUCCESS, labels, figures.last_success)
+    families.add(catalogue.SOURCE_CLOCK_SKEW, labels, figures.clock_skew)
+    if (failure := figures.last_failure) is not None:
+        families.add(catalogue.SOURCE_LAST_FAILURE, (*labels, failure.kind, failure.code, failure.words), 1)
+
+
 def _add_discovery(families: _Families, figures: DiscoveryFigures) -> None:
     labels = figures.labels
-    by_label: tuple[tuple[Metric, Mapping[str, float]], ...] = (
+    state: tuple[tuple[Metric, Mapping[str, float]], ...] = (
         (catalogue.DISCOVERY_ROOMS, figures.rooms),
         (catalogue.DISCOVERY_STATE_ROOMS, figures.lives),
         (catalogue.DISCOVERY_LAST_SUCCESS, figures.last_success),
         (catalogue.DISCOVERY_INTERVAL, figures.intervals),
+    )
+    by_label: tuple[tuple[Metric, Mapping[str, float]], ...] = (
+        *(state if figures.polled else ()),
         (catalogue.DISCOVERY_ADDED, figures.added),
         (catalogue.DISCOVERY_DROPPED, figures.dropped),
         (catalogue.DISCOVERY_REJECTED, figures.rejected),
@@ -228,12 +239,13 @@ def _add_discovery(families: _Families, figures: DiscoveryFigures) -> None:
     for metric, values in by_label:
         for label, value in values.items():
             families.add(metric, (*labels, label), value)
-    families.add(catalogue.DISCOVERY_LAST_COMPLETE, labels, figures.last_complete)
+    if figures.polled:
+        families.add(catalogue.DISCOVERY_LAST_COMPLETE, labels, figures.last_complete)
+        families.add(catalogue.DISCOVERY_LIMIT, labels, figures.limit)
     for (origin, result), count in figures.refreshes.items():
         families.add(catalogue.DISCOVERY_REFRESHES, (*labels, origin, result), count)
     for origin, durations in figures.durations.items():
         families.add_durations(catalogue.DISCOVERY_REFRESH_DURATION, (*labels, origin), durations)
-    families.add(catalogue.DISCOVERY_LIMIT, labels, figures.limit)
     families.add_durations(catalogue.ROOM_LIFETIME, labels, figures.lifetimes)
     if figures.callbacks is not None:
         for result, count in figures.callbacks.results.items():

@@ -30,6 +30,10 @@ a call, the call leaves when they allow it, without waiting for another tick.
 it, and asks again every 250 ms while the network has not. ``pace`` explains what follows. The budget asks before it
 uses slots, so no extra timer is needed.
 
+**Leases.** In a cluster a budget is shared with other processes, and only the one that *holds* it may call, until a
+moment that is moved on as long as the cluster agrees. An unheld budget grants no slot and sets no timer. Between the
+grant and the write the process may stand still, so whoever writes asks again in the same step (``may_write``).
+
 **Why simpler is not enough.** Ten calls that leave together cost a third less processor time than ten that leave one by
 one, since each finds the processor's caches warm. Round robin over the sources would put all the lateness of an
 overloaded budget on the source with the most rooms. A fixed priority for regular polls would starve retries in an
@@ -51,6 +55,7 @@ from typing import Final, Protocol
 
 from exporter.clock import Clock
 from exporter.polling.pace import Pace, Sent
+from exporter.polling.pace_state import PaceState
 from exporter.polling.planner import LANES, Lane
 
 _SHARES: Final = {Lane.SUSPECT: 0.08, Lane.RETRY: 0.2}
@@ -111,11 +116,13 @@ class Timer:
     Attributes:
         tick: Wanted seconds between two ticks. Each budget uses the nearest value that divides its period.
         resumed_at: Monotonic end of the last stall. A stall is a timer that fires more than 250 ms late.
+        fenced_calls: Calls that were not written since the lease of their budget had run out meanwhile.
     """
 
     def __init__(self, clock: Clock, raised: Callable[[Exception], None]) -> None:
         self.tick = _TICKS[0]
         self.resumed_at = -math.inf
+        self.fenced_calls = 0
         self._clock = clock
         self.raised = raised
         self._waiting: dict[float, dict[Callable[[], None], None]] = {}
@@ -173,10 +180,14 @@ class Budget:
         limit: Calls per second, above 0.
         timer: Shared by all budgets.
         since: Monotonic time since which no other process has used this limit; default: now.
+        shared: Whether it is shared with other processes. Then it is not held at first.
     """
 
-    def __init__(self, name: str, limit: float, clock: Clock, timer: Timer, since: float | None = None) -> None:
+    def __init__(
+        self, name: str, limit: float, clock: Clock, timer: Timer, since: float | None = None, *, shared: bool = False
+    ) -> None:
         self.name = name
+        self._held_until = -math.inf if shared else None
         self.pacer = Pace(limit, clock.monotonic() if since is None else since)
         self._clock = clock
         self._timer = timer
@@ -199,6 +210,56 @@ class Budget:
     @property
     def calls(self) -> int:
         return self.pacer.calls
+
+    @property
+    def held_until(self) -> float:
+        """Monotonic time until which this process may call."""
+        return math.inf if self._held_until is None else self._held_until
+
+    @property
+    def held(self) -> bool:
+        """Whether this process may call now. Without other processes it always may."""
+        return self._held_until is None or self._clock.monotonic() < self._held_until
+
+    def may_write(self) -> bool:
+        """Whether a call may be written in this step. Ask at the last moment; a refusal is counted."""
+        if self.held:
+            return True
+        self._timer.fenced_calls += 1
+        return False
+
+    def hold(self, until: float) -> None:
+        """This process may call until this monotonic time; minus infinity: not any more."""
+        held, self._held_until = self.held, until
+        if not held:
+            self.arm()
+
+    def go_on(self, state: PaceState | None, elapsed: float, silence: float) -> None:
+        """
+        Go on after another process. Call this before ``hold``.
+
+        Args:
+            state: What ``state`` returned there; ``None`` if it is lost.
+            elapsed: Seconds since then, or fewer.
+            silence: For so many seconds at least nobody has called; 0 if ``state`` has all calls.
+        """
+        now = self._clock.monotonic()
+        if state is not None:
+            self.pacer.restore(state, now, max(elapsed, silence))
+        if state is None or silence:
+            self.pacer.silent_since(now - silence)
+
+    def state(self, *, last: bool) -> PaceState:
+        """
+        What another process needs to go on.
+
+        Args:
+            last: Whether this process calls no more: then the calls are part of it.
+        """
+        now = self._clock.monotonic()
+        for _, call, in_flight in self._in_flight if last else ():
+            self.pacer.arrives_by(call, in_flight.arrives_by(), now, 0.0)
+        return self.pacer.state(now, writes=last)
 
     def bid(self, bidder: Bidder) -> None:
         """Grant slots to this bidder from now on."""
@@ -235,7 +296,7 @@ class Budget:
                 thousand may share a budget.
         """
         now = self._clock.monotonic()
-        if self._armed_for <= now + self._timer.tick:
+        if self._armed_for <= now + self._timer.tick or not self.held:
             return
         bidders = self._bidders if bidder is None else [each for each in (bidder,) if each in self._bidders]
         due = min([min(each.dues()) for each in bidders], default=math.inf)
@@ -276,7 +337,9 @@ class Budget:
         """
         now = self._clock.monotonic()
         declined = 0
-        while max(self.pacer.slot_at(now), self.pacer.open_at()) <= now and (first := _first_due(now, dues)):
+        while (
+            self.held and max(self.pacer.slot_at(now), self.pacer.open_at()) <= now and (first := _first_due(now, dues))
+        ):
             lane = self._lane(first)
             due, bidder = first[lane]
             present = bidder.dues() if bidder in self._bidders else _NEVER
@@ -293,6 +356,9 @@ class Budget:
                     asyncio.get_running_loop().call_soon(self._grant_rest, dues)
                     return
         self.arm()
+
+    def _may_grant(self, now: float) -> bool:
+        return max(self.pacer.slot_at(now), self.pacer.open_at()) <= now and self.held
 
     def _grant_rest(self, dues: dict[Bidder, tuple[float, ...]]) -> None:
         try:

@@ -222,6 +222,11 @@ class Client:
         while self._idle:
             _close(self._idle.pop()[0])
 
+    def reopen(self) -> None:
+        """After ``retire``: open connections again."""
+        self._closed = False
+        self.open()
+
     async def aclose(self) -> None:
         """Close every connection."""
         self.retire()

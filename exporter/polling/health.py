@@ -101,6 +101,11 @@ class Health:
         self._try_now_at = now
         self._trial_at = min(self._trial_at, now)
 
+    def resume(self, now: float) -> None:
+        """The source is polled again, after a time without calls: that time says nothing of the vendor."""
+        self._last_success, self._in_a_row = now, 0
+        self.try_now(now)
+
     def call_started(self) -> None:
         """A call leaves now. If the source is not ok, this call is the trial."""
         self._on_trial = self.state is not SourceState.OK

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -140,14 +140,14 @@ class Lister:
         self._under_way: asyncio.Task[Listing] | None = None
         self._replies: set[asyncio.Task[None]] = set()
         self._held: _Held | None = None
-        self._unauthorized = self._logged = self._stopped = False
+        self._unauthorized = self._logged = self._stopped = self._resting = False
         self._known = 0
         self._complete_at: float | None = None
         self._full_at = -math.inf
 
     async def refresh(self) -> Listing:
         """Make one pass. A reload in the middle of it begins it anew, if it changes what is asked with."""
-        while not self._stopped:
+        while not self._stopped and not self._resting:
             under_way = self._under_way = asyncio.create_task(self._refreshed())
             try:
                 await asyncio.wait({under_way})
@@ -157,6 +157,25 @@ class Lister:
             if not under_way.cancelled():
                 return under_way.result()
         return Listing(Result.FAILED, self._clock.monotonic(), error="the source was stopped")
+
+    @property
+    def calls_under_way(self) -> Collection[asyncio.Task[None]]:
+        """What has not ended yet."""
+        return self._replies
+
+    def rest(self) -> None:
+        """Another process reads this list: end the pass under way, and open no connection."""
+        self._resting = True
+        if self._under_way:
+            self._under_way.cancel()
+        self._client.retire()
+
+    def resume(self) -> None:
+        """After ``rest``: passes may begin, the first of them a full one."""
+        if self._resting:
+            self._resting = False
+            self._known, self._complete_at, self._full_at = 0, None, -math.inf
+            self._client.reopen()
 
     def stop(self) -> None:
         """Begin no call and hand on nothing from now on; a pass under way ends as failed."""
@@ -221,6 +240,9 @@ class Lister:
             request = self._signing.sign(self._config, page.listing.request)
             if request is None:
                 raise RuntimeError("a page was wanted of a pass that has ended")
+            if not self.budget.may_write():
+                self._page = page
+                return False
             exchange = self._client.send(request)
         except Exception as error:  # noqa: BLE001 whatever it is, the job of the refresh hears of it
             page.ended.set_exception(error)
@@ -239,7 +261,7 @@ class Lister:
     def not_connected(self, failure: Failure, since: float) -> None:  # noqa: ARG002 a page has no age
         """No connection could be opened: if a page is wanted, that call has failed."""
         page = self._page
-        if page is not None and not self._client.has_connection():
+        if page is not None and self.budget.held and not self._client.has_connection():
             self._page = None
             self.calls += 1
             page.ended.set_result(failure)
@@ -427,6 +449,8 @@ class Lister:
         else:
             self._client.retire()
             self._client = client
+            if self._resting:
+                client.retire()
 
 
 def _for_lists(config: SourceConfig, settings: VendorListConfig) -> SourceConfig:

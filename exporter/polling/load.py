@@ -121,14 +121,15 @@ def found_loads(sources: Iterable[tuple[SourceConfig, int]]) -> tuple[FoundLoad,
         (config, max(rooms, config.discovery.max_rooms) if config.discovery else rooms) for config, rooms in sources
     ]
     return tuple(
-        FoundLoad(source.config, source.rooms, source.kept_interval, _list_load(source.config, source.rooms))
+        FoundLoad(source.config, source.rooms, source.kept_interval, list_load(source.config, source.rooms))
         for budget in budget_loads(crowded)
         for source in budget.sources
         if source.config.discovery
     )
 
 
-def _list_load(config: SourceConfig, rooms: int) -> ListLoad | None:
+def list_load(config: SourceConfig, rooms: int) -> ListLoad | None:
+    """What the list of a source with so many rooms needs; ``None`` without one."""
     settings = config.discovery.vendor_list if config.discovery else None
     lists = config.codec.lists
     if settings is None or lists is None or lists.answers_all:

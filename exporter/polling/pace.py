@@ -59,6 +59,10 @@ After single rejections, the rejected pace is the pace before the last one. Afte
 fall began. A vendor that rejects every call for a minute says nothing about the paces in between: if it also rejects
 the first call after each step up, all of this is one fall.
 
+**Hand-over.** Another process may go on with the limit (``state`` and ``restore``). It gets the ages of the last calls,
+and its log holds them as if they were its own. So the calls of both, taken together, keep the limit. If they are not
+known, it knows at least since when nobody has called (``silent_since``).
+
 **Why simpler is not enough.** Measured at 200 calls per second: a leaky bucket of "200 per 1 s" let 399 calls into one
 second; one of "1 per 5 ms" used 84 to 96 % of the limit. Slots with a log use 97.5 % and exceed nothing.
 
@@ -82,6 +86,8 @@ from bisect import insort
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
+
+from exporter.polling.pace_state import FallState, PaceState, age
 
 ALLOWED_DELAY: Final = 0.024
 """Seconds by which a call may be delayed on the way without exceeding the limit."""
@@ -108,6 +114,12 @@ _REMEMBERED: Final = 2.1
 """
 Seconds for which the log keeps calls beyond the last N, in case the limit is raised. The longest window of several
 calls is 2.024 s, at a limit just above 1 call per second.
+"""
+
+_MAY_ARRIVE_FOR: Final = 5.0
+"""
+Seconds for which an unacknowledged call may still arrive: as long as the kernel sends it again, and then as long as it
+may lie in a queue.
 """
 
 _STEP: Final = 0.1
@@ -291,6 +303,51 @@ class Pace:
         self.pace = max(fall.previous * (0.5 if halve else 1 - _STEP), _FLOOR * self.limit)
         return True
 
+    def state(self, now: float, *, writes: bool = True) -> PaceState:
+        """
+        What the next process needs to go on with this limit.
+
+        Args:
+            writes: Whether it needs the last calls. Not if it stays silent for a window anyway.
+        """
+        fall = self._fall
+        return PaceState(
+            limit=self.limit,
+            pace=self.pace,
+            since=age(now, self._since),
+            writes=[age(now, min(call.at, now + _MAY_ARRIVE_FOR)) for call in self._log] if writes else [],
+            slot=None if self._last_slot == -math.inf else age(now, self._last_slot),
+            pause=max(0.0, -age(now, self._paused_until)) if self._paused_until > now else 0.0,
+            rejected=[self.calls - number for number in self._rejected],
+            fall=None if fall is None else fall.state(now, self.calls),
+        )
+
+    def restore(self, state: PaceState, now: float, elapsed: float) -> None:
+        """
+        Go on from where another process was.
+
+        Args:
+            elapsed: Seconds since it made this state, or fewer.
+        """
+        then = now - elapsed
+        self._since = then - state.since
+        for since_write in state.writes:
+            at = then - since_write
+            insort(self._log, Sent(at, at, -1, answered=True), key=_AT)
+        if state.slot is not None:
+            self._last_slot = max(self._last_slot, then - state.slot)
+        if state.pause:
+            self.pause(then + min(state.pause, _LONGEST_PAUSE))
+        self._rejected = [self.calls - ago for ago in state.rejected]
+        limit, self.limit = self.limit, state.limit
+        self.pace = max(_FLOOR * state.limit, min(state.pace, state.limit))
+        self._fall = None if state.fall is None else _Fall.restored(state.fall, then, self.calls)
+        self.change_limit(limit)
+
+    def silent_since(self, since: float) -> None:
+        """Nobody has called since this monotonic time, but for the calls that the log holds."""
+        self._since = since
+
     def _many_rejected(self, call: Sent) -> bool:
         """Whether a tenth of the last N calls were rejected, this one included, and at least two."""
         counted = max(self._burst, 10)
@@ -338,6 +395,24 @@ class _Fall:
     @property
     def rejected_pace(self) -> float:
         return self.previous if self.halved_at == -math.inf else self.initial
+
+    def state(self, now: float, calls: int) -> FallState:
+        first = self.first_since_climb
+        return FallState(
+            initial=self.initial,
+            previous=self.previous,
+            lowered=age(now, self.lowered_at),
+            climbed=age(now, self.climbed_at),
+            halved=None if self.halved_at == -math.inf else age(now, self.halved_at),
+            called=None if first == math.inf else calls > first,
+        )
+
+    @classmethod
+    def restored(cls, state: FallState, then: float, calls: int) -> _Fall:
+        lowered_at = then - state.lowered
+        halved_at = -math.inf if state.halved is None else then - state.halved
+        first = math.inf if state.called is None else calls - state.called
+        return cls(state.initial, state.previous, halved_at, lowered_at, then - state.climbed, first)
 
 
 @dataclass(slots=True)

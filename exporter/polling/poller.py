@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -148,12 +148,13 @@ class Poller:
         self.stats = SourceStats(
             config.vendor, config.api, config.name, budget.name, config.interval, table, self._signing.skew
         )
+        self.stats.polled = lambda: self.budget.held
         self._answers_all = config.codec.lists is not None and config.codec.lists.answers_all
         self._refusals = Refusals()
         self._attempts: dict[str, int] = {}
         self._awaits_all = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._running = False
+        self._running = self._resting = False
         self._client = make_client(config, self, clock)
 
     @property
@@ -167,7 +168,8 @@ class Poller:
     def start(self) -> None:
         """Begin to poll."""
         self._app.join(self.health)
-        self._client.open()
+        if not self._resting:
+            self._client.open()
         self.budget.bid(self)
         self._running = True
 
@@ -177,6 +179,23 @@ class Poller:
         self.budget.withdraw(self)
         self._app.leave(self.health)
         self._client.retire()
+
+    @property
+    def calls_under_way(self) -> Collection[asyncio.Task[None]]:
+        """What has not ended yet."""
+        return self._tasks
+
+    def rest(self) -> None:
+        """Another process polls this source: open no connection. Calls in flight still count."""
+        self._resting = True
+        self._client.retire()
+
+    def resume(self) -> None:
+        """After ``rest``: connect. Calls leave as soon as the budget grants slots."""
+        if self._resting:
+            self._resting = False
+            self.health.resume(self._clock.monotonic())
+            self._client.reopen()
 
     async def drain(self, within: float) -> None:
         """After ``stop``: wait this many seconds for calls in flight, cancel the rest, and close the connections."""
@@ -240,10 +259,17 @@ class Poller:
         self.stats.succeeded(self._clock.monotonic(), self._clock.unix())
         self.planner.read_elsewhere(readings, arrival.monotonic)
 
+    def inherit(self, readings: Mapping[str, Reading], arrival: Arrival) -> None:
+        """Take over readings that another process made, unless there are younger ones."""
+        self.stats.took_over(self.table.inherit(readings, arrival), arrival)
+        self.planner.read_elsewhere(self.table.reads_of(readings, arrival.unix), arrival.monotonic)
+
     async def maintain(self) -> None:
         """The body of this source's recurring job: connections, incidents, refusals, changed secrets."""
         now = self._clock.monotonic()
         self._client.maintain()
+        if not self.budget.held:
+            return
         self._journal.sweep(now, refusing=bool(self._refusals))
         batch = min(self.config.codec.batch_size, len(self.planner))
         ok = self.health.state is SourceState.OK
@@ -278,6 +304,9 @@ class Poller:
             return False
         try:
             request = self._signing.request(self.config, call.rooms)
+            if not self.budget.may_write():
+                self._unbind(call)
+                return False
             exchange = self._client.send(request)
         except Exception as error:  # noqa: BLE001 the source must go on
             self._raised(call, error)
@@ -296,7 +325,7 @@ class Poller:
     def not_connected(self, failure: Failure, since: float) -> None:
         """No connection could be opened. If a call is due and there is no other connection, the call has failed."""
         now = self._clock.monotonic()
-        may_call = self._running and not self._awaits_all and self.health.may_call() <= now
+        may_call = self._running and self.budget.held and not self._awaits_all and self.health.may_call() <= now
         if may_call and not self._client.has_connection():
             lane = next((lane for lane, due in zip(LANES, self.planner.dues(), strict=True) if due <= now), None)
             if lane is not None and (call := self._bind(lane, now)):
@@ -314,6 +343,11 @@ class Poller:
             return None
         self.stats.calls += 1
         return Call(rooms, now, self.planner.phase(lane, now), trial, self.config.source)
+
+    def _unbind(self, call: Call) -> None:
+        """The call is not made after all: its rooms are due."""
+        self.stats.calls -= 1
+        self.planner.release(call.rooms, call.began)
 
     def _trial_lane(self) -> Lane:
         """Regular rooms if there are any: a refused room would be refused again, and such a trial proves nothing."""
@@ -342,7 +376,10 @@ class Poller:
         else:
             self._client.retire()
             self._client = client
-            client.open()
+            if self._resting:
+                client.retire()
+            else:
+                client.open()
 
     def _spawn(self, body: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(body)

@@ -35,6 +35,8 @@ class Origin(StrEnum):
     HTTP_SD = "http_sd"
     VENDOR_LIST = "vendor_list"
     CALLBACKS = "callbacks"
+    PREDECESSOR = "predecessor"
+    """Another replica of the cluster, which polled the source before."""
 
 
 class Result(StrEnum):

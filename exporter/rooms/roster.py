@@ -59,7 +59,7 @@ on many rooms is a generator of steps of 500 rooms, between which others may run
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,6 +76,9 @@ OPERATORS: Final = frozenset({Origin.CONFIG, Origin.FILES, Origin.HTTP_SD})
 """Who speaks for the operator: what they name is watched at once, and until they name it no longer."""
 CALLBACKS: Final = "callbacks"
 """The name of the provider that callbacks are."""
+
+PREDECESSOR: Final = "predecessor"
+"""The name of the provider that another replica is."""
 
 _RANK: Final = {origin: rank for rank, origin in enumerate(Origin)}
 _HEARTBEATS: Final = 100.0
@@ -337,6 +340,90 @@ class Roster:
             for room_id in room_ids:
                 self._judge_anew(room_id, now)
             yield
+
+    # Hand-over to another replica of a cluster, and from it
+
+    def begin(self, now: float) -> None:
+        """This replica finds rooms from now on: nothing found is dropped before a list was read once."""
+        self._began = now
+
+    def inherited(self, room_ids: Iterable[str], now: float) -> None:
+        """Another replica watches these rooms, and knows that they are there. Some hundred at a time."""
+        for room_id in room_ids:
+            member = self._members.get(room_id)
+            if member is None and (len(self._members) >= self._config.max_rooms or self._filter.objection(room_id)):
+                continue
+            if member is None or not member.operated:
+                room = Room(room_id)
+                self._register(PREDECESSOR, Origin.PREDECESSOR).named[room_id] = Naming(room, now, 0)
+                self._is_there(member or self._join(room, Origin.PREDECESSOR, now, now), now)
+
+    def gone_elsewhere(self, room_ids: Iterable[str]) -> None:
+        """Another replica, which watches them, says that these rooms are gone. Those that the config names stay."""
+        for room_id in room_ids:
+            if room_id in self._members and not self._is_configured(room_id):
+                for register in self.registers.values():
+                    register.named.pop(room_id, None)
+                self._forget(room_id)
+
+    def release_predecessor(self, now: float) -> Iterator[None]:
+        """
+        Every list was read once since another replica handed over: what it alone named is judged by polls from now on.
+
+        Where neither list nor callbacks find rooms, the operator named it until now, and it goes at once.
+        """
+        register = self.registers.pop(PREDECESSOR, None)
+        for room_ids in in_parts(tuple(register.named) if register else ()):
+            for room_id in room_ids:
+                member = self._members.get(room_id)
+                if member is None or self.named(room_id):
+                    continue
+                if self._config.vendor_list is None and self._config.callbacks is None:
+                    self._drop(room_id, Reason.HTTP_SD, now)
+                    continue
+                if self._config.vendor_list is not None:
+                    member.listed_out = True
+                    self._enter(member, Life.LEAVING)
+                self._bring(member, now, urgent=False)
+            yield
+
+    def hand_over(self, now: float, *, keep: bool) -> Iterator[None]:
+        """
+        Another replica finds the rooms from now on: forget what was found here, and count nothing.
+
+        Args:
+            keep: Keep what is published, since what the other one finds is published here, too.
+        """
+        configured = {Origin.CONFIG, Origin.FILES}
+        self.registers = {name: each for name, each in self.registers.items() if each.origin in configured}
+        for known in (self._tombstones, self._closed, self._refused):
+            known.clear()
+        for room_ids in in_parts(tuple(self._members)):
+            for room_id in room_ids:
+                member = self._members.get(room_id)
+                if member is None:
+                    continue
+                if self.named(room_id):  # by the config, or it was inherited meanwhile
+                    self._relabel(member)
+                elif keep and member.published:
+                    self._keep(member, now)
+                else:
+                    self._forget(room_id)
+            yield
+
+    def _keep(self, member: Member, now: float) -> None:
+        self._register(PREDECESSOR, Origin.PREDECESSOR).named[member.room.id] = Naming(member.room, now, 0)
+        self._operated -= member.operated
+        member.operated = False
+        self._is_there(member, now)
+
+    def _forget(self, room_id: str) -> None:
+        member = self._members.pop(room_id)
+        self._refused.pop(room_id, None)
+        self.lives[member.life] -= 1
+        self._operated -= member.operated
+        self._no_hint_alone(member)
+        self._changes.remove(room_id, published=member.published)
 
     # Providers
 

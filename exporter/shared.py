@@ -1,0 +1,328 @@
+"""
+The sources of this process as one replica of a cluster: some are polled here, the others rest.
+
+::
+
+    cluster ── gain, renew, let_go, lose ──► SharedSources ──► Budget: slots until a moment
+        │                                         ├──────────► Poller, Discovery: at work, or at rest
+        └── drain, inherit, follow ─────────────► └──────────► SourceTable: readings in and out, shown or hidden
+
+A source is polled here while the budget of its polls is *ours*: gained, and neither lost nor let go since. Its list
+belongs to it, and is read here as well. A lease may run out while a budget is ours, when the engine of the cluster does
+not answer. Then no call leaves, but the source stays at work and its readings are published until they are too old.
+
+Another replica polls the other sources. They keep their rooms of config and files here, open no connections and ask
+nobody for rooms. They are hidden (``serve: own``), or show what the other replica has read (``serve: all``).
+
+Readings travel under a *key*: the source's name, and a hash of whose rooms they are. So what a source read before its
+app was changed is never taken for a reading of the new app's rooms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from itertools import islice
+from typing import Final
+
+from exporter.clock import Clock
+from exporter.cluster.protocols import SILENCE, Inheritance, Record
+from exporter.metrics.room import Arrival
+from exporter.metrics.table import SourceTable, Table
+from exporter.model import ROOMS_AT_A_TIME, Reading
+from exporter.polling.budget import Budget, Timer
+from exporter.polling.load import budget_loads, list_load
+from exporter.polling.pace_state import read_pace_state
+from exporter.reload import Running, Sources
+from exporter.vendors.callbacks import Change, Hint
+
+_UNDER_WAY: Final = 1.0
+"""Seconds for which a budget that is let go waits for its calls."""
+_MOST_DRAINED: Final = 5_000
+_MOST_HINTS: Final = 1_000
+
+
+class SharedSources:
+    """
+    The budgets and the rooms of this process, as the protocols of ``cluster`` want them.
+
+    Args:
+        sources: From now on nobody holds a budget that they make.
+    """
+
+    def __init__(self, sources: Sources, table: Table, timer: Timer, clock: Clock) -> None:
+        self._sources = sources
+        self._table = table
+        self._timer = timer
+        self._clock = clock
+        self._ours: dict[str, Budget] = {}
+        self._letting_go: set[str] = set()
+        self._every_room = False
+        self._by_budget: Mapping[str, Sequence[Running]] = {}
+        self._by_key: Mapping[str, Running] = {}
+        self._last_words: dict[str, list[Record]] = {}
+        self._hints: deque[tuple[str, str, Mapping[str, object]]] = deque(maxlen=_MOST_HINTS)
+        self._needed: tuple[object, Mapping[str, float]] = None, {}
+        sources.shared = True
+        sources.arrange = self._arrange
+        sources.hand_on = self._hand_on
+
+    # Budgets
+
+    def needed(self) -> Mapping[str, float]:
+        """See ``cluster.protocols.Budgets``."""
+        running = [(each.config, _rooms(each)) for each in self._sources.running.values()]
+        state = [(id(config), rooms) for config, rooms in running]
+        if self._needed[0] != state:
+            needed: defaultdict[str, float] = defaultdict(float)
+            for budget in budget_loads(running):
+                needed[budget.name] = min(budget.needed, budget.kept)
+            for config, rooms in running:
+                if (lists := list_load(config, rooms)) is not None:
+                    needed[lists.budget] += lists.needed
+            self._needed = state, {name: needed[name] for name in self._sources.budgets}
+        return self._needed[1]
+
+    def ties(self) -> Sequence[frozenset[str]]:
+        """See ``cluster.protocols.Budgets``."""
+        tied = {name: {name} for name in self._sources.budgets}
+        for running in self._sources.running.values():
+            lists = running.config.discovery.vendor_list if running.config.discovery else None
+            if lists is not None and tied.get(lists.budget) is not tied.get(running.config.budget):
+                both = tied[lists.budget] | tied[running.config.budget]
+                tied.update(dict.fromkeys(both, both))
+        return [*dict.fromkeys(map(frozenset, tied.values()))]
+
+    def gain(self, budget: str, until: float, inheritance: Inheritance) -> None:
+        """See ``cluster.protocols.Budgets``."""
+        gained = self._sources.budgets.get(budget)
+        if gained is None:
+            return  # a reload has removed it meanwhile
+        state = None if inheritance.state is None else read_pace_state(inheritance.state)
+        gained.go_on(state, max(0.0, inheritance.age), SILENCE if inheritance.silent else 0.0)
+        self._ours[budget] = gained
+        self._letting_go.discard(budget)
+        self._arrange_sources(self._by_budget.get(budget, ()))
+        gained.hold(until)
+
+    def renew(self, until: Mapping[str, float]) -> None:
+        """See ``cluster.protocols.Budgets``."""
+        for name, moment in until.items():
+            if name in self._ours and name not in self._letting_go:
+                self._ours[name].hold(moment)
+
+    def state(self, budget: str) -> Mapping[str, object]:
+        """See ``cluster.protocols.Budgets``."""
+        return self._ours[budget].state(last=False).builtins()
+
+    async def let_go(self, budgets: Sequence[str]) -> Mapping[str, Mapping[str, object]]:
+        """See ``cluster.protocols.Budgets``."""
+        letting_go = {name: self._ours[name] for name in budgets if name in self._ours}
+        self._letting_go |= letting_go.keys()
+        for budget in letting_go.values():
+            budget.hold(float("-inf"))
+        under_way = [call for name in letting_go for call in self._calls_under_way(name)]
+        if under_way:
+            await asyncio.wait(under_way, timeout=_UNDER_WAY)
+        states = {name: budget.state(last=True).builtins() for name, budget in letting_go.items()}
+        for name in self._letting_go & states.keys():  # unless it was gained again meanwhile
+            self._give_up(name)
+        return states
+
+    def lose(self, budget: str) -> None:
+        """See ``cluster.protocols.Budgets``."""
+        if budget in self._ours:
+            self._ours[budget].hold(float("-inf"))
+            self._give_up(budget, last_words=False)
+
+    def fenced_calls(self) -> int:
+        """See ``cluster.protocols.Budgets``."""
+        return self._timer.fenced_calls
+
+    # Readings
+
+    def serve(self, *, every_room: bool) -> None:
+        """See ``cluster.protocols.Readings``."""
+        if every_room is not self._every_room:
+            self._every_room = every_room
+            self._arrange()
+
+    def drain(self) -> Mapping[str, Sequence[Record]]:
+        """See ``cluster.protocols.Readings``."""
+        now, left = self._clock.monotonic(), _MOST_DRAINED
+        drained, self._last_words = self._last_words, {}
+        for key, running in self._by_key.items():
+            changed = running.poller.table.changed
+            if changed and left:
+                rooms = [*islice(changed, left)]
+                left -= len(rooms)
+                for room in rooms:
+                    del changed[room]
+                drained.setdefault(key, []).extend(_records(running.poller.table, rooms, now))
+        return drained
+
+    def everything(self, source: str) -> Iterator[Sequence[Record]]:
+        """See ``cluster.protocols.Readings``."""
+        running = self._by_key.get(source)
+        rooms = iter([*running.poller.table] if running else [])
+        while part := [*islice(rooms, ROOMS_AT_A_TIME)]:
+            if running:
+                records = _records(running.poller.table, part, self._clock.monotonic())
+                yield [each for each in records if each.reading is not None]
+
+    def inherit(self, source: str, records: Sequence[Record]) -> None:
+        """See ``cluster.protocols.Readings``."""
+        self._take(source, records, inherited=True)
+
+    def follow(self, source: str, records: Sequence[Record]) -> None:
+        """See ``cluster.protocols.Readings``."""
+        running = self._by_key.get(source)
+        if running is not None and running.config.budget not in self._ours:
+            self._take(source, records, inherited=False)
+
+    def sources(self, budget: str) -> Sequence[str]:
+        """See ``cluster.protocols.Readings``."""
+        return [_key(running) for running in self._by_budget.get(budget, ())]
+
+    def hints(self) -> Sequence[tuple[str, str, Mapping[str, object]]]:
+        """See ``cluster.protocols.Readings``."""
+        hints = [*self._hints]
+        self._hints.clear()
+        return hints
+
+    def hint(self, source: str, room: str, hint: Mapping[str, object]) -> None:
+        """See ``cluster.protocols.Readings``."""
+        running = self._by_key.get(source)
+        if running is None or running.discovery is None or running.config.budget not in self._ours:
+            return
+        session, at = hint.get("session"), hint.get("at")
+        try:
+            change = Change(str(hint.get("change")))
+        except ValueError:
+            return  # a later version may know more of them
+        running.discovery.hinted(
+            Hint(
+                room,
+                change,
+                session if isinstance(session, str) else None,
+                float(at) if isinstance(at, int | float) else None,
+            )
+        )
+
+    # The process
+
+    def holds(self, budget: str) -> bool:
+        """Whether this process may call on this budget now."""
+        known = self._sources.budgets.get(budget)
+        return known is not None and known.held
+
+    def is_ours(self, running: Running) -> bool:
+        """Whether this process polls this source."""
+        return running.config.budget in self._ours
+
+    def _hand_on(self, source_name: str, hint: Hint) -> bool:
+        running = self._sources.running.get(source_name)
+        if running is None or self.is_ours(running):
+            return False
+        values: dict[str, object] = {"change": hint.change.value}
+        values |= {"session": hint.session} if hint.session is not None else {}
+        values |= {"at": hint.at} if hint.at is not None else {}
+        self._hints.append((_key(running), hint.room_id, values))
+        return True
+
+    def _take(self, key: str, records: Sequence[Record], *, inherited: bool) -> None:
+        running = self._by_key.get(key)
+        if running is None:
+            return
+        if running.discovery is not None:
+            running.discovery.forget([each.room for each in records if each.reading is None])
+            running.discovery.inherit([each.room for each in records if each.reading is not None])
+        take = running.poller.inherit if inherited else running.poller.table.inherit
+        for arrival, readings in _replies(records, self._clock.monotonic()):
+            take(readings, arrival)
+
+    def _arrange(self) -> None:
+        """Sources and budgets may be other ones than before."""
+        by_budget: defaultdict[str, list[Running]] = defaultdict(list)
+        for running in self._sources.running.values():
+            by_budget[running.config.budget].append(running)
+        self._by_budget = by_budget
+        self._by_key = {_key(running): running for running in self._sources.running.values()}
+        for name, budget in self._sources.budgets.items():
+            before = self._ours.get(name, budget)
+            if before is not budget:  # a reload removed it, and the next one brought it back
+                budget.go_on(before.state(last=True), 0.0, 0.0)
+                budget.hold(before.held_until)
+                self._ours[name] = budget
+        self._arrange_sources(self._sources.running.values())
+
+    def _arrange_sources(self, sources: Iterable[Running]) -> None:
+        """Let these sources work or rest."""
+        for running in sources:
+            ours, poller, stats = self.is_ours(running), running.poller, running.poller.stats
+            stats.hidden = not (ours or self._every_room)
+            if ours:
+                if poller.table.changed is None:
+                    poller.table.changed = {}
+                poller.resume()
+                if running.discovery is not None:
+                    running.discovery.resume()
+            else:
+                poller.table.changed = None
+                poller.rest()
+                if running.discovery is not None:
+                    running.discovery.rest(keep=self._every_room)
+        self._table.hide(name for name, each in self._sources.running.items() if each.poller.stats.hidden)
+
+    def _give_up(self, name: str, *, last_words: bool = True) -> None:
+        self._ours.pop(name, None)
+        self._letting_go.discard(name)
+        resting = [each for each in self._by_budget.get(name, ()) if not self.is_ours(each)]
+        for running in resting if last_words else ():
+            table = running.poller.table
+            if table.changed:
+                records = _records(table, [*table.changed], self._clock.monotonic())
+                self._last_words.setdefault(_key(running), []).extend(records)
+        self._arrange_sources(resting)
+
+    def _calls_under_way(self, budget: str) -> Collection[asyncio.Task[None]]:
+        calls: list[asyncio.Task[None]] = []
+        for running in self._sources.running.values():
+            if running.config.budget == budget:
+                calls += running.poller.calls_under_way
+            lister = running.discovery.lister if running.discovery else None
+            if lister is not None and lister.budget.name == budget:
+                calls += lister.calls_under_way
+        return calls
+
+
+def _rooms(running: Running) -> int:
+    files = len(running.files.rooms)
+    return max(running.rooms, files) if running.discovery else files
+
+
+def _key(running: Running) -> str:
+    return f"{running.config.name}@{sha256(running.config.rooms_key.encode()).hexdigest()[:8]}"
+
+
+def _records(table: SourceTable, rooms: Iterable[str], now: float) -> list[Record]:
+    return [
+        Record(room, None, 0.0, 0.0)
+        if arrival is None
+        else Record(room, reading, now - arrival.monotonic, arrival.unix)
+        for room, reading, arrival in table.last_readings(rooms)
+    ]
+
+
+def _replies(records: Iterable[Record], now: float) -> list[tuple[Arrival, Mapping[str, Reading]]]:
+    """The readings by the replies that they came with, oldest first."""
+    replies: dict[float, tuple[float, dict[str, Reading]]] = {}
+    for record in records:
+        if record.reading is not None:
+            age, readings = replies.get(record.unix) or (0.0, {})
+            readings[record.room] = record.reading
+            replies[record.unix] = max(age, record.age), readings
+    ordered = sorted(replies.items(), key=lambda reply: -reply[1][0])
+    return [(Arrival(now - age, unix), readings) for unix, (age, readings) in ordered]
