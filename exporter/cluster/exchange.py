@@ -14,7 +14,7 @@ era                identifies the history of the engine's data; another one afte
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -180,11 +180,67 @@ class Reply:
     states: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """
+    What another replica has published.
+
+    Args:
+        channel: ``news``, ``rooms`` or ``hints``; empty: the subscription began (anew), and messages may be missing.
+    """
+
+    channel: str
+    data: bytes = b""
+
+
 class Engine(Protocol):
-    """What ownership needs of an engine."""
+    """What a cluster needs of an engine. Every method may raise ``EngineError``: no answer, or a refusal."""
 
     async def exchange(self, request: Request) -> Reply:
+        """Carry out a request; one that failed may have been carried out all the same, even later."""
+
+    async def write(
+        self,
+        source: str,
+        budget: str,
+        record: str,
+        rooms: Mapping[str, bytes],
+        gone: Sequence[str],
+        message: bytes | None,
+    ) -> bool:
         """
-        Raises:
-            EngineError: No answer, or a refusal. The request may have been carried out all the same, even later.
+        Write readings.
+
+        Args:
+            source: Key of the source.
+            record: The budget's record as its holder has it.
+            gone: Rooms that are watched no longer.
+            message: For replicas that publish every room.
+
+        Returns:
+            Whether the record still is this one. If not, nothing was written.
         """
+
+    def read(self, source: str) -> AsyncIterator[Mapping[str, bytes]]:
+        """The readings of a source, some hundred at a time."""
+
+    async def forget(self, source: str, rooms: Sequence[str]) -> None:
+        """Delete readings that nobody can publish any more."""
+
+    async def send(self, replica: str, data: bytes) -> None:
+        """Send a callback to one replica, once at most."""
+
+    def listen(self, replica: str, *, rooms: bool) -> AsyncIterator[Message]:
+        """
+        What other replicas publish from now on.
+
+        Args:
+            replica: This one, for callbacks.
+            rooms: Readings, too.
+        """
+
+    async def about(self) -> str:
+        """Name and version of the server: ``redis 7.0.15``; only the name if it does not tell."""
+
+    async def aclose(self) -> None:
+        """Close every connection."""

@@ -54,10 +54,7 @@ from typing import Final, Generic, TypeVar
 
 from exporter.cluster.assignment import Unit, assign
 from exporter.cluster.exchange import How, Member, Owner, Refusal, Reply, Request, Write
-from exporter.cluster.protocols import Inheritance
-
-SILENCE: Final = 1.07
-"""Seconds between the last call of one holder and the first of the next, unless the last writes are handed over."""
+from exporter.cluster.protocols import SILENCE, Inheritance
 
 _RATES: Final = 0.02
 """Most by which the rates of two clocks differ."""
@@ -66,9 +63,10 @@ EXCHANGES_IN_LEASE: Final = 10
 _PROVED_BEATS: Final = 3
 _HANDED_OVER: Final = 0.1
 _FALLBACK: Final = 0.5
+_MEETING: Final = 0.2
 _FORGOTTEN_AFTER: Final = 10.0
 
-_EARLY: Final = 0.15
+EARLY: Final = 0.15
 """Seconds before the lease ends at which the replica itself lets go: before the kernel would end it."""
 
 
@@ -135,8 +133,10 @@ class Observer:
 
     Attributes:
         config: Hash of the parts of the config that replicas must agree on.
+        budgets: Those of the config.
         every_room: Whether this replica publishes every room.
         address: Where it listens; for people.
+        lease: Seconds.
         held: Tokens of the budgets that this replica may call on before ``until``.
         until: Monotonic time at which every lease of this replica ends.
         refused: Whether another process beats under this replica's name.
@@ -145,6 +145,7 @@ class Observer:
     def __init__(self, replica: str, incarnation: str, lease: float, address: str = "") -> None:
         self.replica = replica
         self.config = ""
+        self.budgets: set[str] = set()
         self.every_room = False
         self.address = address
         self.held: dict[str, int] = {}
@@ -152,13 +153,12 @@ class Observer:
         self.refused = False
         self.era = ""
         self._incarnation = incarnation
-        self._lease = lease
+        self.lease = lease
         self._beat = 0
         self._era_since = math.inf
         self._members: dict[str, _Seen[Member]] = {}
         self._records: dict[str, _Seen[Owner]] = {}
         self._units: Sequence[Unit] = ()
-        self._budgets: set[str] = set()
         self._letting_go: set[str] = set()
         self._releases: dict[str, str] = {}
         self._ran_out: dict[str, float] = {}
@@ -175,13 +175,13 @@ class Observer:
             config: Hash of the parts of the config that replicas must agree on.
         """
         self._units, self.config = units, config
-        self._budgets = {budget for unit in units for budget in unit.budgets}
+        self.budgets = {budget for unit in units for budget in unit.budgets}
 
     # What others ask
 
     def settled(self, now: float) -> bool:
         """Whether this replica has followed the engine for a whole lease, so that it may claim."""
-        return now - self._era_since >= self._lease
+        return now - self._era_since >= self.lease
 
     def owners(self) -> dict[str, Owner]:
         """Who holds each budget, as of the last reply."""
@@ -200,13 +200,17 @@ class Observer:
         return {
             name: member
             for name, (member, since) in self.members().items()
-            if now - since < self._lease or (name == self.replica and not self.refused)
+            if now - since < self.lease or (name == self.replica and not self.refused)
         }
+
+    def grants(self, budget: str) -> bool:
+        """Whether this replica may call on a budget, and is not about to let go of it."""
+        return budget in self.held and budget not in self._letting_go
 
     def record(self, budget: str) -> str | None:
         """The record of a budget that this replica holds, as the engine has it; shown when readings are written."""
         seen = self._records.get(budget)
-        return seen.value if seen and budget in self.held else None
+        return seen.value if seen and budget in self.held and self._is_mine(seen.parsed) else None
 
     # What changes
 
@@ -225,8 +229,7 @@ class Observer:
         replaces = own.value if own and self.refused and self._stood_still(own, now) else ""
         member = Member(self._beat, self._incarnation, self.config, self.settled(now), self.every_room, self.address)
         writes = [*self._restored(), *self._released()]
-        if self.settled(now) and not self.refused and not leave:
-            claims = [*self._claims(now)]
+        if not leave and (claims := self._claims_now(now)):
             self._tried |= {claim.budget: claim for claim in claims}
             writes += claims
         saved = {budget: state for budget, state in (states or {}).items() if budget in self.held}
@@ -251,7 +254,7 @@ class Observer:
         if reply.refusal is not None:
             return self._refused(reply)
         self.refused = False
-        until = sent + writes_for(self._lease)
+        until = sent + writes_for(self.lease)
         claimed = {write.budget: write for write in request.writes if not write.release}
         gained: dict[str, Gain] = {}
         confirmed: dict[str, int] = {}
@@ -260,7 +263,7 @@ class Observer:
             if self.held.get(budget) == owner.token or (write and write.how is How.RESTORED and budget in self.held):
                 confirmed[budget] = owner.token
             elif (
-                write is not None and budget not in self.held and write.how is not How.RESTORED and now < until - _EARLY
+                write is not None and budget not in self.held and write.how is not How.RESTORED and now < until - EARLY
             ):
                 gained[budget] = self._gain(write, now, reply.states.get(budget))
                 confirmed[budget] = owner.token
@@ -273,7 +276,7 @@ class Observer:
         mine = self._mine()
         self._ran_out = {budget: at for budget, at in self._ran_out.items() if budget in mine and budget not in gained}
         self._plan(now)
-        return Changes(bool(confirmed), gained, lost)
+        return Changes(bool(confirmed), gained, lost, again=not request.leave and bool(self._claims_now(now)))
 
     def failed(self) -> None:
         """A request was not answered."""
@@ -283,7 +286,7 @@ class Observer:
 
     def expire(self, now: float) -> Sequence[str]:
         """Hold nothing any more if the lease ends within 0.15 s. Returns what was held."""
-        if now < self.until - _EARLY or not self.held:
+        if now < self.until - EARLY or not self.held:
             return ()
         expired = [*self.held]
         self._ran_out |= dict.fromkeys(expired, now)
@@ -292,12 +295,12 @@ class Observer:
 
     def to_hand_over(self, now: float) -> Sequence[str]:
         """
-        Held budgets that another replica shall have and that this one shall let go of now. They are held until
-        ``released``, but no longer granted.
+        Held budgets that another replica shall have, or that the config has no more, and that this one shall let go of
+        now. They are held until ``released``, but no longer granted.
         """
         candidates = {name for name in self.alive(now) if self._members[name].changes >= _PROVED_BEATS}
         most = max(1, int(_HANDED_OVER * len(self.held)))
-        chosen: list[str] = []
+        chosen = [budget for budget in self.held if budget not in self.budgets and budget not in self._letting_go]
         for unit in self._units:
             budgets = [budget for budget in unit.budgets if budget in self.held and budget not in self._letting_go]
             wished = self._wish.get(budgets[0]) if budgets else None
@@ -320,7 +323,7 @@ class Observer:
     # How
 
     def _note(self, reply: Reply, now: float) -> None:
-        for budget in self._budgets | reply.records.keys():
+        for budget in self.budgets | reply.records.keys():
             _see(self._records, budget, reply.records.get(budget, ""), Owner.parse, now)
         owners = {owner.replica for owner in self.owners().values() if owner.replica}
         for name in self._members.keys() | reply.members.keys() | owners:
@@ -335,6 +338,7 @@ class Observer:
         if self.refused:
             self.held = {}
             self._letting_go.clear()
+            self._ran_out.clear()
         return Changes(lost=lost, again=not self.refused)
 
     def _plan(self, now: float) -> None:
@@ -373,33 +377,37 @@ class Observer:
             else:
                 yield Write(budget, seen.value, release=True, state=state)
 
+    def _claims_now(self, now: float) -> Sequence[Write]:
+        return [*self._claims(now)] if self.settled(now) and not self.refused else ()
+
     def _claims(self, now: float) -> Iterable[Write]:
-        for budget in self._budgets - self.held.keys() - self._releases.keys() - self._letting_go:
+        for budget in self.budgets - self.held.keys() - self._releases.keys() - self._letting_go:
             seen = self._records.get(budget)
             if seen is not None and (claim := self._claim(budget, seen, now)):
                 yield claim
 
-    def _claim(self, budget: str, seen: _Seen, now: float) -> Write | None:
+    def _claim(self, budget: str, seen: _Seen[Owner], now: float) -> Write | None:
         owner = seen.parsed
         if self._is_mine(owner):
             return self._back(budget, seen)
         how, free_since, holder, member = How.RELEASED, seen.since, "", ""
         since = seen.since
         if owner is None:
-            how, free_since = How.FIRST, seen.since + self._lease
+            # A little later than after a silence, so that replicas that start together know of each other.
+            how, free_since = How.FIRST, seen.since + (1 + _MEETING) * self.lease
         elif owner.replica:
             beat = self._members[owner.replica]
             how = How.EXPIRED
             if beat.parsed is None or beat.parsed.incarnation == owner.incarnation:
                 holder, member, since = owner.replica, beat.value, max(seen.since, beat.since)
-                free_since = since + self._lease
+                free_since = since + self.lease
             # Otherwise another process has taken over the name, which proves that this one has stopped.
-        patience = 0.0 if self._wish.get(budget) == self.replica else _FALLBACK * self._lease
+        patience = 0.0 if self._wish.get(budget) == self.replica else _FALLBACK * self.lease
         if now < free_since + patience:
             return None
         return Write(budget, seen.value, holder=holder, member=member, how=how, since=since)
 
-    def _back(self, budget: str, seen: _Seen) -> Write:
+    def _back(self, budget: str, seen: _Seen[Owner]) -> Write:
         """Take back a budget whose record names this replica."""
         tried = self._tried.get(budget)
         if budget not in self._ran_out and tried is not None and tried.how is not None:
@@ -409,12 +417,14 @@ class Observer:
 
     def _gain(self, write: Write, now: float, state: str | None) -> Gain:
         age = max(0.0, now - write.since)
-        how = write.how or How.BACK
-        silent = how in (How.FIRST, How.EXPIRED) or age >= SILENCE
-        return Gain(how, Inheritance(None, age, silent), state)
+        if write.how is How.BACK:
+            # Its own pace knows its last calls, and nobody else has called since, if this is known to be its own.
+            return Gain(How.BACK, Inheritance(None, age, silent=math.isfinite(write.since)), None)
+        silent = write.how in (How.FIRST, How.EXPIRED) or age >= SILENCE
+        return Gain(write.how or How.BACK, Inheritance(None, age, silent), state)
 
-    def _stood_still(self, seen: _Seen, now: float) -> bool:
-        return self.settled(now) and now - seen.since >= self._lease
+    def _stood_still(self, seen: _Seen[Member], now: float) -> bool:
+        return self.settled(now) and now - seen.since >= self.lease
 
     def _dead(self, now: float) -> dict[str, str]:
         """Entries of replicas that are gone for long and named by no record."""
@@ -423,7 +433,7 @@ class Observer:
             name: seen.value
             for name, seen in self._members.items()
             if seen.value and name not in owners and name != self.replica
-            if now - seen.since >= _FORGOTTEN_AFTER * self._lease
+            if now - seen.since >= _FORGOTTEN_AFTER * self.lease
         }
 
 

@@ -19,11 +19,11 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -45,7 +45,7 @@ from redis.exceptions import (
 )
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from exporter.cluster.exchange import EngineError, Refusal, Reply, Request
+from exporter.cluster.exchange import EngineError, Message, Refusal, Reply, Request
 from exporter.config.cluster import RedisConfig
 from exporter.metrics.cluster_stats import Exchanged
 
@@ -81,6 +81,16 @@ _CODES: Final[Mapping[type[RedisError], str]] = {
 """Errors of which redis-py drops the code."""
 
 
+class _Client(Protocol):
+    """What is used of redis-py, whose own types leave much open."""
+
+    connection_pool: Any
+
+    def execute_command(self, *arguments: object) -> Awaitable[Any]: ...
+    def config_get(self, name: str) -> Awaitable[Any]: ...
+    def pubsub(self) -> Any: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Script:
     text: str
@@ -91,24 +101,11 @@ class _Script:
         text = (files("exporter.cluster") / name).read_text(encoding="utf-8")
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
-    async def run(self, client: Redis, keys: Sequence[str], arguments: Sequence[str | bytes]) -> Any:
+    async def run(self, client: _Client, keys: Sequence[str], arguments: Sequence[str | bytes]) -> Any:
         try:
             return await client.execute_command("EVALSHA", self.sha, len(keys), *keys, *arguments)
         except NoScriptError:
             return await client.execute_command("EVAL", self.text, len(keys), *keys, *arguments)
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """
-    What another replica has published.
-
-    Args:
-        channel: ``news``, ``rooms`` or ``hints``; empty: the subscription began (anew), and messages may be missing.
-    """
-
-    channel: str
-    data: bytes = b""
 
 
 class RedisEngine:
@@ -132,14 +129,9 @@ class RedisEngine:
         self._listening = _client(config, self._timeout, listens=True)
 
     async def exchange(self, request: Request) -> Reply:
-        """
-        Carry out a request.
-
-        Raises:
-            EngineError: No answer, or a refusal. The request may have been carried out all the same, even later.
-        """
+        """See ``exchange.Engine``."""
         keys = [self._prefix + "cluster", self._prefix + "states"]
-        arguments = [_encoded(request), self._prefix + "news"]
+        arguments: list[str | bytes] = [_encoded(request), self._prefix + "news"]
         async with self._attempt(self._client):
             answer = await self._exchange.run(self._client, keys, arguments)
         return _reply(answer)
@@ -153,35 +145,16 @@ class RedisEngine:
         gone: Sequence[str],
         message: bytes | None,
     ) -> bool:
-        """
-        Write readings.
-
-        Args:
-            source: Key of the source.
-            record: The budget's record as its holder has it.
-            gone: Rooms that are watched no longer.
-            message: For replicas that publish every room.
-
-        Returns:
-            Whether the record still is this one. If not, nothing was written.
-
-        Raises:
-            EngineError: No answer, or a refusal.
-        """
-        pairs = [part for room, reading in rooms.items() for part in (room, reading)]
+        """See ``exchange.Engine``."""
+        pairs: list[str | bytes] = [part for room, reading in rooms.items() for part in (room, reading)]
         channel = self._prefix + "rooms" if message is not None else ""
-        arguments = [budget, record, channel, message or b"", str(len(rooms)), *pairs, *gone]
+        arguments: list[str | bytes] = [budget, record, channel, message or b"", str(len(rooms)), *pairs, *gone]
         async with self._attempt(self._bulk):
             written = await self._write.run(self._bulk, [self._prefix + "cluster", self._rooms(source)], arguments)
         return bool(written)
 
     async def read(self, source: str) -> AsyncIterator[Mapping[str, bytes]]:
-        """
-        The readings of a source, some hundred at a time.
-
-        Raises:
-            EngineError: No answer, or a refusal.
-        """
+        """See ``exchange.Engine``."""
         cursor = "0"
         while True:
             async with self._attempt(self._bulk):
@@ -192,36 +165,17 @@ class RedisEngine:
                 return
 
     async def forget(self, source: str, rooms: Sequence[str]) -> None:
-        """
-        Delete readings that nobody can publish any more.
-
-        Raises:
-            EngineError: No answer, or a refusal.
-        """
+        """See ``exchange.Engine``."""
         async with self._attempt(self._bulk):
             await self._bulk.execute_command("HDEL", self._rooms(source), *rooms)
 
     async def send(self, replica: str, data: bytes) -> None:
-        """
-        Send a callback to one replica, once at most.
-
-        Raises:
-            EngineError: No answer, or a refusal.
-        """
+        """See ``exchange.Engine``."""
         async with self._attempt(self._bulk):
             await self._bulk.execute_command("PUBLISH", f"{self._prefix}hints:{replica}", data)
 
-    async def listen(self, replica: str, *, rooms: bool) -> AsyncIterator[Message]:
-        """
-        What other replicas publish from now on.
-
-        Args:
-            replica: This one, for callbacks.
-            rooms: Readings, too.
-
-        Raises:
-            EngineError: The connection broke, or could not be opened.
-        """
+    async def listen(self, replica: str, *, rooms: bool) -> AsyncGenerator[Message, None]:
+        """See ``exchange.Engine``."""
         channels = {f"{self._prefix}news": "news", f"{self._prefix}hints:{replica}": "hints"}
         if rooms:
             channels[f"{self._prefix}rooms"] = "rooms"
@@ -247,12 +201,7 @@ class RedisEngine:
             await _closed(subscription)
 
     async def about(self) -> str:
-        """
-        Name and version of the server: ``redis 7.0.15``; only the name if it does not tell.
-
-        Raises:
-            EngineError: No answer.
-        """
+        """See ``exchange.Engine``."""
         async with self._attempt(self._bulk):
             try:
                 information = await self._bulk.execute_command("INFO", "server")
@@ -279,7 +228,7 @@ class RedisEngine:
         return next((str(_text(value)) for value in found.values()), None)
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """See ``exchange.Engine``."""
         for client in (self._client, self._bulk, self._listening):
             await _closed(client)
 
@@ -287,7 +236,7 @@ class RedisEngine:
         return f"{self._prefix}rooms:{source}"
 
     @asynccontextmanager
-    async def _attempt(self, client: Redis | None) -> AsyncIterator[None]:
+    async def _attempt(self, client: _Client | None) -> AsyncIterator[None]:
         try:
             with _words(self._timeout):
                 async with asyncio.timeout(self._timeout):
@@ -330,27 +279,29 @@ def _code(error: Exception) -> str | None:
     return known or (found[1] if found else None)
 
 
-def _client(config: RedisConfig, timeout: float, *, listens: bool = False) -> Redis:
+def _client(config: RedisConfig, timeout: float, *, listens: bool = False) -> _Client:
     encryption: dict[str, Any] = {"ssl": True, "ssl_check_hostname": True} if config.tls else {}
     if config.tls and config.ca_file is not None:
         encryption["ssl_ca_data"] = config.ca_file.pem
-    settings: dict[str, Any] = {
+    once: dict[str, Any] = {"socket_connect_timeout": timeout, "retry": Retry(NoBackoff(), 0), "protocol": 2}
+    settings: dict[str, Any] = once | {
         "db": config.db,
         "username": config.username,
         "password": config.password.reveal() if config.password else None,
         "socket_timeout": None if listens else timeout,
-        "socket_connect_timeout": timeout,
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
     }
+    client: Any
     if config.sentinels:
-        own = {"socket_timeout": timeout, "socket_connect_timeout": timeout, **encryption}
-        own |= {"retry": Retry(NoBackoff(), 0), "protocol": 2}
-        sentinel = Sentinel(list(config.sentinels), sentinel_kwargs=own)
-        return sentinel.master_for(config.master or "", **settings, **encryption)
-    if config.path is not None:
-        return Redis(unix_socket_path=config.path, **settings)
-    return Redis(host=config.host, port=config.port, **settings, **encryption)
+        make_sentinel: Any = Sentinel
+        sentinel = make_sentinel(
+            list(config.sentinels), sentinel_kwargs=once | {"socket_timeout": timeout} | encryption
+        )
+        client = sentinel.master_for(config.master, **settings, **encryption)
+    elif config.path is not None:
+        client = Redis(unix_socket_path=config.path, **settings)
+    else:
+        client = Redis(host=config.host, port=config.port, **settings, **encryption)
+    return cast(_Client, client)
 
 
 def _encoded(request: Request) -> bytes:

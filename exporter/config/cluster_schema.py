@@ -90,7 +90,7 @@ def _parsed(text: str) -> RedisConfig | None:
 class RedisKeys(SecretKeys):
     """Where Redis or Valkey is."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     url: Secret = Field(
         description="`redis://user:password@host:6379/0`, `rediss://` for TLS, or `unix:///path`; with `sentinels` "
@@ -156,7 +156,7 @@ class RedisKeys(SecretKeys):
 class Cluster(Keys):
     """Several processes that share the budgets of one config."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     name: Annotated[str, PlainValidator(_name, json_schema_input_type=str)] = Field(
         "rtc-room-exporter", description="Replicas of one name share budgets; part of all keys in Redis"

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from exporter.cluster.status import ClusterStatus
 from exporter.model import Shard
 
 
@@ -83,6 +84,7 @@ class Process:
             all that can be known of are watched.
         own_interval: Returns the wanted seconds between two readings of a room; ``None`` if unknown.
         shard: Which shard it is; ``None`` if the config is not divided.
+        cluster: Returns what this replica knows of its cluster; ``None`` without a cluster.
     """
 
     healthy: Callable[[], str | None]
@@ -97,3 +99,4 @@ class Process:
     incomplete: Callable[[str], str | None] = lambda _source: None
     own_interval: Callable[[str, str], float | None] = _nothing
     shard: Shard | None = None
+    cluster: Callable[[], ClusterStatus | None] = lambda: None

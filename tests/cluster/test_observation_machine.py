@@ -44,9 +44,11 @@ class Process:
     own_states: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def clock(self, true: float) -> float:
+        """Its clock at this moment."""
         return self.offset + self.rate * true
 
     def true(self, clock: float) -> float:
+        """The moment at which its clock shows this."""
         return (clock - self.offset) / self.rate
 
 
@@ -75,6 +77,7 @@ class Machine(RuleBasedStateMachine):
             self.at_work(0.5, 35)
 
     def made(self, name: str, rate: float) -> Process:
+        """A new process."""
         self.started += 1
         process = Process(Observer(name, f"i{self.started}", LEASE), rate, 1000.0 * self.started)
         process.observer.use(UNITS, "config")
@@ -245,6 +248,7 @@ class Machine(RuleBasedStateMachine):
                 self.last_write[budget][key] = max(last, self.last_write[budget].get(key, -math.inf))
 
     def replied(self, process: Process, reply: Reply) -> None:
+        """A process takes in what it waited for."""
         assert process.pending is not None
         (request, sent), process.pending = process.pending, None
         observer, now = process.observer, process.clock(self.now)
@@ -280,17 +284,20 @@ class Machine(RuleBasedStateMachine):
                 assert age <= (self.now - made["at"]) * 1.0100001 + 1e-6
 
     def begin_letting_go(self, process: Process, budgets: Sequence[str]) -> None:
+        """A process grants no more calls of these."""
         self.write()
         process.letting_go.update(budgets)
         for budget in budgets:
             process.granted.pop(budget, None)
 
     def expire(self, process: Process) -> None:
+        """A process notices that its lease has ended."""
         now = process.clock(self.now)
         for budget in process.observer.expire(now):
             process.own_states[budget] = now, self.now
 
     def state(self, process: Process) -> str:
+        """What it would hand over now."""
         return json.dumps({"at": self.now})
 
 
@@ -301,8 +308,8 @@ class BlindMachine(Machine):
 
 
 common = settings(deadline=None, stateful_step_count=50, suppress_health_check=[HealthCheck.too_slow])
-Machine.TestCase.settings = settings(common, max_examples=20)
-BlindMachine.TestCase.settings = settings(common, max_examples=10)
+Machine.TestCase.settings = settings(common, max_examples=8)
+BlindMachine.TestCase.settings = settings(common, max_examples=4)
 
 TestReplicas = Machine.TestCase
 TestReplicasOfABlindEngine = BlindMachine.TestCase

@@ -18,6 +18,7 @@ from typing import Any, Final, Self, cast
 
 from exporter.app import Exporter, WebOptions
 from exporter.clock import Clock
+from exporter.cluster.protocols import MakeCluster
 from exporter.config import Config, SourceConfig, parse
 from exporter.discovery import MakeHttpSd
 from exporter.logs import Log
@@ -165,6 +166,7 @@ class House:
         seed: Of the jitter of retries.
         make_http_sd: Makes the backends that name rooms.
         shard: Which part of the config it polls; default: all of it.
+        make_cluster: Makes the cluster.
     """
 
     def __init__(
@@ -174,6 +176,7 @@ class House:
         seed: int = 1,
         make_http_sd: MakeHttpSd = HttpSd,
         shard: Shard | None = None,
+        make_cluster: Callable[[Config], MakeCluster | None] = lambda _: None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.began = self.loop.time()
@@ -189,9 +192,8 @@ class House:
         self._folder = folder
         self._recorded: set[SourceTable] = set()
         options, make = WebOptions("127.0.0.1:0"), (self._make_client, self._make_jobs)
-        self.exporter = Exporter(
-            self._load, "exporter.yml", options, self.log, self.clock, *make, make_http_sd=make_http_sd, shard=shard
-        )
+        more: dict[str, Any] = {"make_http_sd": make_http_sd, "shard": shard, "cluster": make_cluster}
+        self.exporter = Exporter(self._load, "exporter.yml", options, self.log, self.clock, *make, **more)
         self.telemetry = self.exporter.telemetry
 
     async def __aenter__(self) -> Self:

@@ -201,17 +201,23 @@ class FakeClient:
 
     def done(self) -> None:
         """Keep the connection, or not."""
-        if self._vendor.keeps_connections:
+        if self._vendor.keeps_connections and not self.retired:
             self._ready += 1
 
     def maintain(self) -> None:
         """Nothing to do."""
 
     def retire(self) -> None:
-        """Open nothing any more."""
+        """Close what is idle, and open nothing any more."""
         self.retired = True
+        self._ready = 0
         for opening in self._opening:
             opening.cancel()
+
+    def reopen(self) -> None:
+        """Open connections again."""
+        self.retired = False
+        self.open()
 
     async def aclose(self) -> None:
         """Wait for what was begun."""

@@ -21,6 +21,7 @@ RUNBOOKS: Final = {
     Trouble.MISCONFIGURED: "RtcSourceMisconfigured",
     Trouble.CIRCUIT_OPEN: "RtcSourceDown",
     Trouble.SILENT: "RtcSourceDown",
+    Trouble.ORPHANED: "RtcBudgetOrphaned",
     Trouble.NOTHING_FOUND: "RtcDiscoveryFindsNothing",
     Trouble.LIST_OLD: "RtcDiscoveryOutdated",
     Trouble.FULL: "RtcDiscoveryRoomsRejected",
@@ -63,7 +64,8 @@ class Renderer:
         """
         pieces = []
         turn = Turn()
-        names = {"root": root, "now": self._process.unix(), **self._fixed, **context}
+        clustered = self._process.cluster() is not None
+        names = {"root": root, "clustered": clustered, "now": self._process.unix(), **self._fixed, **context}
         contexts: list[Context] = []
         try:
             for piece in self._templates[template].generate(**names, contexts=contexts):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from exporter.cluster.status import ClusterStatus
 from exporter.metrics.source_stats import SourceFigures, SourceStats
 from exporter.metrics.telemetry import BudgetFigures
 from exporter.states import RoomState, SourceState
@@ -28,13 +29,23 @@ class Level(StrEnum):
     BAD = "bad"
 
 
+class Holding(StrEnum):
+    """Which replica of a cluster may poll a source."""
+
+    HERE = "here"
+    """This one, as always without a cluster."""
+    ELSEWHERE = "elsewhere"
+    NOBODY = "nobody"
+
+
 class Trouble(StrEnum):
-    """A problem of a source, the worst first. The first four mean that the source is down."""
+    """A problem of a source, the worst first. The first five mean that the source is down."""
 
     UNAUTHORIZED = "unauthorized"
     MISCONFIGURED = "misconfigured"
     CIRCUIT_OPEN = "circuit_open"
     SILENT = "silent"
+    ORPHANED = "orphaned"
     EMPTY = "empty"
     NOTHING_FOUND = "nothing_found"
     UNKNOWN = "unknown"
@@ -75,6 +86,16 @@ class Standing:
     lost: int
 
 
+def holding(status: ClusterStatus | None, budget: str) -> Holding:
+    """Who may call on this budget. Without a cluster it is this process."""
+    if status is None:
+        return Holding.HERE
+    owner = status.owner(budget)
+    if owner is None:
+        return Holding.NOBODY
+    return Holding.HERE if owner == status.replica else Holding.ELSEWHERE
+
+
 def standing(
     source: SourceStats,
     figures: SourceFigures,
@@ -82,13 +103,20 @@ def standing(
     chronicle: Chronicle,
     now: float,
     of_discovery: Mapping[Trouble, str] | None = None,
+    held: Holding = Holding.HERE,
 ) -> Standing:
     """
     Judge a source at this monotonic time. Call it every few seconds: that dates the start of each problem.
 
     Args:
         of_discovery: Problems of its discovery, each with a sentence; ``None`` for a source without discovery.
+        held: Who may poll it. Another replica knows better what is wrong with a source that it polls.
     """
+    if held is Holding.ELSEWHERE:
+        chronicle.note(source, [_SEEN], now)
+        return Standing(Level.OK, None, (), None, figures.rooms[RoomState.UNKNOWN])
+    if held is Holding.NOBODY:
+        return _orphaned(source, figures, chronicle, now)
     found = {**dict(_found(figures, budget, source.table.unread)), **(of_discovery or {})}
     if of_discovery is not None:
         found.pop(Trouble.EMPTY, None)
@@ -116,6 +144,14 @@ def standing(
         sentences = tuple(found[trouble] for trouble in troubles)
         return Standing(Level.WARNING, troubles[0], sentences, now - began, lost)
     return Standing(Level.OK if figures.up else Level.WAITING, None, (), None, lost)
+
+
+def _orphaned(source: SourceStats, figures: SourceFigures, chronicle: Chronicle, now: float) -> Standing:
+    seconds = now - chronicle.note(source, [_SEEN, Trouble.ORPHANED], now)[Trouble.ORPHANED]
+    if seconds < _PATIENCE:
+        return Standing(Level.WAITING, None, (), None, 0)
+    sentence = "No replica may poll it, as far as this one knows."
+    return Standing(Level.BAD, Trouble.ORPHANED, (sentence,), seconds, figures.rooms[RoomState.UNKNOWN])
 
 
 def is_late(figures: SourceFigures) -> bool:
