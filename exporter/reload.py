@@ -52,6 +52,7 @@ from exporter.clock import Clock
 from exporter.config import SourceConfig
 from exporter.discovery import Discovery, HttpSds, MakeHttpSd
 from exporter.logs import Log
+from exporter.metrics.expected import arrangement
 from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.polling.budget import Budget, Timer
@@ -398,6 +399,8 @@ class Sources:
         for place in change.places:
             self._guarded(place.config.name, partial(self._tune, place, change))
             await turn.let_others_run()
+            for _ in place.running.poller.table.arrange(arrangement(place.config)):
+                await turn.let_others_run()
         self._telemetry.discoveries = {
             name: running.discovery.figures for name, running in self.running.items() if running.discovery
         }
@@ -415,6 +418,8 @@ class Sources:
             client = self._make_client(config, running.poller, self._clock) if other else None
             return _Place(config, files, running, new=False, client=client)
         table = SourceTable({"vendor": config.vendor, "api": config.api, "source": config.name}, max_staleness=0.0)
+        for _ in table.arrange(arrangement(config)):
+            pass  # it has no rooms yet
         log = self._log.bind(source=config.name, api=config.api)
         poller = Poller(config, budget, app, self._make_client, table, self._telemetry, self._clock, log)
         if running:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from exporter.config.discovery import DiscoveryConfig, ListenerConfig
 from exporter.config.rooms import Defaults
-from exporter.model import Room
+from exporter.model import DEFAULT_FAMILIES, Family, Publish, Room
 from exporter.vendors.codec import Codec
 from exporter.vendors.source import Certificates, Source
 
@@ -46,6 +46,8 @@ class SourceConfig:
         rooms_files: Absolute paths. The last part may have wildcards.
         defaults: Labels and thresholds for the rooms of ``rooms_files``, and for those that are found.
         discovery: How its rooms find themselves; ``None``: they do not.
+        publish: Which rooms have series of their own; ``None``: all.
+        families: Which series these are.
     """
 
     name: str
@@ -62,6 +64,8 @@ class SourceConfig:
     rooms_files: tuple[str, ...]
     defaults: Defaults
     discovery: DiscoveryConfig | None = None
+    publish: Publish | None = None
+    families: tuple[Family, ...] = DEFAULT_FAMILIES
 
     @property
     def rooms_key(self) -> str:

@@ -96,6 +96,8 @@ def _draft(entry: Entry) -> SourceConfig:
         rooms=entry.rooms,
         rooms_files=entry.rooms_files,
         defaults=Defaults(entry.labels, entry.thresholds),
+        publish=entry.publish.rule if entry.publish else None,
+        families=entry.families,
     )
 
 

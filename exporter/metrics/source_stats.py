@@ -5,7 +5,7 @@ The statistics of a source. Its poller writes them; metrics and pages show them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final, Protocol
@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from exporter.metrics.durations import DurationFigures, Durations
 from exporter.metrics.gaps import RecentGaps
 from exporter.metrics.table import SourceTable
-from exporter.model import Failure, FailureKind
+from exporter.model import Failure, FailureKind, Severity
 from exporter.states import RoomState, SourceState
 
 _FAILURES_KEPT: Final = 20
@@ -52,7 +52,14 @@ class FailureNote:
 
 @dataclass(frozen=True, slots=True)
 class SourceFigures:
-    """The numbers of one source at one moment. Times are Unix seconds, durations are seconds, ``None`` is unknown."""
+    """
+    The numbers of one source at one moment. Times are Unix seconds, durations are seconds, ``None`` is unknown.
+
+    Args:
+        sizes: Number of known rooms with at most as many users as each of ``table.SIZES``, and of all known rooms.
+        published_rooms: Rooms that have series of their own.
+        published_changes: How many began and ceased to; empty where all rooms have.
+    """
 
     vendor: str
     api: str
@@ -62,6 +69,11 @@ class SourceFigures:
     up: bool
     rooms: Mapping[RoomState, int]
     users: int
+    user_seconds: float | None
+    sizes: Sequence[int]
+    with_threshold: Mapping[Severity, int]
+    published_rooms: int
+    published_changes: Mapping[str, int]
     interval: float
     gaps: tuple[float, ...]
     oldest_reading: float | None
@@ -178,6 +190,11 @@ class SourceStats:
             up=recent and self.state is SourceState.OK,
             rooms=self.table.states.copy(),
             users=self.table.users,
+            user_seconds=self.table.user_seconds if self.table.known else None,
+            sizes=self.table.sizes(),
+            with_threshold=self.table.with_threshold.copy(),
+            published_rooms=self.table.published,
+            published_changes=self.table.published_changes(),
             interval=self.interval,
             gaps=self._gaps.within(now),
             oldest_reading=self.table.oldest_reading(),

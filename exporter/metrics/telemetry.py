@@ -30,6 +30,7 @@ from exporter.metrics.catalogue import Metric
 from exporter.metrics.discovery_stats import CallbackFigures, DiscoveryFigures
 from exporter.metrics.durations import DurationFigures, Durations
 from exporter.metrics.source_stats import SourceFigures, SourceStats
+from exporter.metrics.table import SIZES
 from exporter.states import SourceState
 from exporter.text import encodable
 
@@ -128,6 +129,8 @@ class Telemetry:
         }
 
 
+_SIZES: Final = (*map(str, SIZES), "+Inf")
+
 Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
 
 _OWN: Final = (
@@ -180,6 +183,14 @@ def _add_source(families: _Families, figures: SourceFigures) -> None:
     for room_state, rooms in figures.rooms.items():
         families.add(catalogue.SOURCE_ROOMS, (*labels, room_state), rooms)
     families.add(catalogue.SOURCE_USERS, labels, figures.published_users)
+    families.add(catalogue.SOURCE_USER_SECONDS, labels, figures.user_seconds)
+    for bound, rooms in zip(_SIZES, figures.sizes, strict=True):
+        families.add(catalogue.SOURCE_ROOM_SIZES, (*labels, bound), rooms)
+    for severity, rooms in figures.with_threshold.items():
+        families.add(catalogue.SOURCE_ROOMS_WITH_THRESHOLD, (*labels, severity), rooms)
+    families.add(catalogue.SOURCE_PUBLISHED_ROOMS, labels, figures.published_rooms)
+    for change, rooms in figures.published_changes.items():
+        families.add(catalogue.SOURCE_PUBLISHED_CHANGES, (*labels, change), rooms)
     families.add(catalogue.SOURCE_INTERVAL, labels, figures.interval)
     families.add(catalogue.SOURCE_ACHIEVED_INTERVAL, labels, figures.achieved_interval)
     families.add(catalogue.SOURCE_OLDEST_READING, labels, figures.oldest_reading)

@@ -91,6 +91,8 @@ class Api:
             users=figures.published_users,
             rooms=dict(figures.rooms),
             known_rooms=source.table.known,
+            published_rooms=figures.published_rooms,
+            user_seconds=source.table.user_seconds,
             rooms_above=answered.RoomsAbove(sum(exceeding.values()), exceeding[Severity.CRITICAL]),
             interval_seconds=figures.interval,
             achieved_interval_seconds=figures.achieved_interval,
@@ -140,6 +142,9 @@ def _room(source: SourceStats, view: RoomView, now: float) -> answered.Room:
         above_seconds=now - view.above.since if view.above else None,
         last_known_users=view.last_known,
         share_of_threshold=view.share,
+        published=view.published,
+        published_for=view.reason,
+        user_seconds=view.user_seconds,
     )
 
 
