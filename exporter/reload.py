@@ -399,11 +399,18 @@ class Sources:
         for place in change.places:
             self._guarded(place.config.name, partial(self._tune, place, change))
             await turn.let_others_run()
-            for _ in place.running.poller.table.arrange(arrangement(place.config)):
-                await turn.let_others_run()
+            await self._arrange(place, turn)
         self._telemetry.discoveries = {
             name: running.discovery.figures for name, running in self.running.items() if running.discovery
         }
+
+    async def _arrange(self, place: _Place, turn: Turn) -> None:
+        """Choose anew which rooms have series, a few at a time."""
+        try:
+            for _ in place.running.poller.table.arrange(arrangement(place.config)):
+                await turn.let_others_run()
+        except Exception as error:  # noqa: BLE001 the other sources must change, too
+            self._raised("reload", place.config.name, error)
 
     async def stop(self) -> None:
         """Stop every source. Calls in flight have 3.5 s to end."""

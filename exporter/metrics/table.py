@@ -37,7 +37,7 @@ set stays until somebody removes it.
 
 When this is wrong: the lines cost memory, about 1 kB for each room. Batches are in order only as far as replies are
 recorded in the order of their arrival; ``_DISORDER`` allows for one second. A reply that is recorded later than that
-can stay published too long, by as much as it was late.
+can stay published too long, by as much as it was late, and so long some user-seconds of its room may count twice.
 """
 
 from __future__ import annotations
@@ -493,11 +493,15 @@ class SourceTable:
     def _integrate(self, room_id: str, row: Row, users: int, now: float) -> None:
         """Add the user-seconds since the reading before, if that was published until now."""
         seconds = now - row.read_at if row.read_at is not None else 0.0
-        if row.users is not None and 0.0 < seconds <= self.max_staleness:
+        if row.users is not None and seconds > 0.0 and not self._is_stale(row, now):
             added = 0.5 * (row.users + users) * seconds
             row.user_seconds += added
             self.user_seconds = (self.user_seconds or 0.0) + added
         self._put_value(room_id, row, _USER_SECONDS, _total(row.user_seconds))
+
+    def _is_stale(self, row: Row, now: float) -> bool:
+        """Whether the last reading is too old at this monotonic time, swept or not."""
+        return row.read_at is None or now - row.read_at > self.max_staleness
 
     def _set_values(self, room_id: str, row: Row, reading: Reading, arrived: float) -> None:
         """Replace the previous reading. A line whose value is unchanged stays as it is."""

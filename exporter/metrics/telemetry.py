@@ -3,9 +3,10 @@ The exporter's own metrics: of sources, of budgets and of the process.
 
 Pollers write plain numbers into ``SourceStats``. The collector turns them into metric families when a scrape asks.
 
-A scrape must be consistent: ``rtc_source_users`` must be the sum of the ``rtc_room_users`` in the same body. But the
-body is rendered in a thread, while pollers go on. So the event loop calls ``freeze``, which copies all numbers, in the
-same step in which it takes the table's snapshot. The thread reads the copies alone.
+A scrape must be consistent: where all rooms are published, ``rtc_source_users`` must be the sum of the
+``rtc_room_users`` in the same body. But the body is rendered in a thread, while pollers go on. So the event loop calls
+``freeze``, which copies all numbers, in the same step in which it takes the table's snapshot. The thread reads the
+copies alone.
 """
 
 from __future__ import annotations
