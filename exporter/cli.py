@@ -15,7 +15,7 @@ import errno
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from exporter.app import Exporter
     from exporter.cluster.protocols import MakeCluster
     from exporter.config import Config, SourceConfig
-    from exporter.model import Shard
+    from exporter.model import Room, Shard
     from exporter.polling.load import BudgetLoad, FoundLoad, SourceLoad
     from exporter.rooms import RoomsFiles
 
@@ -276,8 +276,11 @@ def _check_config(config_file: Path, total_shards: int | None) -> int:
     budgets = budget_loads((source, len(files.rooms)) for source, files in watched)
     for budget in budgets:
         _print_budget(budget)
-    for found in found_loads((source, len(files.rooms)) for source, files in watched):
-        _print_found(found)
+    for source, files in watched:
+        found = max(0, source.discovery.max_rooms - len(files.rooms)) if source.discovery else 0
+        _print_series(source, files.rooms, found)
+    for found_load in found_loads((source, len(files.rooms)) for source, files in watched):
+        _print_found(found_load)
     if total_shards is not None:
         warnings += _print_shards(config, total_shards)
     if errors := [state.error for _, files in watched for state in files.files.values() if state.error is not None]:
@@ -472,6 +475,24 @@ def _print_budget(budget: BudgetLoad) -> None:
             f" can keep {source.kept_interval:.1f}s{_longest(source)}"
             f"{' (too slow: fewer rooms, a longer interval or a higher limit)' if late else ''}"
         )
+
+
+def _print_series(source: SourceConfig, rooms: Iterable[Room], found: int) -> None:
+    from exporter.metrics.expected import expected_series
+    from exporter.web.page.wording import counted
+
+    expected = expected_series(source, rooms, found)
+    least = "up to " if found else ""
+    of = f"series of source {source.name}: {least}{expected.series:,} of {counted(expected.published, 'room')}"
+    if source.publish is None:
+        _print(of)
+        return
+    least = f" if each has {counted(source.publish.min_users, 'user')} or more" if source.publish.min_users else ""
+    counted_only = expected.rooms - expected.published
+    _print(
+        f"{of}{least}, {expected.own:,} of which have thresholds or labels of their own; {counted_only:,} only counted;"
+        f" besides those near a threshold, and up to {expected.troubled:,} in trouble"
+    )
 
 
 def _print_found(found: FoundLoad) -> None:

@@ -96,6 +96,35 @@ class Thresholds(msgspec.Struct, frozen=True, gc=False):
 NO_THRESHOLDS: Final = Thresholds()
 
 
+class Family(StrEnum):
+    """The series that a room may have, by the end of their name."""
+
+    USERS = "users"
+    ADMIN_USERS = "admin_users"
+    INVISIBLE_USERS = "invisible_users"
+    EXISTS = "exists"
+    READING_TIMESTAMP = "reading_timestamp"
+    INFO = "info"
+    USERS_THRESHOLD = "users_threshold"
+    USER_SECONDS = "user_seconds"
+
+
+DEFAULT_FAMILIES: Final = tuple([family for family in Family if family is not Family.USER_SECONDS])
+
+
+class Publish(msgspec.Struct, frozen=True, gc=False):
+    """
+    Which rooms of a source have series of their own; see ``metrics.selection``.
+
+    Args:
+        top: So many rooms at most, the fullest; ``None``: any number.
+        min_users: Only rooms with so many users.
+    """
+
+    top: int | None = None
+    min_users: int = 0
+
+
 class Room(msgspec.Struct, frozen=True, gc=False):
     """
     A watched room. A source and a room id identify it. ``gc=False``, so that the garbage collector skips 100,000 of

@@ -52,6 +52,7 @@ from exporter.clock import Clock
 from exporter.config import SourceConfig
 from exporter.discovery import Discovery, HttpSds, MakeHttpSd
 from exporter.logs import Log
+from exporter.metrics.expected import arrangement
 from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.polling.budget import Budget, Timer
@@ -412,10 +413,19 @@ class Sources:
         for place in change.places:
             self._guarded(place.config.name, partial(self._tune, place, change))
             await turn.let_others_run()
+            await self._arrange(place, turn)
         self._telemetry.discoveries = {
             name: running.discovery.figures for name, running in self.running.items() if running.discovery
         }
         return removed
+
+    async def _arrange(self, place: _Place, turn: Turn) -> None:
+        """Choose anew which rooms have series, a few at a time."""
+        try:
+            for _ in place.running.poller.table.arrange(arrangement(place.config)):
+                await turn.let_others_run()
+        except Exception as error:  # noqa: BLE001 the other sources must change, too
+            self._raised("reload", place.config.name, error)
 
     async def stop(self, within: float = _DRAIN) -> None:
         """Stop every source. Calls in flight have so many seconds to end."""
@@ -430,6 +440,8 @@ class Sources:
             client = self._make_client(config, running.poller, self._clock) if other else None
             return _Place(config, files, running, new=False, client=client)
         table = SourceTable({"vendor": config.vendor, "api": config.api, "source": config.name}, max_staleness=0.0)
+        for _ in table.arrange(arrangement(config)):
+            pass  # it has no rooms yet
         log = self._log.bind(source=config.name, api=config.api)
         poller = Poller(config, budget, app, self._make_client, table, self._telemetry, self._clock, log)
         if running:

@@ -188,8 +188,30 @@ def test_check_shows_what_rooms_need_and_what_the_budget_allows(config_file):
     assert [
         "budget zego_rtc:1234567890: fits; 9.50 calls/s needed, 10 calls/s allowed, 9.75 calls/s kept",
         "  source live (zego_rtc): 950 rooms, 95 calls per interval of 10s, can keep 10.0s",
+        "series of source live: 3,800 of 950 rooms",
         f"{path}: valid, and its rooms fit their budgets",
     ] == result.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("publish", "series"),
+    [
+        ({"top": 100}, "406 of 101 rooms, 1 of which have thresholds or labels of their own; 849 only counted;"),
+        ({"top": 2_000}, "3,802 of 950 rooms, 1 of which have thresholds or labels of their own; 0 only counted;"),
+        ({"top": 100, "min_users": 5}, "406 of 101 rooms if each has 5 users or more, 1 of which have"),
+    ],
+)
+def test_check_tells_how_many_series_there_will_be(config_file, publish, series):
+    """
+    Those of the fullest rooms and of rooms that have something of their own; the others are counted.
+    """
+    families = ["users", "reading_timestamp", "info", "users_threshold", "user_seconds"]
+    live = source(949, publish=publish, families=families)
+    special = {"id": "special", "thresholds": {"warning": 1, "critical": 2}}
+
+    result = invoke("check", f"--config.file={config_file({**live, 'rooms': [*live['rooms'], special]})}")
+
+    assert f"series of source live: {series}" in result.stdout
 
 
 def test_check_lets_rooms_pass_that_are_late_by_five_percent(config_file):
@@ -210,7 +232,7 @@ def test_check_exits_with_3_when_rooms_do_not_fit(config_file):
     result = invoke("check", f"--config.file={config_file(source(1500))}")
 
     assert (3, "rooms do not fit: zego_rtc:1234567890\n") == (result.exit_code, result.stderr)
-    budget, live = result.stdout.splitlines()
+    budget, live, _ = result.stdout.splitlines()
     assert (
         "budget zego_rtc:1234567890: DOES NOT FIT; 15.00 calls/s needed, 10 calls/s allowed, 9.75 calls/s kept"
         == budget

@@ -93,6 +93,28 @@ async def test_other_credentials_of_the_same_app_change_nothing_else(api: str) -
 
 
 @in_virtual_time
+async def test_rooms_that_have_series_change_without_a_gap() -> None:
+    """
+    A reload publishes the fullest room alone, and all of them again: readings, sums and user-seconds go on.
+    """
+    families = {"families": ["users", "user_seconds"]}
+    async with House(source("zego_rtc", 20, **families)) as house:
+        house.vendor.users = lambda room: 1 + int(room.removeprefix("room-"))
+        await house.passes(25)
+        table, published = house.tables["zego_rtc"], []
+        for publish in ({"top": 1}, None):
+            before = table.users, table.user_seconds, len(house.vendor.calls)
+            await house.load(source("zego_rtc", 20, **families, **({"publish": publish} if publish else {})))
+            assert table is house.tables["zego_rtc"]
+            assert before == (table.users, table.user_seconds, len(house.vendor.calls))
+            published.append(b"".join(b"".join(page.columns[0]) for page in table.snapshot()).count(b"\n"))
+            await house.passes(0.2)
+
+    assert [1, 20] == published
+    assert 0 < (table.user_seconds or 0)
+
+
+@in_virtual_time
 async def test_mended_secret_is_tried_at_once_and_logged() -> None:
     """
     A reload that brings the right secret need not wait for the next trial, and the log says that all is well again.

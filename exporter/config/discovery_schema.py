@@ -104,7 +104,7 @@ def _size(value: object) -> int:
     return size
 
 
-def _whole(least: int, most: int) -> BeforeValidator:
+def whole(least: int, most: int) -> BeforeValidator:
     def read(value: object) -> int:
         number = int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value, re.ASCII) else -1
         if not least <= number <= most:
@@ -294,10 +294,10 @@ def _mapping(value: object) -> object:
 class Discovery(Keys):
     """How a source's rooms find themselves."""
 
-    max_rooms: Annotated[int, _whole(1, MOST_ROOMS)] | None = Field(
+    max_rooms: Annotated[int, whole(1, MOST_ROOMS)] | None = Field(
         None, description="Rooms of the source, at most; default: what fits its budget, 20000 at most"
     )
-    new_rooms_per_minute: Annotated[int, _whole(1, 100_000)] = Field(
+    new_rooms_per_minute: Annotated[int, whole(1, 100_000)] = Field(
         600, description="New rooms that list and callbacks may bring"
     )
     include: Patterns = Field(
@@ -310,7 +310,7 @@ class Discovery(Keys):
     linger: Annotated[float, duration(0.0, 3600.0, "from 0 to 1h")] = Field(
         60.0, description="So long a room that is gone stays published as missing, from 0 to 1h; a scrape or more"
     )
-    drop_after: Annotated[int, _whole(1, 100)] | None = Field(
+    drop_after: Annotated[int, whole(1, 100)] | None = Field(
         None, description="Good polls in a row that say that a room is gone; default: 2, `zego_rtc` 3"
     )
     forget_after: Annotated[float, duration(60.0, 86_400.0, "from 1m to 24h")] = Field(

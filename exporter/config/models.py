@@ -11,7 +11,7 @@ from pathlib import Path
 from exporter.config.cluster import ClusterConfig
 from exporter.config.discovery import DiscoveryConfig, ListenerConfig
 from exporter.config.rooms import Defaults
-from exporter.model import Room
+from exporter.model import DEFAULT_FAMILIES, Family, Publish, Room
 from exporter.vendors.codec import Codec
 from exporter.vendors.source import Certificates, Source
 
@@ -49,6 +49,8 @@ class SourceConfig:
         defaults: Labels and thresholds for the rooms of ``rooms_files``, and for those that are found.
         discovery: How its rooms find themselves; ``None``: they do not.
         longest: Seconds between two readings of the least important room; ``None`` without a cadence.
+        publish: Which rooms have series of their own; ``None``: all.
+        families: Which series these are.
     """
 
     name: str
@@ -66,6 +68,8 @@ class SourceConfig:
     defaults: Defaults
     discovery: DiscoveryConfig | None = None
     longest: float | None = None
+    publish: Publish | None = None
+    families: tuple[Family, ...] = DEFAULT_FAMILIES
 
     @property
     def rooms_key(self) -> str:

@@ -97,6 +97,8 @@ def _draft(entry: Entry) -> SourceConfig:
         rooms_files=entry.rooms_files,
         defaults=Defaults(entry.labels, entry.thresholds),
         longest=entry.cadence.longest if entry.cadence else None,
+        publish=entry.publish.rule if entry.publish else None,
+        families=entry.families,
     )
 
 

@@ -29,6 +29,7 @@ from pydantic_core import CoreSchema
 
 from exporter.config.cluster_schema import Cluster
 from exporter.config.discovery_schema import Discovery, Listener, described, gathered, given_secret
+from exporter.config.publishing_schema import FamiliesField, PublishField
 from exporter.config.rooms import (
     NO_DEFAULTS,
     Defaults,
@@ -43,7 +44,7 @@ from exporter.config.secrets import read_certificates
 from exporter.config.urls import read_base_url, read_proxy
 from exporter.config.validation import Keys, fault, faults, kind
 from exporter.config.values import List, Map, describe
-from exporter.model import NO_THRESHOLDS, Room
+from exporter.model import DEFAULT_FAMILIES, NO_THRESHOLDS, Room
 from exporter.vendors import APIS
 from exporter.vendors.codec import Codec
 from exporter.vendors.source import INTERVAL, Certificates, Source, duration, has_control_character
@@ -91,6 +92,12 @@ class Entry(Source):
     )
 
     discovery: Discovery | None = Field(None, description="How rooms find themselves, see Discovery")
+    publish: PublishField | None = Field(
+        None, description="Which rooms have series of their own, and which are only counted; default: all have"
+    )
+    families: FamiliesField = Field(
+        DEFAULT_FAMILIES, description="Which series a room has; default: all but `user_seconds`"
+    )
 
     @model_validator(mode="before")
     @classmethod

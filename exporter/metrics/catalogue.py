@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from exporter.model import Family
+
 MetricType = Literal["gauge", "counter", "histogram"]
 
 ROOM: Final = ("vendor", "api", "source", "room")
@@ -63,11 +65,18 @@ ROOM_READING_TIMESTAMP = Metric(
 ROOM_INFO = Metric(
     "rtc_room_info",
     "gauge",
-    "1 for every watched room, known or unknown; carries the room's own labels.",
+    "1 for every watched room, known or unknown, that has series; carries the room's own labels.",
     ROOM,
 )
 ROOM_USERS_THRESHOLD = Metric(
     "rtc_room_users_threshold", "gauge", "Configured users threshold of the room.", (*ROOM, "severity")
+)
+ROOM_USER_SECONDS = Metric(
+    "rtc_room_user_seconds_total",
+    "counter",
+    "Users times seconds, summed up between readings while the room was known: its rate is the average number of users."
+    " Only where families has user_seconds.",
+    ROOM,
 )
 ROOM_METRICS: Final = (
     ROOM_USERS,
@@ -77,7 +86,10 @@ ROOM_METRICS: Final = (
     ROOM_READING_TIMESTAMP,
     ROOM_INFO,
     ROOM_USERS_THRESHOLD,
+    ROOM_USER_SECONDS,
 )
+FAMILIES: Final = dict(zip(Family, ROOM_METRICS, strict=True))
+"""The metric of each family of room series."""
 
 SOURCE_UP = Metric(
     "rtc_source_up",
@@ -89,7 +101,37 @@ SOURCE_STATE = Metric(
     "rtc_source_state", "gauge", "1 for the state that the source is in, 0 for the others.", (*SOURCE, "state")
 )
 SOURCE_ROOMS = Metric("rtc_source_rooms", "gauge", "Watched rooms by state.", (*SOURCE, "state"))
-SOURCE_USERS = Metric("rtc_source_users", "gauge", "Sum of users over the rooms now published.", SOURCE)
+SOURCE_USERS = Metric(
+    "rtc_source_users", "gauge", "Sum of users over all known rooms, with or without series of their own.", SOURCE
+)
+SOURCE_USER_SECONDS = Metric(
+    "rtc_source_user_seconds_total",
+    "counter",
+    "The same as rtc_room_user_seconds_total, summed up over all rooms; absent while no room is known.",
+    SOURCE,
+)
+SOURCE_ROOM_SIZES = Metric(
+    "rtc_source_room_sizes",
+    "gauge",
+    "Known rooms with at most so many users, with or without series of their own.",
+    (*SOURCE, "le"),
+)
+SOURCE_ROOMS_WITH_THRESHOLD = Metric(
+    "rtc_source_rooms_with_threshold",
+    "gauge",
+    "Watched rooms that have such a threshold, with or without series of their own.",
+    (*SOURCE, "severity"),
+)
+SOURCE_PUBLISHED_ROOMS = Metric(
+    "rtc_source_published_rooms", "gauge", "Watched rooms that have series of their own.", SOURCE
+)
+SOURCE_PUBLISHED_CHANGES = Metric(
+    "rtc_source_published_rooms_changes_total",
+    "counter",
+    "Rooms that began or ceased to have series of their own, those that came and went included; only where publish is"
+    " configured.",
+    (*SOURCE, "change"),
+)
 SOURCE_INTERVAL = Metric("rtc_source_interval_seconds", "gauge", "Wanted time between two readings of a room.", SOURCE)
 SOURCE_LONGEST_INTERVAL = Metric(
     "rtc_source_longest_interval_seconds",
@@ -162,6 +204,11 @@ SOURCE_METRICS: Final = (
     SOURCE_STATE,
     SOURCE_ROOMS,
     SOURCE_USERS,
+    SOURCE_USER_SECONDS,
+    SOURCE_ROOM_SIZES,
+    SOURCE_ROOMS_WITH_THRESHOLD,
+    SOURCE_PUBLISHED_ROOMS,
+    SOURCE_PUBLISHED_CHANGES,
     SOURCE_INTERVAL,
     SOURCE_LONGEST_INTERVAL,
     SOURCE_ROOMS_BY_INTERVAL,

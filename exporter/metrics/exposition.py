@@ -161,10 +161,11 @@ class Exposition:
     ) -> Body:
         own = self._own_metrics(wanted)
         if not wanted.gzip:
-            rooms = _RoomLines(snapshot, wanted.names)
+            rooms = _RoomLines(snapshot, wanted.names, openmetrics=wanted.openmetrics)
             length = rooms.length() + len(own)
             return Body(length, lambda: chain(rooms.parts(), (own,)), length)
-        deflated = reuse or _deflate(_RoomLines(snapshot, wanted.names).parts(), version)
+        lines = _RoomLines(snapshot, wanted.names, openmetrics=wanted.openmetrics)
+        deflated = reuse or _deflate(lines.parts(), version)
         if not wanted.names:
             self._deflated[wanted.openmetrics] = deflated
         rest = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW_DEFLATE)
@@ -197,10 +198,12 @@ def _deflate(parts: Iterable[bytes], version: tuple[int, ...]) -> Deflated:
 class _RoomLines:
     """The wanted families of a snapshot. A family without lines has no header either."""
 
-    def __init__(self, snapshot: Sequence[Page], names: frozenset[str]) -> None:
+    def __init__(self, snapshot: Sequence[Page], names: frozenset[str], *, openmetrics: bool) -> None:
         self._snapshot = snapshot
         self._families = [
-            (column, _header(metric)) for column, metric in enumerate(ROOM_METRICS) if not names or metric.name in names
+            (column, _header(metric, openmetrics=openmetrics))
+            for column, metric in enumerate(ROOM_METRICS)
+            if not names or metric.name in names or _family(metric) in names
         ]
 
     def length(self) -> int:
@@ -226,6 +229,12 @@ class _RoomLines:
         yield b"".join(part)
 
 
-def _header(metric: Metric) -> bytes:
+def _family(metric: Metric) -> str:
+    """The name that the family of a counter has in OpenMetrics; a gauge's own name."""
+    return metric.name.removesuffix("_total")
+
+
+def _header(metric: Metric, *, openmetrics: bool) -> bytes:
+    name = _family(metric) if openmetrics else metric.name
     help_text = metric.help.replace("\\", r"\\").replace("\n", r"\n")
-    return f"# HELP {metric.name} {help_text}\n# TYPE {metric.name} {metric.type}\n".encode()
+    return f"# HELP {name} {help_text}\n# TYPE {name} {metric.type}\n".encode()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
+from exporter.metrics.selection import Reason
 from exporter.model import Room, Severity
 from exporter.states import RoomState
 
@@ -53,6 +55,9 @@ class RoomView:
         age: Seconds since ``arrival``.
         silence: Seconds since the last reading, published or not; ``None`` if there was none.
         above: ``None`` if the last reading was not above a threshold, or there was none.
+        published: Whether it has series of its own; otherwise it is only counted.
+        reason: Why it is published where not all rooms are.
+        user_seconds: ``None`` where they are not summed up.
     """
 
     room: Room
@@ -62,6 +67,9 @@ class RoomView:
     age: float | None
     silence: float | None
     above: Above | None
+    published: bool = True
+    reason: Reason | None = None
+    user_seconds: float | None = None
 
     @property
     def last_known(self) -> int | None:
@@ -90,6 +98,9 @@ class Batch(msgspec.Struct, eq=False, gc=False):
     published: int = 0
 
 
+NOWHERE: Final = -1
+
+
 class Row(msgspec.Struct, gc=False):
     """
     A watched room: its place in the columns, its state, and the values of its published reading.
@@ -98,12 +109,13 @@ class Row(msgspec.Struct, gc=False):
     recording faster.
 
     Args:
-        number: Row number in the columns.
+        number: Row number in the columns; ``NOWHERE`` for a room that is only counted.
         labels: Length of its labels in each line, in bytes.
         limit: The lowest threshold; infinite without one.
         weight: What one user adds to the share of the decisive threshold, 1 / threshold; 0 without one.
         batch: The reply that the published reading came with; ``None`` while nothing is published.
         read_at: Monotonic time of the last reading, published or already too old.
+        user_seconds: Integral of its users over time, since it is watched.
     """
 
     room: Room
@@ -119,6 +131,7 @@ class Row(msgspec.Struct, gc=False):
     invisible_users: int | None = None
     exists: bool | None = None
     missing: bool = False
+    user_seconds: float = 0.0
 
     def last_known(self) -> RoomState:
         """The state after a poll that gave no reading."""

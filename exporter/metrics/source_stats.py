@@ -15,7 +15,7 @@ from exporter.metrics.durations import DurationFigures, Durations
 from exporter.metrics.gaps import RecentGaps
 from exporter.metrics.room import Arrival
 from exporter.metrics.table import SourceTable
-from exporter.model import Failure, FailureKind
+from exporter.model import Failure, FailureKind, Severity
 from exporter.states import RoomState, SourceState
 
 INTERVAL_BOUNDS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, math.inf)
@@ -74,6 +74,9 @@ class SourceFigures:
     Args:
         polled: Whether this process may poll it now. If not, another replica knows its state.
         hidden: Whether another replica alone publishes its rooms. Then there are none here.
+        sizes: Number of known rooms with at most as many users as each of ``table.SIZES``, and of all known rooms.
+        published_rooms: Rooms that have series of their own.
+        published_changes: How many began and ceased to; empty where all rooms have.
     """
 
     vendor: str
@@ -84,6 +87,11 @@ class SourceFigures:
     up: bool
     rooms: Mapping[RoomState, int]
     users: int
+    user_seconds: float | None
+    sizes: Sequence[int]
+    with_threshold: Mapping[Severity, int]
+    published_rooms: int
+    published_changes: Mapping[str, int]
     interval: float
     gaps: tuple[float, ...]
     oldest_reading: float | None
@@ -224,6 +232,11 @@ class SourceStats:
             up=recent and self.state is SourceState.OK,
             rooms=dict.fromkeys(RoomState, 0) if self.hidden else self.table.states.copy(),
             users=0 if self.hidden else self.table.users,
+            user_seconds=self.table.user_seconds if self.table.known else None,
+            sizes=self.table.sizes(),
+            with_threshold=self.table.with_threshold.copy(),
+            published_rooms=self.table.published,
+            published_changes=self.table.published_changes(),
             interval=self.interval,
             gaps=self._gaps.within(now),
             oldest_reading=None if self.hidden else self.table.oldest_reading(),

@@ -25,26 +25,43 @@ Example: a reply arrives at 12.0 s (monotonic) with ``lobby`` 3 users and ``stag
 22.0 s ``lobby`` is read again: its row points to batch B, and A has ``published`` 1. With ``max_staleness`` 30,
 ``expire(42.5)`` finds A too old, withdraws ``stage`` alone, and stops at B.
 
+Where ``publish`` is configured, only some rooms own a row: ``selection`` says which. The others have values and a state
+as any room, and are counted: sums, states and sizes are of all rooms. A room that begins to be published gets a row and
+all its lines in the step in which its reading is recorded. ``arrange`` changes ``publish`` while the source goes on.
+
+User-seconds are the integral of a room's users over time, by the trapezoidal rule: 10 users at 12.0 s and 20 at 22.0 s
+add 150. Nothing is added for the time between two readings if the earlier one was too old before the later one came.
+So the rate of ``rtc_room_user_seconds_total`` is the average number of users over the time in which the room was known.
+
 Why not one prometheus_client ``Gauge`` with labels: it formats every line at every scrape, and a value that was once
 set stays until somebody removes it.
 
 When this is wrong: the lines cost memory, about 1 kB for each room. Batches are in order only as far as replies are
 recorded in the order of their arrival; ``_DISORDER`` allows for one second. A reply that is recorded later than that
-can stay published too long, by as much as it was late.
+can stay published too long, by as much as it was late, and so long some user-seconds of its room may count twice.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from bisect import bisect_left
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from itertools import accumulate, islice
 from typing import Final
 
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
 from exporter.metrics.pages import ABSENT, ROWS, Page, Pages
-from exporter.metrics.room import Above, Arrival, Batch, RoomView, Row
-from exporter.model import Reading, Room, Severity
+from exporter.metrics.room import NOWHERE, Above, Arrival, Batch, RoomView, Row
+from exporter.metrics.selection import Arrangement, Selection
+from exporter.model import (
+    DEFAULT_FAMILIES,
+    Family,
+    Reading,
+    Room,
+    Severity,
+    in_parts,
+)
 from exporter.states import RoomState
 from exporter.text import encodable
 
@@ -56,11 +73,17 @@ _EXISTS: Final = _column(catalogue.ROOM_EXISTS)
 _TIMESTAMP: Final = _column(catalogue.ROOM_READING_TIMESTAMP)
 _INFO: Final = _column(catalogue.ROOM_INFO)
 _THRESHOLD: Final = _column(catalogue.ROOM_USERS_THRESHOLD)
-_VALUES: Final = (_USERS, _ADMIN_USERS, _INVISIBLE_USERS, _EXISTS, _TIMESTAMP)
+_USER_SECONDS: Final = _column(catalogue.ROOM_USER_SECONDS)
+_VALUES: Final = (_USERS, _ADMIN_USERS, _INVISIBLE_USERS, _EXISTS, _TIMESTAMP, _USER_SECONDS)
 _LENGTHS: Final = tuple(len(metric.name) for metric in catalogue.ROOM_METRICS)
 _FRESH, _MISSING = RoomState.FRESH, RoomState.MISSING
+_TROUBLE: Final = frozenset({RoomState.UNKNOWN, RoomState.REFUSED})
 _DISORDER: Final = 1.0
 """Seconds by which the order of recording may differ from the order of arrival."""
+
+
+SIZES: Final = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
+"""Upper bounds of the classes of rooms by their users; the last class has no bound."""
 
 
 class SourceTable:
@@ -75,7 +98,13 @@ class SourceTable:
         known: Rooms with a published reading.
         unread: Rooms that are unknown because they were never read.
         limited: Rooms with a threshold.
+        with_threshold: Rooms with this threshold.
         users: Sum over the rooms with a published reading.
+        user_seconds: Integral of ``users`` over time; ``None`` where it is not summed up.
+        arrangement: Which rooms have series, and which.
+        published: Rooms that have series of their own.
+        began: Rooms that began to have series while others had none.
+        ceased: Rooms that had series and have none any more.
         above: Rooms above a threshold by their last reading, by room id.
         version: Goes up whenever a line may have changed.
         changed: Rooms that were read or removed, where somebody collects them; ``None``: nobody does.
@@ -86,7 +115,11 @@ class SourceTable:
         self.version = 0
         self.known = self.unread = self.limited = 0
         self.users = 0
+        self.user_seconds: float | None = None
+        self.arrangement = Arrangement()
+        self.published = self.began = self.ceased = 0
         self.above: dict[str, Above] = {}
+        self.with_threshold: dict[Severity, int] = dict.fromkeys(Severity, 0)
         self.states: dict[RoomState, int] = dict.fromkeys(RoomState, 0)
         self._labels = ",".join(f'{name}="{escape_label(value)}"' for name, value in labels.items())
         self._rows: dict[str, Row] = {}
@@ -95,6 +128,10 @@ class SourceTable:
         self._own_batches: dict[float, dict[Batch, None]] = {}
         self._in_order = True
         self.changed: dict[str, None] | None = None
+        self._sizes = [0] * (len(SIZES) + 1)
+        self._columns = _columns(DEFAULT_FAMILIES)
+        self._selection: Selection | None = None
+        self._arranging = False
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -109,6 +146,7 @@ class SourceTable:
         """Add these rooms, or update their labels and thresholds. A new room is unknown; others keep their reading."""
         for room in rooms:
             self._add_or_update(room)
+        self._apply_selection()
         self.version += 1
 
     def forget(self, room_ids: Iterable[str]) -> None:
@@ -116,6 +154,70 @@ class SourceTable:
         for room_id in room_ids:
             if room_id in self._rows:
                 self._remove(room_id)
+        self._apply_selection()
+        self.version += 1
+
+    def arrange(self, arrangement: Arrangement) -> Generator[None, None, None]:
+        """
+        Choose anew which rooms have series, and which series. Other tasks may run between two steps.
+
+        Until the last step some rooms are published by the earlier choice. Sums and sizes do not depend on it.
+        """
+        before, self.arrangement = self.arrangement, arrangement
+        others = arrangement.publish is not None and arrangement != before
+        if not others and (arrangement.publish, arrangement.families) == (before.publish, before.families):
+            return
+        self._columns = _columns(arrangement.families)
+        integrates = Family.USER_SECONDS in arrangement.families
+        self.user_seconds = (self.user_seconds or 0.0) if integrates else None
+        selection = self._selection = None if arrangement.publish is None else Selection(arrangement.publish)
+        self._arranging = True
+        try:
+            yield from self._select_all(selection)
+            yield from self._show_all(selection)
+        finally:
+            self._arranging = False
+            self._apply_selection()
+
+    def _select_all(self, selection: Selection | None) -> Iterator[None]:
+        """Tell a new selection of all rooms."""
+        if selection is None:
+            return
+        for part in in_parts([*self._rows]):
+            for room_id in part:
+                if (row := self._rows.get(room_id)) is not None:
+                    self._select(selection, row)
+            yield
+
+    def _show_all(self, selection: Selection | None) -> Iterator[None]:
+        """Write all lines anew: those of the rooms that are published from now on, and of the chosen families."""
+        for part in in_parts([*self._rows]):
+            for room_id in part:
+                if (row := self._rows.get(room_id)) is None:
+                    continue
+                shown, shows = row.number != NOWHERE, selection is None or room_id in selection
+                if shown:
+                    self._hide(row, ceases=not shows)
+                if shows:
+                    self._show(row, begins=not shown)
+            self.version += 1
+            yield
+
+    def user_seconds_of(self, room_ids: Iterable[str]) -> list[float]:
+        """The user-seconds of these watched rooms, to be restored elsewhere."""
+        return [row.user_seconds for row in map(self._rows.__getitem__, room_ids)]
+
+    def restore_user_seconds(self, rooms: Mapping[str, float], source: float) -> None:
+        """Go on from these user-seconds of rooms and of the whole source. Rooms that are not watched are ignored."""
+        if self.user_seconds is None:
+            return
+        self.user_seconds = source
+        for room_id, seconds in rooms.items():
+            row = self._rows.get(room_id)
+            if row is not None:
+                row.user_seconds = seconds
+                if row.batch is not None:
+                    self._put_value(room_id, row, _USER_SECONDS, _total(seconds))
         self.version += 1
 
     def record(self, readings: Mapping[str, Reading], arrival: Arrival, max_age: float | None = None) -> list[float]:
@@ -130,12 +232,17 @@ class SourceTable:
         """
         batch = Batch(arrival, tuple(readings), max_age)
         self._order(batch)[batch] = None
-        timestamp = b" %.3f\n" % arrival.unix
+        timestamp = _timestamp(arrival)
+        selection, integrates = self._selection, self.user_seconds is not None
         gaps = []
         for room_id, reading in readings.items():
             row = self._rows.get(room_id)
             if row is None:
                 continue
+            if integrates:
+                self._integrate(room_id, row, reading.users, arrival.monotonic)
+            if selection is not None:
+                selection.read(room_id, row.users, reading.users, row.limit, arrival.monotonic)
             self._set_values(room_id, row, reading, arrival.monotonic)
             self._put_value(room_id, row, _TIMESTAMP, timestamp)
             self._set_state(row, _MISSING if reading.missing else _FRESH)
@@ -152,6 +259,7 @@ class SourceTable:
             del self._order(batch)[batch]
         if self.changed is not None:
             self.changed.update(dict.fromkeys(readings))
+        self._apply_selection()
         self.version += 1
         return gaps
 
@@ -193,18 +301,21 @@ class SourceTable:
         row = self._rows.get(room_id)
         if row is not None and row.state is not RoomState.REFUSED:
             self._set_state(row, row.last_known())
+            self._apply_selection()
 
     def refuse(self, room_id: str) -> None:
         """The vendor refused this room."""
         row = self._rows.get(room_id)
         if row is not None:
             self._set_state(row, RoomState.REFUSED)
+            self._apply_selection()
 
     def forgive(self) -> None:
         """No room is refused any more: the refusals came from a problem of the source, not of its rooms."""
         for row in self._rows.values():
             if row.state is RoomState.REFUSED:
                 self._set_state(row, row.last_known())
+        self._apply_selection()
 
     def expire(self, now: float) -> None:
         """Withdraw the readings that are older than ``max_staleness``, or than they may be, at this monotonic time."""
@@ -225,7 +336,9 @@ class SourceTable:
                 row = self._rows.get(room_id)
                 if row is not None and row.batch is batch:
                     self._withdraw(row)
-        self.version += bool(expired)
+        if expired:
+            self._apply_selection()
+            self.version += 1
 
     def state(self, room_id: str) -> RoomState:
         return self._rows[room_id].state
@@ -242,6 +355,9 @@ class SourceTable:
             age=now - arrival.monotonic if arrival else None,
             silence=None if row.read_at is None else now - row.read_at,
             above=self.above.get(room_id),
+            published=row.number != NOWHERE,
+            reason=None if self._selection is None else self._selection.reason(room_id),
+            user_seconds=None if self.user_seconds is None else row.user_seconds,
         )
 
     def first_unread(self) -> str | None:
@@ -285,10 +401,25 @@ class SourceTable:
         ]
 
     def values(self, room_id: str) -> dict[Metric, float]:
-        """The values that a scrape now has of a watched room."""
+        """The values that are known of a watched room, whether it has series or is only counted."""
         row = self._rows[room_id]
-        lines = [(catalogue.ROOM_METRICS[column], self._pages.line(row.number, column)) for column in _VALUES]
-        return {metric: float(line[line.rindex(b" ") :]) for metric, line in lines if line}
+        values = {
+            catalogue.ROOM_USERS: row.users,
+            catalogue.ROOM_ADMIN_USERS: row.admin_users,
+            catalogue.ROOM_INVISIBLE_USERS: row.invisible_users,
+            catalogue.ROOM_EXISTS: row.exists,
+            catalogue.ROOM_READING_TIMESTAMP: None if row.batch is None else float(_timestamp(row.batch.arrival)),
+            catalogue.ROOM_USER_SECONDS: row.user_seconds if row.batch and self.user_seconds is not None else None,
+        }
+        return {metric: float(value) for metric, value in values.items() if value is not None}
+
+    def sizes(self) -> list[int]:
+        """Number of known rooms with at most as many users as each of ``SIZES``, and of all known rooms."""
+        return [*accumulate(self._sizes)]
+
+    def published_changes(self) -> dict[str, int]:
+        """How many rooms began and ceased to have series; empty where all rooms have."""
+        return {} if self._selection is None else {"began": self.began, "ceased": self.ceased}
 
     def oldest_reading(self) -> float | None:
         """Arrival of the oldest reading that is published now, in Unix seconds."""
@@ -319,44 +450,133 @@ class SourceTable:
     def _add_or_update(self, room: Room) -> None:
         row = self._rows.get(room.id)
         if row is None:
-            row = self._rows[room.id] = Row(room, self._pages.take(), len(self._line_labels(room.id).encode()))
+            row = self._rows[room.id] = Row(room, NOWHERE, len(self._line_labels(room.id).encode()))
             self.states[row.state] += 1
             self.unread += 1
-        self.limited -= row.limit < math.inf
+        else:
+            self._count_thresholds(row, -1)
         row.room = room
         lowest = room.thresholds.lowest
         row.limit = math.inf if lowest is None else lowest
         row.weight = room.thresholds.share(1) or 0.0
-        self.limited += row.limit < math.inf
-        own = "".join(f',{name}="{escape_label(value)}"' for name, value in room.labels)
-        self._pages.put(row.number, _INFO, self._line(catalogue.ROOM_INFO, room.id, b" 1\n", own))
-        thresholds = {"warning": room.thresholds.warning, "critical": room.thresholds.critical}
-        lines = [
-            self._line(catalogue.ROOM_USERS_THRESHOLD, room.id, b" %d\n" % value, f',severity="{severity}"')
-            for severity, value in thresholds.items()
-            if value is not None
-        ]
-        self._pages.put(row.number, _THRESHOLD, b"".join(lines))
+        self._count_thresholds(row, 1)
         if row.read_at is not None:
             self._compare_with_thresholds(
                 row, self.above[room.id].users if room.id in self.above else row.users, row.read_at
             )
+        if self._selection is not None:
+            self._select(self._selection, row)
+        elif row.number == NOWHERE:
+            self._show(row, begins=False)
+        if row.number != NOWHERE:
+            self._describe(row)
+
+    def _count_thresholds(self, row: Row, change: int) -> None:
+        self.limited += change * (row.limit < math.inf)
+        thresholds = row.room.thresholds
+        self.with_threshold[Severity.WARNING] += change * (thresholds.warning is not None)
+        self.with_threshold[Severity.CRITICAL] += change * (thresholds.critical is not None)
+
+    def _select(self, selection: Selection, row: Row) -> None:
+        """Tell the selection what is known of a room that is new to it, or has other labels and thresholds."""
+        room_id = row.room.id
+        selection.own(room_id, has=self.arrangement.is_own(row.room))
+        selection.trouble(room_id, begins=row.state in _TROUBLE)
+        if room_id in self.above:
+            selection.hold(room_id)
+        if row.users is not None and row.read_at is not None:
+            selection.read(room_id, None, row.users, row.limit, row.read_at)
+
+    def _apply_selection(self) -> None:
+        """Give rows to the rooms that are published from now on, and take them from those that are not any more."""
+        selection = self._selection
+        if selection is None or self._arranging:
+            return
+        for room_id in selection.take_changes():
+            row = self._rows.get(room_id)
+            if row is None or (row.number != NOWHERE) is (room_id in selection):
+                continue
+            if row.number == NOWHERE:
+                self._show(row, begins=True)
+            else:
+                self._hide(row, ceases=True)
+            self.version += 1
+
+    def _show(self, row: Row, *, begins: bool) -> None:
+        """Give a room a row with all its lines."""
+        row.number = self._pages.take()
+        self.published += 1
+        self.began += begins
+        self._describe(row)
+        if row.batch is None:
+            return
+        room_id = row.room.id
+        self._put_value(room_id, row, _USERS, _count(row.users))
+        self._put_value(room_id, row, _ADMIN_USERS, _count(row.admin_users))
+        self._put_value(room_id, row, _INVISIBLE_USERS, _count(row.invisible_users))
+        self._put_value(room_id, row, _EXISTS, _count(row.exists))
+        self._put_value(room_id, row, _TIMESTAMP, _timestamp(row.batch.arrival))
+        if self.user_seconds is not None:
+            self._put_value(room_id, row, _USER_SECONDS, _total(row.user_seconds))
+
+    def _hide(self, row: Row, *, ceases: bool) -> None:
+        """Take a room's row away. All that is known of it stays."""
+        self._pages.release(row.number)
+        row.number = NOWHERE
+        self.published -= 1
+        self.ceased += ceases
+
+    def _describe(self, row: Row) -> None:
+        """Write the lines that do not depend on readings."""
+        room = row.room
+        if self._columns[_INFO]:
+            own = "".join(f',{name}="{escape_label(value)}"' for name, value in room.labels)
+            self._pages.put(row.number, _INFO, self._line(catalogue.ROOM_INFO, room.id, b" 1\n", own))
+        if self._columns[_THRESHOLD]:
+            thresholds = {"warning": room.thresholds.warning, "critical": room.thresholds.critical}
+            lines = [
+                self._line(catalogue.ROOM_USERS_THRESHOLD, room.id, b" %d\n" % value, f',severity="{severity}"')
+                for severity, value in thresholds.items()
+                if value is not None
+            ]
+            self._pages.put(row.number, _THRESHOLD, b"".join(lines))
 
     def _remove(self, room_id: str) -> None:
         row = self._rows.pop(room_id)
+        users = row.users
         self._withdraw(row)
+        if self._selection is not None:
+            self._selection.forget(room_id, users)
         self.above.pop(room_id, None)
         self.states[row.state] -= 1
         self.unread -= row.read_at is None and row.state is RoomState.UNKNOWN
-        self.limited -= row.limit < math.inf
-        self._pages.release(row.number)
+        self._count_thresholds(row, -1)
+        if row.number != NOWHERE:
+            self._hide(row, ceases=self._selection is not None)
         if self.changed is not None:
             self.changed[room_id] = None
+
+    def _integrate(self, room_id: str, row: Row, users: int, now: float) -> None:
+        """Add the user-seconds since the reading before, if that was published until now."""
+        seconds = now - row.read_at if row.read_at is not None else 0.0
+        if row.users is not None and seconds > 0.0 and not self._is_stale(row, now):
+            added = 0.5 * (row.users + users) * seconds
+            row.user_seconds += added
+            self.user_seconds = (self.user_seconds or 0.0) + added
+        self._put_value(room_id, row, _USER_SECONDS, _total(row.user_seconds))
+
+    def _is_stale(self, row: Row, now: float) -> bool:
+        """Whether the last reading is too old at this monotonic time, swept or not."""
+        own = row.batch.max_age if row.batch else None
+        return row.read_at is None or now - row.read_at > (self.max_staleness if own is None else own)
 
     def _set_values(self, room_id: str, row: Row, reading: Reading, arrived: float) -> None:
         """Replace the previous reading. A line whose value is unchanged stays as it is."""
         if reading.users != row.users:
             self.users += reading.users - (row.users or 0)
+            if row.users is not None:
+                self._sizes[bisect_left(SIZES, row.users)] -= 1
+            self._sizes[bisect_left(SIZES, reading.users)] += 1
             row.users = reading.users
             self._put_value(room_id, row, _USERS, _count(reading.users))
             if reading.users > row.limit or room_id in self.above:
@@ -389,7 +609,9 @@ class SourceTable:
         self.above[room_id] = Above(severity, since, began, users)
 
     def _put_value(self, room_id: str, row: Row, column: int, value: bytes | None) -> None:
-        """Write a value at the end of its line; ``None`` removes the line."""
+        """Write a value at the end of its line; ``None`` removes the line. Does nothing if there shall be no line."""
+        if row.number == NOWHERE or not self._columns[column]:
+            return
         lines, place = self._pages.page(row.number).columns[column], row.number % ROWS
         if value is None:
             lines[place] = ABSENT
@@ -401,9 +623,14 @@ class SourceTable:
     def _withdraw(self, row: Row) -> None:
         if row.batch is None:
             return
-        for column in _VALUES:
-            self._pages.put(row.number, column, ABSENT)
+        if row.number != NOWHERE:
+            for column in _VALUES:
+                self._pages.put(row.number, column, ABSENT)
+        if self._selection is not None:
+            self._selection.lose(row.room.id, row.users)
         self.known -= 1
+        if row.users is not None:
+            self._sizes[bisect_left(SIZES, row.users)] -= 1
         self.users -= row.users or 0
         self._leave_batch(row.batch)
         row.users = row.admin_users = row.invisible_users = row.exists = row.batch = None
@@ -432,6 +659,8 @@ class SourceTable:
             self.states[state] += 1
             if row.read_at is None:
                 self.unread += (state is RoomState.UNKNOWN) - (row.state is RoomState.UNKNOWN)
+            if self._selection is not None and (state in _TROUBLE) is not (row.state in _TROUBLE):
+                self._selection.trouble(row.room.id, begins=state in _TROUBLE)
             row.state = state
 
     def _line(self, metric: Metric, room_id: str, value: bytes, more: str = "") -> bytes:
@@ -500,6 +729,20 @@ class Table:
 def escape_label(value: str) -> str:
     """A label value, escaped for both exposition formats."""
     return encodable(value).replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def _columns(families: Iterable[Family]) -> tuple[bool, ...]:
+    """Which columns have lines."""
+    chosen = {catalogue.FAMILIES[family] for family in families}
+    return tuple([metric in chosen for metric in catalogue.ROOM_METRICS])
+
+
+def _timestamp(arrival: Arrival) -> bytes:
+    return b" %.3f\n" % arrival.unix
+
+
+def _total(seconds: float) -> bytes:
+    return b" %.3f\n" % seconds
 
 
 def _count(value: int | None) -> bytes | None:

@@ -3,9 +3,10 @@ The exporter's own metrics: of sources, of budgets and of the process.
 
 Pollers write plain numbers into ``SourceStats``. The collector turns them into metric families when a scrape asks.
 
-A scrape must be consistent: ``rtc_source_users`` must be the sum of the ``rtc_room_users`` in the same body. But the
-body is rendered in a thread, while pollers go on. So the event loop calls ``freeze``, which copies all numbers, in the
-same step in which it takes the table's snapshot. The thread reads the copies alone.
+A scrape must be consistent: where all rooms are published, ``rtc_source_users`` must be the sum of the
+``rtc_room_users`` in the same body. But the body is rendered in a thread, while pollers go on. So the event loop calls
+``freeze``, which copies all numbers, in the same step in which it takes the table's snapshot. The thread reads the
+copies alone.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from exporter.metrics.cluster_stats import ClusterFigures
 from exporter.metrics.discovery_stats import CallbackFigures, DiscoveryFigures
 from exporter.metrics.durations import DurationFigures, Durations
 from exporter.metrics.source_stats import INTERVAL_BOUNDS, SourceFigures, SourceStats
+from exporter.metrics.table import SIZES
 from exporter.model import Shard
 from exporter.states import SourceState
 from exporter.text import encodable
@@ -139,6 +141,8 @@ class Telemetry:
         }
 
 
+_SIZES: Final = (*map(str, SIZES), "+Inf")
+
 Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
 
 _OWN: Final = (
@@ -198,10 +202,7 @@ def _add_source(families: _Families, figures: SourceFigures) -> None:
     if figures.polled:
         _add_state(families, figures)
     if not figures.hidden:
-        for room_state, rooms in figures.rooms.items():
-            families.add(catalogue.SOURCE_ROOMS, (*labels, room_state), rooms)
-        families.add(catalogue.SOURCE_USERS, labels, figures.published_users)
-        families.add(catalogue.SOURCE_OLDEST_READING, labels, figures.oldest_reading)
+        _add_rooms(families, figures)
     families.add(catalogue.SOURCE_INTERVAL, labels, figures.interval)
     families.add(catalogue.SOURCE_LONGEST_INTERVAL, labels, figures.longest_interval)
     for bound, count in zip(INTERVAL_BOUNDS, figures.rooms_by_interval, strict=False):
@@ -212,6 +213,23 @@ def _add_source(families: _Families, figures: SourceFigures) -> None:
         families.add(catalogue.SOURCE_FAILED_CALLS, (*labels, kind), calls)
     families.add(catalogue.SOURCE_UNREQUESTED_ROOMS, labels, figures.unrequested)
     families.add_durations(catalogue.SOURCE_CALL_DURATION, labels, figures.call_durations)
+
+
+def _add_rooms(families: _Families, figures: SourceFigures) -> None:
+    """What a replica that publishes the rooms of a source tells of them."""
+    labels = figures.labels
+    for room_state, rooms in figures.rooms.items():
+        families.add(catalogue.SOURCE_ROOMS, (*labels, room_state), rooms)
+    families.add(catalogue.SOURCE_USERS, labels, figures.published_users)
+    families.add(catalogue.SOURCE_USER_SECONDS, labels, figures.user_seconds)
+    for bound, rooms in zip(_SIZES, figures.sizes, strict=True):
+        families.add(catalogue.SOURCE_ROOM_SIZES, (*labels, bound), rooms)
+    for severity, rooms in figures.with_threshold.items():
+        families.add(catalogue.SOURCE_ROOMS_WITH_THRESHOLD, (*labels, severity), rooms)
+    families.add(catalogue.SOURCE_PUBLISHED_ROOMS, labels, figures.published_rooms)
+    for change, rooms in figures.published_changes.items():
+        families.add(catalogue.SOURCE_PUBLISHED_CHANGES, (*labels, change), rooms)
+    families.add(catalogue.SOURCE_OLDEST_READING, labels, figures.oldest_reading)
 
 
 def _add_state(families: _Families, figures: SourceFigures) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from exporter.metrics.selection import Reason
 from exporter.model import FailureKind, Severity
 from exporter.rooms.provider import Origin, Result
 from exporter.states import RoomState, SourceState
@@ -97,6 +98,8 @@ class Source(Struct, frozen=True):
     users: Annotated[Count | None, Meta(description="Sum over the rooms with a published reading.")]
     rooms: Annotated[dict[RoomState, Count], Meta(description="Number of rooms in each state.")]
     known_rooms: Count
+    published_rooms: Annotated[Count, Meta(description="Rooms with series of their own; the others are counted.")]
+    user_seconds: Annotated[float | None, Meta(description="Over all rooms; null if they are not summed up.")]
     rooms_above: RoomsAbove
     interval_seconds: Annotated[float, Meta(description="The configured time between two readings of a room.")]
     achieved_interval_seconds: float | None
@@ -202,6 +205,9 @@ class Room(Struct, frozen=True):
     interval_seconds: Annotated[
         float, Meta(description="Wanted time between two readings of this room; with a cadence its own.")
     ]
+    published: Annotated[bool, Meta(description="Whether it has series of its own; otherwise it is only counted.")]
+    published_for: Annotated[Reason | None, Meta(description="Why; null where every room is published.")]
+    user_seconds: Annotated[float | None, Meta(description="Since it is watched; null if they are not summed up.")]
 
 
 class Rooms(Struct, frozen=True):

@@ -105,6 +105,8 @@ class Api:
             users=figures.published_users,
             rooms=dict(figures.rooms),
             known_rooms=source.table.known,
+            published_rooms=figures.published_rooms,
+            user_seconds=source.table.user_seconds,
             rooms_above=answered.RoomsAbove(sum(exceeding.values()), exceeding[Severity.CRITICAL]),
             interval_seconds=figures.interval,
             achieved_interval_seconds=figures.achieved_interval,
@@ -183,6 +185,9 @@ def _room(source: SourceStats, view: RoomView, interval: float, now: float) -> a
         last_known_users=view.last_known,
         share_of_threshold=view.share,
         interval_seconds=interval,
+        published=view.published,
+        published_for=view.reason,
+        user_seconds=view.user_seconds,
     )
 
 

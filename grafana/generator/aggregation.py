@@ -66,6 +66,13 @@ def success_age() -> str:
     return f"(time() - {by_source(select(SOURCE_LAST_SUCCESS, OF_SOURCE))})"
 
 
+def average(user_seconds: str) -> str:
+    """
+    Average users over ten minutes. Absent until there are ten minutes, as after a restart: ``rate`` would be too low.
+    """
+    return f"({user_seconds} - {user_seconds} offset 10m) / 600 >= 0"
+
+
 def in_intervals(seconds: str) -> str:
     """A duration of each chosen source, as a multiple of its configured interval."""
     return f"{seconds} / {by_source(select(SOURCE_INTERVAL, OF_SOURCE))}"

@@ -4,16 +4,27 @@ The dashboard "Occupancy": users by vendor, source and room.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
-from grafana_foundation_sdk.builders import barchart, stat, table, timeseries
+from grafana_foundation_sdk.builders import barchart, heatmap, stat, table, timeseries
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
-from exporter.metrics.catalogue import ROOM_USERS, ROOM_USERS_THRESHOLD, SOURCE_ROOMS, SOURCE_USERS
+from exporter.metrics.catalogue import (
+    ROOM_USERS,
+    ROOM_USERS_THRESHOLD,
+    SOURCE_PUBLISHED_CHANGES,
+    SOURCE_PUBLISHED_ROOMS,
+    SOURCE_ROOM_SIZES,
+    SOURCE_ROOMS,
+    SOURCE_ROOMS_WITH_THRESHOLD,
+    SOURCE_USER_SECONDS,
+    SOURCE_USERS,
+)
 from exporter.states import RoomState
 from grafana.generator import alerts, frame, recorded, sources
-from grafana.generator.aggregation import KNOWN, of_sources, rooms_of_sources, unknown_rooms
+from grafana.generator.aggregation import KNOWN, average, merged, of_sources, rooms_of_sources, unknown_rooms
 from grafana.generator.panels import (
     BLUE,
     COUNT,
@@ -29,6 +40,7 @@ from grafana.generator.panels import (
     Query,
     Subject,
     bars,
+    classes,
     color,
     links,
     listing,
@@ -51,6 +63,9 @@ STATE_COLORS: Final = {
     RoomState.REFUSED: GREY,
 }
 _NONE_CONFIGURED, _NOTHING_KNOWN = -1, -2
+_SIZES: Final = (10, 100, 1000, 10_000)
+"""Bounds of the bars of rooms by size."""
+
 _ROOM_COLUMNS: Final = ("room", "source", "api")
 
 
@@ -68,7 +83,16 @@ def dashboard() -> Dashboard:
             "Now": (_users(), _rooms(), _above_threshold(), alerts.firing(), sources.up()),
             "What needs somebody": (alerts.listed(), _nearest_threshold()),
             "Over time": (_users_over_time(), _above_over_time(), _users_of_sources(), _rooms_by_state()),
-            "Rooms": (_fullest(), _drops(), _fullest_over_time(), _sizes(), _sizes_over_time()),
+            "Rooms": (
+                _fullest(),
+                _drops(),
+                _fullest_over_time(),
+                _sizes(),
+                _sizes_over_time(),
+                _average(),
+                _published(),
+                _changes(),
+            ),
         },
     )
 
@@ -99,12 +123,13 @@ def _above_threshold() -> stat.Panel:
         "Known rooms above a threshold",
         "Rooms with more users than configured for them. A room above both of its thresholds counts as critical alone."
         " unknown: rooms of which nothing is known, of the sources whose rooms have thresholds.",
-        (ROOM_USERS, ROOM_USERS_THRESHOLD),
+        (ROOM_USERS, ROOM_USERS_THRESHOLD, SOURCE_ROOMS_WITH_THRESHOLD),
         COUNT,
     )
     above = f"sum by (severity) ({select(recorded.ABOVE_THRESHOLD, OF_SOURCE)})"
-    unknown = f"{unknown_rooms()} and on (job, source) {select(recorded.WITH_THRESHOLD, OF_SOURCE)} > 0"
-    configured = f"sum({select(recorded.WITH_THRESHOLD, OF_SOURCE)})"
+    configured = of_sources(SOURCE_ROOMS_WITH_THRESHOLD)
+    unknown = f"{unknown_rooms()} and on (job, source) {configured} > 0"
+    configured = f"sum({configured})"
     query = f"{above} or on () {_NOTHING_KNOWN} + ({configured} == bool 0)"
     mapping = {_NONE_CONFIGURED: ("none configured", GREY), _NOTHING_KNOWN: (KNOWN_NOTHING, RED)}
     return (
@@ -244,14 +269,79 @@ def _fullest_over_time() -> timeseries.Panel:
 
 
 def _sizes() -> barchart.Panel:
-    subject = Subject("Rooms by size", "How many known rooms hold how many users now.", (ROOM_USERS,), COUNT)
-    return bars(subject, Query(f"sum by (size) ({select(recorded.ROOMS_BY_SIZE, OF_SOURCE)})"), by="size")
+    subject = Subject("Rooms by size", "How many known rooms hold how many users now.", (SOURCE_ROOM_SIZES,), COUNT)
+    bounds = ("0", *map(str, _SIZES), "+Inf")
+    names = ("0", *(f"{low + 1}-{high}" for low, high in pairwise((0, *_SIZES))), f"{_SIZES[-1] + 1}+")
+    lower = (None, *bounds)
+    query = " or ".join(
+        f'label_replace({_up_to(high)}{f" - {_up_to(low)}" if low else ""} > 0, "size", "{name}", "", "")'
+        for name, low, high in zip(names, lower, bounds, strict=False)
+    )
+    return bars(subject, Query(query), by="size")
 
 
-def _sizes_over_time() -> timeseries.Panel:
-    subject = Subject("Rooms by size over time", "How many known rooms held how many users.", (ROOM_USERS,), COUNT)
-    query = Query(f"sum by (size) ({select(recorded.ROOMS_BY_SIZE, OF_SOURCE)})", "{{size}} users")
-    return over_time(subject, query, stacked=True).min(0).span(16)
+def _up_to(bound: str) -> str:
+    matcher = f'le="{bound}"'
+    return f"sum({merged(select(SOURCE_ROOM_SIZES, OF_SOURCE, matcher))})"
+
+
+def _sizes_over_time() -> heatmap.Panel:
+    subject = Subject(
+        "Rooms by size over time",
+        "How many known rooms held how many users: darker is more. Each row is up to its number, and above that below.",
+        (SOURCE_ROOM_SIZES,),
+        COUNT,
+    )
+    return classes(subject, Query(f"sum by (le) ({of_sources(SOURCE_ROOM_SIZES)})", "{{le}}"))
+
+
+def _average() -> timeseries.Panel:
+    subject = Subject(
+        "Average users of ten minutes",
+        "Users in the known rooms of each source, averaged over the ten minutes before; time in which nothing was known"
+        " counts as none. Only of sources whose families have user_seconds.",
+        (SOURCE_USER_SECONDS,),
+        COUNT,
+    )
+    query = Query(merged(average(select(SOURCE_USER_SECONDS, OF_SOURCE))), "{{source}}")
+    return over_time(subject, query).min(0).span(8).decimals(1).no_value("no user-seconds chosen")
+
+
+def _published() -> timeseries.Panel:
+    subject = Subject(
+        "Rooms with series",
+        "Rooms with series of their own, and those that are only counted: sums and sizes are of both.",
+        (SOURCE_PUBLISHED_ROOMS, SOURCE_ROOMS),
+        COUNT,
+    )
+    published = of_sources(SOURCE_PUBLISHED_ROOMS)
+    return (
+        over_time(
+            subject,
+            Query(f"sum({published})", "with series"),
+            Query(f"sum({rooms_of_sources()} - {published})", "only counted"),
+            stacked=True,
+        )
+        .min(0)
+        .span(8)
+    )
+
+
+def _changes() -> timeseries.Panel:
+    subject = Subject(
+        "Rooms that began or ceased to have series",
+        "A minute, of sources with publish. Each that begins is a new set of series for Prometheus.",
+        (SOURCE_PUBLISHED_CHANGES,),
+        COUNT,
+    )
+    changes = merged(f"60 * rate({select(SOURCE_PUBLISHED_CHANGES, OF_SOURCE)}[$__rate_interval])")
+    return (
+        over_time(subject, Query(f"sum by (change) ({changes})", "{{change}}"))
+        .min(0)
+        .span(8)
+        .decimals(1)
+        .no_value("all rooms have series")
+    )
 
 
 def _ranked(series: str, columns: tuple[str, ...], more: str = "") -> str:

@@ -9,9 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from grafana_foundation_sdk.builders import barchart, common, prometheus, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import (
+    barchart,
+    common,
+    heatmap,
+    prometheus,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+)
 from grafana_foundation_sdk.builders.dashboard import FieldColor, ThresholdsConfig
 from grafana_foundation_sdk.models import common as common_models
+from grafana_foundation_sdk.models import heatmap as heatmap_models
 from grafana_foundation_sdk.models.dashboard import (
     DataTransformerConfig,
     DynamicConfigValue,
@@ -56,8 +66,10 @@ KNOWN_NOTHING: Final = "nothing known"
 
 SEVERITY_COLORS: Final = {"critical": RED, "warning": ORANGE}
 
-Panel = barchart.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
-AnyPanel = TypeVar("AnyPanel", barchart.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
+Panel = barchart.Panel | heatmap.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
+AnyPanel = TypeVar(
+    "AnyPanel", barchart.Panel, heatmap.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +232,33 @@ def bars(subject: Subject, query: Query, by: str) -> barchart.Panel:
         .legend(common.VizLegendOptions().show_legend(show_legend=False))
         .override_by_name("Value", [DynamicConfigValue("displayName", subject.title)])
         .targets([_target(query, 0, table=True)])
+    )
+
+
+def classes(subject: Subject, query: Query) -> heatmap.Panel:
+    """
+    A panel of how many there were in each class over time. Darker is more, on a scale of powers.
+
+    Args:
+        query: Numbers up to each bound ``le``; Grafana takes those of the class below from each.
+    """
+    scale = (
+        heatmap.HeatmapColorOptions()
+        .mode(heatmap_models.HeatmapColorMode.SCHEME)
+        .scheme("Blues")
+        .scale(heatmap_models.HeatmapColorScale.EXPONENTIAL)
+        .exponent(0.3)
+        .steps(64)
+    )
+    return (
+        _about(heatmap.Panel(), subject)
+        .span(16)
+        .height(9)
+        .calculate(calculate=False)
+        .color(scale)
+        .show_tooltip()
+        .no_value(KNOWN_NOTHING)
+        .targets([_target(query, 0).format(PromQueryFormat.HEATMAP)])
     )
 
 

@@ -9,20 +9,16 @@ from typing import Final
 NEAR_THRESHOLD: Final = "room:rtc_room_users_threshold_share:near"
 """One series for each room at 80 % of a threshold or more. There may be many: panels use the counts and the top 20."""
 ABOVE_THRESHOLD: Final = "source:rtc_rooms_above_threshold:count"
-WITH_THRESHOLD: Final = "source:rtc_rooms_with_threshold:count"
 NEAREST_THRESHOLD: Final = "source:rtc_room_users_threshold_share:topk20"
 FULLEST_ROOMS: Final = "source:rtc_room_users:topk20"
 USERS_LOST_SHARE: Final = "source:rtc_room_users_lost_share:topk20"
 USERS_BEFORE_DROP: Final = "source:rtc_room_users_before_drop:topk20"
-ROOMS_BY_SIZE: Final = "source:rtc_rooms_by_size:count"
 
 RECORDED: Final = (
     NEAR_THRESHOLD,
     ABOVE_THRESHOLD,
-    WITH_THRESHOLD,
     NEAREST_THRESHOLD,
     FULLEST_ROOMS,
     USERS_LOST_SHARE,
     USERS_BEFORE_DROP,
-    ROOMS_BY_SIZE,
 )

@@ -16,13 +16,14 @@ from exporter.metrics.catalogue import (
     ROOM_INFO,
     ROOM_INVISIBLE_USERS,
     ROOM_READING_TIMESTAMP,
+    ROOM_USER_SECONDS,
     ROOM_USERS,
     ROOM_USERS_THRESHOLD,
     SOURCE_INTERVAL,
     Metric,
 )
 from grafana.generator import alerts, frame, variables
-from grafana.generator.aggregation import by_source, in_intervals, merged
+from grafana.generator.aggregation import average, by_source, in_intervals, merged
 from grafana.generator.panels import (
     COUNT,
     GREEN,
@@ -158,16 +159,19 @@ def _reading_age() -> str:
 def _users_over_time() -> timeseries.Panel:
     subject = Subject(
         "Users over time",
-        "Users in the room, and its thresholds as dashed lines. A gap means that nothing was known.",
-        (ROOM_USERS, ROOM_ADMIN_USERS, ROOM_INVISIBLE_USERS, ROOM_USERS_THRESHOLD),
+        "Users in the room; their average of ten minutes, where user-seconds are summed up; its thresholds as dashed"
+        " lines. A gap means that nothing was known.",
+        (ROOM_USERS, ROOM_ADMIN_USERS, ROOM_INVISIBLE_USERS, ROOM_USER_SECONDS, ROOM_USERS_THRESHOLD),
         COUNT,
     )
+    lately = by_source(average(select(ROOM_USER_SECONDS, OF_ROOM)))
     threshold = f"max by (job, source, severity) ({select(ROOM_USERS_THRESHOLD, OF_ROOM)})"
     panel = over_time(
         subject,
         Query(_of(ROOM_USERS), "users ({{source}})"),
         Query(_of(ROOM_ADMIN_USERS), "admins ({{source}})"),
         Query(_of(ROOM_INVISIBLE_USERS), "invisible ({{source}})"),
+        Query(lately, "average of ten minutes ({{source}})"),
         Query(threshold, "{{severity}} threshold ({{source}})"),
     ).override_by_regexp("^(warning|critical) threshold", dashed())
     for severity, its_color in SEVERITY_COLORS.items():

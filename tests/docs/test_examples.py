@@ -93,7 +93,7 @@ def test_the_first_sources_are_those_of_the_simulator():
     """
     One of each vendor, and the simulator knows their apps.
     """
-    (config,) = [block.text for block in CONFIGURATION.blocks("yaml") if block.text.startswith("sources:")]
+    config = next(block.text for block in CONFIGURATION.blocks("yaml") if block.text.startswith("sources:"))
     apps = DEFAULT_APPS
     known = [
         apps.zego[0].app_id,

@@ -47,6 +47,7 @@ class Source:
         interval, timeout: Seconds.
         tls: It calls the vendors' other address, and trusts the authority in the CA file.
         secret: Another one than the app's.
+        publish: Which of its rooms have series; empty: all.
     """
 
     api: str
@@ -57,6 +58,7 @@ class Source:
     listed: tuple[str, ...] = ()
     tls: bool = False
     secret: str = ""
+    publish: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def vendor(self) -> str:
@@ -138,6 +140,7 @@ class Operator:
             "new secret": self._rotate_a_secret,
             "new authority": self._renew_the_authority,
             "sources": self._add_or_remove_a_source,
+            "publish": self._publish_other_rooms,
             "broken config": self._break_the_config,
         }
 
@@ -232,6 +235,17 @@ class Operator:
             )
         )
 
+    async def _publish_other_rooms(self) -> None:
+        """Wanderers publish all of their rooms, few, or those with users."""
+        wishes = self._mended()
+        choices: list[Mapping[str, int]] = [{}, {"top": 5}, {"top": 40}, {"min_users": 3}]
+        wandering = {name: source for name, source in wishes.sources.items() if name.endswith(".wanders")}
+        await self._carry_out(
+            wishes.having(
+                {name: replace(source, publish=self._dice.choice(choices)) for name, source in wandering.items()}
+            )
+        )
+
     async def _change_a_limit(self) -> None:
         """An app's limit is lowered, or lifted again."""
         wishes = self._mended()
@@ -310,6 +324,8 @@ class Operator:
         secret = source.secret or self.wishes.secrets.get((source.vendor, source.app), "")
         if secret:
             keys[_SECRETS[source.vendor]] = secret
+        if source.publish:
+            keys["publish"] = {key: str(value) for key, value in source.publish.items()}
         if source.listed:
             keys["rooms_files"] = [self._rooms_file(name).name]
         if source.tls:
@@ -328,6 +344,7 @@ def _config(vendors: Vendors, wishes: Wishes) -> Config:
             source.all_rooms,
             max_staleness=source.max_staleness,
             timeout=source.timeout,
+            publishes_all=not source.publish,
         )
         for name, source in wishes.sources.items()
     }

@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tests.e2e.process import RoomSamples, sources, watched_rooms
+from tests.e2e.process import RoomSamples, counted, sources, watched_rooms
 from tests.e2e.vendors import Vendors
 
 _CLOCKS = 0.001
@@ -43,6 +43,7 @@ class Watched:
     Attributes:
         app: The id of the app that it asks, as text.
         max_staleness, timeout: Seconds.
+        publishes_all: Whether each of its rooms has series.
     """
 
     api: str
@@ -50,6 +51,7 @@ class Watched:
     rooms: frozenset[str]
     max_staleness: float
     timeout: float = 5.0
+    publishes_all: bool = True
 
 
 Config = Mapping[str, Watched]
@@ -133,8 +135,17 @@ class Oracle:
         if len(configs) == 1:
             wanted = {(name, room) for name, watched in configs[0].items() for room in watched.rooms}
             wrong += [f"{name} {room!r}: not watched, but shown" for name, room in sorted(found - wanted)]
-            wrong += [f"{name} {room!r}: watched, but not shown" for name, room in sorted(wanted - found)]
+            missed = [(name, room) for name, room in sorted(wanted - found) if configs[0][name].publishes_all]
+            wrong += [f"{name} {room!r}: watched, but not shown" for name, room in missed]
         return wrong
+
+    def miscounted(self, text: str, began: float, ended: float) -> list[str]:
+        """Sources whose numbers of rooms are wrong: of those that are watched, and of those that have series."""
+        configs = self._timeline.between(began, ended)
+        if len(configs) > 1:
+            return []
+        found = watched_rooms(text)
+        return [fault for name, watched in configs[0].items() if (fault := _miscounted(text, name, watched, found))]
 
     def _fault(self, samples: RoomSamples, candidates: list[Watched], began: float) -> str | None:
         if not candidates:
@@ -163,6 +174,15 @@ class Oracle:
         if not held:
             return f"app {watched.app} was not asked for it before the reading at {samples.read_at:.3f}"
         return f"{told} of the reading at {samples.read_at:.3f}, but app {watched.app} held {held} users"
+
+
+def _miscounted(text: str, name: str, watched: Watched, found: set[tuple[str, str]]) -> str | None:
+    """What is wrong with the numbers of all rooms of a source, of which some may have no series."""
+    shown = len([room for source, room in found if source == name])
+    published, known = (counted(text, name, f"rtc_source_{what}") for what in ("published_rooms", "room_sizes"))
+    rooms = counted(text, name, "rtc_source_rooms")
+    numbers = f"{shown} of {published:.0f} published rooms shown, of {rooms:.0f} and not {len(watched.rooms)} watched"
+    return None if (shown, len(watched.rooms)) == (published, rooms) and known <= rooms else f"{name}: {numbers}"
 
 
 class Gaps:

@@ -174,6 +174,12 @@ def watched_rooms(text: str) -> set[tuple[str, str]]:
     return {(match[3], _unescaped(match[4])) for match in matches if match}
 
 
+def counted(text: str, source: str, metric: str) -> float:
+    """The sum of a metric's samples of one source, those up to a bound left out."""
+    lines = [line for line in text.splitlines() if line.startswith(f"{metric}{{") and f'source="{source}"' in line]
+    return sum(float(line.rpartition(" ")[2]) for line in lines if 'le="' not in line or 'le="+Inf"' in line)
+
+
 def sources(text: str) -> set[str]:
     """Every source that a scrape's text says anything of."""
     return set(re.findall(r'\bsource="([^"]*)"', text))

@@ -179,6 +179,32 @@ def test_what_is_left_of_other_configs_is_a_stranger(log):
     ] == strangers("lobby", "stage")
 
 
+@pytest.mark.parametrize(
+    ("published", "watched", "known", "faults"),
+    [
+        (1, 2, 2, []),
+        (2, 2, 2, ["s: 1 of 2 published rooms shown, of 2 and not 2 watched"]),
+        (1, 3, 2, ["s: 1 of 1 published rooms shown, of 3 and not 2 watched"]),
+        (1, 2, 3, ["s: 1 of 1 published rooms shown, of 2 and not 2 watched"]),
+    ],
+)
+def test_rooms_without_series_are_counted(log, published, watched, known, faults):
+    """
+    A source that publishes one of its two rooms says so, watches two, and knows no more than that.
+    """
+    text = (
+        'rtc_room_info{vendor="zego",api="zego_rtc",source="s",room="lobby"} 1\n'
+        f'rtc_source_published_rooms{{source="s"}} {published}\n'
+        f'rtc_source_rooms{{source="s",state="fresh"}} {watched - 1}\n'
+        'rtc_source_rooms{source="s",state="unknown"} 1\n'
+        'rtc_source_room_sizes{source="s",le="0"} 1\n'
+        f'rtc_source_room_sizes{{source="s",le="+Inf"}} {known}\n'
+    )
+    oracle = Oracle(cast(Vendors, log), Timeline({"s": watching(FIRST, "lobby", "stage")}))
+
+    assert faults == oracle.miscounted(text, log.now, log.now)
+
+
 async def test_rooms_of_either_config_are_shown_while_a_reload_is_under_way(log, monkeypatch):
     """
     A rooms file may be read before the config that came with it: the old app's number of a new room passes until the

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from exporter.metrics import catalogue as metrics
 from exporter.metrics.catalogue import CATALOGUE, Metric
 from exporter.metrics.cluster_stats import Exchanged, Gained, Lost
+from exporter.metrics.table import SIZES
 from exporter.model import FailureKind
 from exporter.states import RoomState, SourceState
 from tests.grafana.remote_write import Series
@@ -50,6 +51,11 @@ class Room:
     def users_at(self, time: float) -> int:
         """How many users it holds."""
         return self.users if self.later is None or time < EVENT else self.later
+
+    def user_seconds(self, time: float) -> float:
+        """The integral of its users over the day before the moment, until then."""
+        later = self.users if self.later is None else self.later
+        return self.users * (min(time, EVENT) + DAY) + later * max(0.0, time - EVENT)
 
     def exists_at(self, time: float) -> bool:
         """Whether the vendor says that it exists."""
@@ -199,7 +205,8 @@ class Exporter:
             yield metrics.SOURCE_LAST_FAILURE, source.labels | why, 1
         if held and read is not None:
             yield metrics.SOURCE_OLDEST_READING, source.labels, moment + read
-            yield metrics.SOURCE_USERS, source.labels, sum(room.users_at(read) for room in source.rooms)
+            yield from _sums(source, read)
+        yield from _counted(source, time)
         for room in source.rooms:
             yield from _room(source, room, moment, read if held else None)
         if source.finds:
@@ -239,6 +246,7 @@ def _room(source: Source, room: Room, moment: float, read: float | None) -> Iter
     if read is None:
         return
     yield metrics.ROOM_USERS, labels, room.users_at(read)
+    yield metrics.ROOM_USER_SECONDS, labels, room.user_seconds(read)
     yield metrics.ROOM_READING_TIMESTAMP, labels, moment + read
     if source.api == "zego_rtc":
         yield metrics.ROOM_ADMIN_USERS, labels, 2
@@ -246,6 +254,27 @@ def _room(source: Source, room: Room, moment: float, read: float | None) -> Iter
         yield metrics.ROOM_EXISTS, labels, room.exists_at(read)
     if source.api == "volcengine_rtc":
         yield metrics.ROOM_INVISIBLE_USERS, labels, 3
+
+
+def _sums(source: Source, read: float) -> Iterator[Sample]:
+    """What is told of all rooms together, as they were read."""
+    users = [room.users_at(read) for room in source.rooms]
+    yield metrics.SOURCE_USERS, source.labels, sum(users)
+    yield metrics.SOURCE_USER_SECONDS, source.labels, sum(room.user_seconds(read) for room in source.rooms)
+    for bound in (*SIZES, math.inf):
+        size = source.labels | {"le": "+Inf" if bound == math.inf else str(bound)}
+        yield metrics.SOURCE_ROOM_SIZES, size, sum(held <= bound for held in users)
+
+
+def _counted(source: Source, time: float) -> Iterator[Sample]:
+    """How many rooms have thresholds and series; one room of a source that finds its rooms has no series."""
+    for severity in ("warning", "critical"):
+        having = sum(getattr(room, severity) is not None for room in source.rooms)
+        yield metrics.SOURCE_ROOMS_WITH_THRESHOLD, source.labels | {"severity": severity}, having
+    yield metrics.SOURCE_PUBLISHED_ROOMS, source.labels, len(source.rooms) - source.finds
+    if source.finds:
+        for change in ("began", "ceased"):
+            yield metrics.SOURCE_PUBLISHED_CHANGES, source.labels | {"change": change}, 0.05 * (time + DAY)
 
 
 def _found(source: Source, time: float, moment: float) -> Iterator[Sample]:

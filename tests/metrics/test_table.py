@@ -29,7 +29,7 @@ Sample = tuple[str, frozenset[tuple[str, str]], float]
 def samples(table: SourceTable) -> set[Sample]:
     """What a scrape would say, parsed by prometheus_client."""
     snapshot = table.snapshot()
-    text = b"".join(line for column in range(7) for page in snapshot for line in page.columns[column]).decode()
+    text = b"".join(line for column in range(8) for page in snapshot for line in page.columns[column]).decode()
     parsed = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     found = {(sample.name, frozenset(sample.labels.items()), sample.value) for sample in parsed}
     assert len(found) == len(parsed), "a series is there twice"

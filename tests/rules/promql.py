@@ -22,6 +22,7 @@ from promql_parser import (
     NumberLiteral,
     ParenExpr,
     StringLiteral,
+    SubqueryExpr,
     UnaryExpr,
     VectorMatchCardinality,
     VectorSelector,
@@ -69,7 +70,7 @@ class Vocabulary:
                 return self._of_selector(expr)
             case MatrixSelector():
                 return self._of_selector(expr.vector_selector)
-            case ParenExpr() | UnaryExpr():
+            case ParenExpr() | SubqueryExpr() | UnaryExpr():
                 return self._of(expr.expr)
             case NumberLiteral() | StringLiteral():
                 return frozenset()

@@ -10,7 +10,8 @@ from typing import Any
 
 from yarl import URL
 
-from exporter.model import FailureKind, Reading, Room, Thresholds
+from exporter.metrics.selection import Arrangement
+from exporter.model import FailureKind, Family, Publish, Reading, Room, Thresholds
 from exporter.states import SourceState
 from tests.web.cluster import HERE, OTHER, cluster
 from tests.web.finding import CALLBACKS, HTTP_SD, VENDOR_LIST, finds
@@ -54,6 +55,8 @@ async def test_every_figure_of_a_source(site: Site) -> None:
                 "users": 12,
                 "rooms": {"fresh": 2, "held": 0, "missing": 0, "unknown": 1, "refused": 0},
                 "known_rooms": 2,
+                "published_rooms": 3,
+                "user_seconds": None,
                 "rooms_above": {"warning": 2, "critical": 1},
                 "interval_seconds": 10.0,
                 "achieved_interval_seconds": 10.5,
@@ -160,6 +163,7 @@ async def test_unknown_is_null_and_never_zero(site: Site) -> None:
         "last_success_age_seconds",
         "clock_skew_seconds",
         "discovery",
+        "user_seconds",
     } == unknown
 
 
@@ -211,6 +215,9 @@ async def test_every_figure_of_a_room(site: Site) -> None:
                 "last_known_users": 812,
                 "share_of_threshold": 1.015,
                 "interval_seconds": 10.0,
+                "published": True,
+                "published_for": None,
+                "user_seconds": None,
             }
         ],
         "matching": 1,
@@ -367,3 +374,23 @@ async def test_there_is_no_cluster(site: Site) -> None:
     refusal = await fetch(site, "/api/v1/cluster", status=404)
 
     assert {"error": "this exporter is no replica: its config has no key 'cluster'"} == refusal
+
+
+async def test_rooms_that_are_only_counted_are_listed(site: Site) -> None:
+    """
+    Every room with all that is known of it, and whether it has series of its own.
+    """
+    source = site.watch("live", ["full", "small"])
+    for _ in source.table.arrange(Arrangement(Publish(top=1), tuple(Family))):
+        pass
+    for _ in range(2):
+        site.pass_time(10)
+        site.read("live", {"full": 812, "small": 3})
+
+    rooms = (await fetch(site, "/api/v1/rooms"))["rooms"]
+    (told,) = (await fetch(site, "/api/v1/sources"))["sources"]
+
+    assert [("full", 812, True, "users", 8_120), ("small", 3, False, None, 30)] == [
+        (room["room"], room["users"], room["published"], room["published_for"], room["user_seconds"]) for room in rooms
+    ]
+    assert (815, 1, 8_150) == (told["users"], told["published_rooms"], told["user_seconds"])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from exporter.metrics.selection import Reason
 from exporter.model import FailureKind
 from exporter.states import RoomState, SourceState
 
@@ -49,6 +50,13 @@ ROOM_STATES: Final = {
     RoomState.MISSING: "The vendor says that there is no such room.",
     RoomState.UNKNOWN: "There is no reading, or it is too old. Only the fact that the room is watched is published.",
     RoomState.REFUSED: "The vendor refuses calls for this room: its id is not valid, or it belongs to somebody else.",
+}
+PUBLISHED: Final = {
+    Reason.OWN: "It has thresholds or labels of its own.",
+    Reason.THRESHOLD: "It is at half of its threshold or more, or was within the last five minutes.",
+    Reason.TROUBLE: "Nothing is known of it.",
+    Reason.USERS: "It is among the fullest, or was within the last five minutes.",
+    None: "Other rooms are fuller. It counts in the sums and sizes of its source.",
 }
 
 

@@ -21,11 +21,12 @@ _SMALL_BUFFER: Final = 4096
 
 def per_room(scale: Scale) -> Sequence[Row]:
     """What a room and all its series take, beside prometheus_client."""
-    ours, theirs = (_per_room(server, scale) for server in (OURS, PROMETHEUS_CLIENT))
+    ours, theirs = (per_room_of(server, scale) for server in (OURS, PROMETHEUS_CLIENT))
     return [share_of("memory", "resident memory per room, 4 series", ours, "B", PROMETHEUS_CLIENT.name, theirs, 0.4)]
 
 
-def _per_room(server: Server, scale: Scale) -> float:
+def per_room_of(server: Server, scale: Scale) -> float:
+    """Resident bytes that a room takes."""
     with server.start(_FEW_ROOMS) as program:
         few = program.resident()
     with server.start(scale.rooms) as program:

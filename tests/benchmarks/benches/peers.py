@@ -45,9 +45,14 @@ def check_series(program: Program, rooms: int, *, compresses: bool = True) -> No
         ValueError: It does not.
     """
     for compressed in (False, True) if compresses else (False,):
-        found = len(_ROOM_SAMPLE.findall(fetch(program.port, compressed=compressed)))
+        found = series_of_rooms(program, compressed=compressed)
         if found != rooms * SERIES:
             raise ValueError(f"{found} series of {rooms} rooms, not {rooms * SERIES}")
+
+
+def series_of_rooms(program: Program, *, compressed: bool = False) -> int:
+    """How many series of rooms a server publishes."""
+    return len(_ROOM_SAMPLE.findall(fetch(program.port, compressed=compressed)))
 
 
 def _go(name: str, rooms: int) -> Program:

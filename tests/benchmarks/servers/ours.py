@@ -16,10 +16,11 @@ import uvloop
 
 from exporter import process
 from exporter.metrics.room import Arrival
+from exporter.metrics.selection import Arrangement
 from exporter.metrics.source_stats import SourceStats
 from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
-from exporter.model import Reading, Room
+from exporter.model import Publish, Reading, Room
 from exporter.polling.planner import Lane, Planner
 from exporter.web.server import WebServer
 from tests.benchmarks.scraper import LOGIN
@@ -34,10 +35,17 @@ _BATCH = 10
 
 
 class Rooms:
-    """One source's rooms, and the readings that come in."""
+    """
+    One source's rooms, and the readings that come in.
 
-    def __init__(self, count: int) -> None:
+    Args:
+        top: So many of them have series; ``None``: all.
+    """
+
+    def __init__(self, count: int, top: int | None = None) -> None:
         self.source = SourceTable(LABELS, max_staleness=_NEVER)
+        for _ in self.source.arrange(Arrangement(None if top is None else Publish(top))):
+            pass
         self.source.watch(Room(room_id(number)) for number in range(count))
         self._turn = Turn(count)
         self.change(count)
@@ -81,24 +89,26 @@ def guards(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def serving(count: int, config_file: Path | None = None) -> AsyncIterator[tuple[WebServer, Rooms]]:
+async def serving(
+    count: int, config_file: Path | None = None, top: int | None = None
+) -> AsyncIterator[tuple[WebServer, Rooms]]:
     """A web server with so many rooms."""
-    table, telemetry, rooms = Table(), Telemetry(), Rooms(count)
+    table, telemetry, rooms = Table(), Telemetry(), Rooms(count, top)
     table.replace({LABELS["source"]: rooms.source})
     telemetry.sources[LABELS["source"]] = SourceStats(*SOURCE, "zego-main", 10.0, rooms.source)
     async with site.serving(table, telemetry, config_file) as web:
         yield web, rooms
 
 
-async def main(count: int, *, ticking: bool, guarded: bool) -> None:
+async def main(count: int, *, ticking: bool, guarded: bool, top: int | None) -> None:
     """Serve until stdin ends."""
     process.prepare()
     with tempfile.TemporaryDirectory() as folder:
-        await _serve(count, guards(Path(folder)) if guarded else None, ticking=ticking)
+        await _serve(count, guards(Path(folder)) if guarded else None, ticking=ticking, top=top)
 
 
-async def _serve(count: int, config_file: Path | None, *, ticking: bool) -> None:
-    async with serving(count, config_file) as (web, rooms):
+async def _serve(count: int, config_file: Path | None, *, ticking: bool, top: int | None) -> None:
+    async with serving(count, config_file, top) as (web, rooms):
         orders: dict[str, Order] = {"change": rooms.change, "churn": rooms.churn}
         if ticking:
             orders["gap"] = Ticker().longest
@@ -106,4 +116,6 @@ async def _serve(count: int, config_file: Path | None, *, ticking: bool) -> None
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), ticking="ticking" in sys.argv, guarded="guarded" in sys.argv))
+    tops = [int(word.removeprefix("top=")) for word in sys.argv if word.startswith("top=")]
+    fullest = tops[0] if tops else None
+    uvloop.run(main(int(sys.argv[1]), ticking="ticking" in sys.argv, guarded="guarded" in sys.argv, top=fullest))

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.model import FailureKind, Reading, Room, Thresholds
+from exporter.metrics.selection import Arrangement
+from exporter.model import FailureKind, Publish, Reading, Room, Thresholds
 from exporter.polling.importance import Importance
 from exporter.states import SourceState
 from exporter.web.page.curves import COLLECTED_EVERY
@@ -449,3 +450,20 @@ async def test_a_room_among_a_hundred_thousand(site: Site) -> None:
         works.append(time.thread_time() - before)
 
     assert 0.010 > min(works)
+
+
+async def test_rooms_with_series_of_their_own_and_others(site: Site) -> None:
+    """
+    Where not all rooms are published, the page of a room says whether it is, and why; the source's row says how many.
+    """
+    source = site.watch("live", ["full", "small", "other"])
+    for _ in source.table.arrange(Arrangement(Publish(top=1))):
+        pass
+    site.read("live", {"full": 812, "small": 3, "other": 4})
+
+    full, small = [facts(await page(site, f"/rooms/live/{room}")) for room in ("full", "small")]
+    (row,) = (await page(site)).rows("sources")
+
+    assert "has series of its own It is among the fullest, or was within the last five minutes." == full["Series"]
+    assert small["Series"].startswith("none, only counted Other rooms are fuller.")
+    assert "3 fresh; 1 with series, 2 only counted" in row
