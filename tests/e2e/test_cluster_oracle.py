@@ -96,7 +96,7 @@ class Watch:
 def document(vendors: Vendors) -> Mapping[str, Any]:
     """A source of each API."""
     keys = {"interval": f"{INTERVAL:g}s", "max_staleness": f"{STALENESS:g}s", "timeout": "1500ms"}
-    return dict(yaml.safe_load(vendors.config(**{api: keys for api in APIS})))
+    return dict(yaml.safe_load(vendors.config(**dict.fromkeys(APIS, keys))))
 
 
 @pytest.mark.parametrize("serve", ["own", "all"])
