@@ -2,7 +2,7 @@
 A vendor that only counts: it answers `DescribeUserNum` for any rooms and remembers when each call arrived.
 
 Run as a program (`python -m tests.e2e.counting_vendor HOST`) it prints its port; for each line on its standard input it
-prints, as a JSON list, when the calls since the last line arrived. It ends when its standard input does.
+prints, as a JSON object, when the calls since the last line arrived, by app id. It ends when its standard input does.
 
 A call arrives when the kernel has its last byte, in Unix seconds: however busy the machine is, no call is counted late.
 """
@@ -16,6 +16,7 @@ import socket
 import struct
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
@@ -37,11 +38,13 @@ class CountingVendor:
     Attributes:
         port: Where it listens.
         arrivals: Every call that it has reported so far.
+        by_app: The same by app id.
     """
 
     def __init__(self, host: str, runs_in: Sequence[str] = ()) -> None:
         self.port = 0
         self.arrivals: list[float] = []
+        self.by_app: dict[str, list[float]] = defaultdict(list)
         self._command = [*runs_in, sys.executable, "-m", "tests.e2e.counting_vendor", host]
         self._process: asyncio.subprocess.Process | None = None
 
@@ -66,7 +69,10 @@ class CountingVendor:
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(b"\n")
-        arrived: list[float] = json.loads(await self._process.stdout.readline())
+        report: dict[str, list[float]] = json.loads(await self._process.stdout.readline())
+        for app, moments in report.items():
+            self.by_app[app] += moments
+        arrived = [moment for moments in report.values() for moment in moments]
         self.arrivals += arrived
         return arrived
 
@@ -83,11 +89,11 @@ class _Client:
 class _Counter:
     """
     Attributes:
-        arrivals: Of the calls that were not reported yet.
+        arrivals: Of the calls that were not reported yet, by app id.
     """
 
     listener: socket.socket
-    arrivals: list[float] = field(default_factory=list)
+    arrivals: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     _selector: selectors.DefaultSelector = field(default_factory=selectors.DefaultSelector)
 
     def serve(self) -> None:
@@ -113,8 +119,9 @@ class _Counter:
             received, ancillary, _, _ = client.socket.recvmsg(_LONGEST_REQUEST, socket.CMSG_SPACE(_TIMESPEC.size))
             client.received += received
             if client.received.endswith(b"\r\n\r\n"):
-                self.arrivals.append(_arrived(ancillary))
-                client.socket.sendall(_answer(client.received))
+                parameters = parse_qsl(urlsplit(client.received.split(b" ")[1].decode("latin-1")).query)
+                self.arrivals[dict(parameters).get("AppId", "")].append(_arrived(ancillary))
+                client.socket.sendall(_answer(client.received, parameters))
                 client.received = b""
         except OSError:
             received = b""
@@ -139,12 +146,14 @@ def _arrived(ancillary: list[tuple[int, int, bytes]]) -> float:
     return time.time()
 
 
-def _answer(request: bytes) -> bytes:
+def _answer(request: bytes, parameters: Sequence[tuple[str, str]]) -> bytes:
     """One user in each room that is asked for."""
-    method, target, *_ = request.decode("latin-1").split(" ")
-    parameters = parse_qsl(urlsplit(target).query)
     rooms = [value for name, value in parameters if name == "RoomId[]"]
-    if method != "GET" or ("Action", "DescribeUserNum") not in parameters or not 1 <= len(rooms) <= MOST_ROOMS:
+    if (
+        not request.startswith(b"GET ")
+        or ("Action", "DescribeUserNum") not in parameters
+        or not 1 <= len(rooms) <= MOST_ROOMS
+    ):
         return b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
     counts = [{"RoomId": room, "UserCount": 1, "AdminUserCount": 0} for room in rooms]
     document = {"Code": 0, "Message": "success", "RequestId": "1", "Data": {"UserCountList": counts}}

@@ -1,0 +1,208 @@
+"""
+Replicas that are killed, ended and frozen while they make all the calls that their vendor allows.
+
+The vendor's kernel says when each call arrived. However a budget changes hands, no sliding second may hold more calls
+than its limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.counting_vendor import CountingVendor
+from tests.e2e.redis_server import RedisServer
+from tests.e2e.replicas import Replica, Replicas, until
+from tests.e2e.seconds import fullest
+
+pytestmark = [pytest.mark.timed, pytest.mark.needs_program("redis-server")]
+
+KILLED = 0.6
+"""Seconds beyond the lease until the successor's first call after a kill."""
+
+GRACEFUL = 1.0
+"""Seconds without calls at most when a replica is told to end."""
+
+MACHINE = 0.5
+"""Seconds for which a busy machine may hold up a process that is woken up or a call that is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """
+    How much is shared, and how often it changes hands.
+    """
+
+    replicas: int
+    budgets: int
+    limit: int
+    lease: float
+    rounds: int
+
+    def document(self, port: int) -> dict[str, Any]:
+        """Sources that always have more rooms to ask for than their budgets allow."""
+        rooms = [f"room-{number}" for number in range(12 * self.limit)]
+        return {
+            "sources": [
+                {
+                    "name": f"live{number}",
+                    "api": "zego_rtc",
+                    "app_id": 1_000_000 + number,
+                    "server_secret": "0123456789abcdef" * 2,
+                    "base_url": f"http://127.0.0.1:{port}",
+                    "budget": f"{1_000_000 + number}",
+                    "rate_limit": self.limit,
+                    "interval": "1s",
+                    "max_staleness": "1h",
+                    "rooms": rooms,
+                }
+                for number in range(self.budgets)
+            ]
+        }
+
+
+QUICK = Edition(replicas=2, budgets=3, limit=20, lease=2.0, rounds=2)
+LONG = Edition(replicas=3, budgets=12, limit=100, lease=3.0, rounds=20)
+EDITIONS = [
+    pytest.param(QUICK, id="quick", marks=pytest.mark.timeout(120)),
+    pytest.param(LONG, id="long", marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
+]
+
+
+@dataclass(slots=True)
+class Stage:
+    """
+    Replicas at work.
+
+    Attributes:
+        silences: Seconds without a call of each budget that changed hands.
+    """
+
+    edition: Edition
+    vendor: CountingVendor
+    redis: RedisServer
+    replicas: Replicas
+    silences: list[float] = field(default_factory=list)
+
+    @property
+    def lease(self) -> float:
+        """Seconds."""
+        return self.edition.lease
+
+    async def at_pace(self) -> None:
+        """Wait until every budget has been shared out, and called at nearly its limit for two seconds."""
+        await self.replicas.until_shared(self.edition.budgets)
+
+        async def full() -> bool:
+            await self.vendor.report()
+            since = time.time() - 2
+            calls = [sum(moment > since for moment in moments[-500:]) for moments in self.vendor.by_app.values()]
+            return len(calls) == self.edition.budgets and min(calls) >= 1.8 * self.edition.limit
+
+        await until(full, 30)
+
+    async def busiest(self) -> tuple[Replica, frozenset[str]]:
+        """The replica that holds most budgets, and these."""
+        held = await self.replicas.holders()
+        name = max(held, key=lambda each: len(held[each]))
+        return next(replica for replica in self.replicas.all if replica.name == name), held[name]
+
+    async def first_calls(self, budgets: Iterable[str], since: float, within: float) -> None:
+        """Wait for a call of each of these budgets after this Unix time, and note how long each was silent before."""
+        wanted = set(budgets)
+
+        async def called() -> bool:
+            await self.vendor.report()
+            return all(self.vendor.by_app[budget][-1] > since for budget in wanted)
+
+        await until(called, within)
+        for budget in wanted:
+            moments = sorted(moment for moment in self.vendor.by_app[budget] if moment > since - 5)
+            around = [(a, b) for a, b in itertools.pairwise(moments) if b > since]
+            self.silences.append(max(b - a for a, b in around))
+
+    def fullest(self) -> dict[str, int]:
+        """Budgets of which a sliding second held too many calls, with the most of them."""
+        worst = {budget: fullest(moments) for budget, moments in self.vendor.by_app.items()}
+        return {budget: calls for budget, calls in worst.items() if calls > self.edition.limit}
+
+
+@asynccontextmanager
+async def stage(folder: Path, edition: Edition) -> AsyncIterator[Stage]:
+    """A vendor, a Redis, and replicas at full pace."""
+    async with CountingVendor("127.0.0.1") as vendor, RedisServer(folder / "redis") as redis:
+        names = [f"exporter-{number}" for number in range(edition.replicas)]
+        document = edition.document(vendor.port)
+        async with Replicas(
+            folder, names, document, {"url": redis.url}, "--log.level=info", lease=edition.lease
+        ) as replicas:
+            at_work = Stage(edition, vendor, redis, replicas)
+            await at_work.at_pace()
+            yield at_work
+            await vendor.report()
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+async def test_killed(tmp_path: Path, edition: Edition) -> None:
+    """
+    The others take over once the lease has run out, and not before.
+    """
+    async with stage(tmp_path, edition) as at_work:
+        for _ in range(edition.rounds):
+            replica, budgets = await at_work.busiest()
+            killed = time.time()
+            await replica.stop(signal.SIGKILL)
+            await asyncio.sleep(0.3)
+            await at_work.first_calls(budgets, killed + 0.25, within=edition.lease + 5)
+            await replica.start()
+            await at_work.at_pace()
+
+    assert {} == at_work.fullest()
+    assert max(at_work.silences) <= edition.lease + KILLED + MACHINE
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+async def test_ended(tmp_path: Path, edition: Edition) -> None:
+    """
+    The others go on at once, where it stopped: with its last calls and its pace.
+    """
+    async with stage(tmp_path, edition) as at_work:
+        for _ in range(edition.rounds):
+            replica, budgets = await at_work.busiest()
+            told = time.time()
+            assert 0 == await replica.stop()
+            await at_work.first_calls(budgets, max(told, time.time() - 0.2), within=5)
+            await replica.start()
+            await at_work.at_pace()
+
+    assert {} == at_work.fullest()
+    assert max(at_work.silences) <= GRACEFUL + MACHINE
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+async def test_frozen(tmp_path: Path, edition: Edition) -> None:
+    """
+    A process that stood still for longer than its lease ends before it makes another call.
+    """
+    async with stage(tmp_path, edition) as at_work:
+        for _ in range(edition.rounds):
+            replica, budgets = await at_work.busiest()
+            frozen = time.time()
+            replica.signal(signal.SIGSTOP)
+            await asyncio.sleep(edition.lease + 2)
+            await at_work.first_calls(budgets, frozen + 0.25, within=5)
+            replica.signal(signal.SIGCONT)
+            assert -signal.SIGALRM == await replica.ended()
+            await replica.start()
+            await at_work.at_pace()
+
+    assert {} == at_work.fullest()
