@@ -121,7 +121,7 @@ class Context:
         if not room_id:
             raise fault("a room id")
         # No character has more than four bytes, so most ids need not be encoded. The size comes first: an id may have
-        # megabytes, and all other checks would block other threads.
+        # megabytes, and the other checks would block other threads.
         if self.rule and len(room_id) * 4 > self.rule.max_bytes:
             size = len(room_id.encode(errors="surrogatepass"))
             if size > self.rule.max_bytes:
