@@ -103,14 +103,12 @@ class Replicas:
         return {replica.name: budgets for replica, budgets in zip(running, held, strict=True)}
 
     async def until_shared(self, budgets: int, within: float = 30.0) -> dict[str, frozenset[str]]:
-        """Wait until each budget has one holder, and each replica holds some: no more than one above the mean."""
-        running = sum(replica.runs for replica in self.all)
+        """Wait until each budget has one holder, and each running replica holds some."""
 
         async def shared() -> dict[str, frozenset[str]]:
             held = await self.holders()
-            counts = sorted(map(len, held.values()))
-            fair = counts[0] >= budgets // running - 1 and counts[-1] <= -(-budgets // running) + 1
-            return held if sum(counts) == budgets and fair else {}
+            counts = [len(each) for each in held.values()]
+            return held if sum(counts) == budgets and min(counts) else {}
 
         return await until(shared, within, self.holders)
 
