@@ -125,9 +125,10 @@ class RedisEngine:
         self._exchange = _Script.read("exchange.lua")
         self._write = _Script.read("write.lua")
         # Ownership has a connection of its own, so that it never waits for readings.
-        self._client = _client(config, self._timeout)
-        self._bulk = _client(config, self._timeout)
-        self._listening = _client(config, self._timeout, listens=True)
+        self._opened: list[Any] = []
+        self._client = self._opened_client(config)
+        self._bulk = self._opened_client(config)
+        self._listening = self._opened_client(config, listens=True)
 
     async def exchange(self, request: Request) -> Reply:
         """See ``exchange.Engine``."""
@@ -261,8 +262,33 @@ class RedisEngine:
 
     async def aclose(self) -> None:
         """See ``exchange.Engine``."""
-        for client in (self._client, self._bulk, self._listening):
+        for client in self._opened:
             await _closed(client)
+
+    def _opened_client(self, config: RedisConfig, *, listens: bool = False) -> _Client:
+        encryption: dict[str, Any] = {"ssl": True, "ssl_check_hostname": True} if config.tls else {}
+        if config.tls and config.ca_file is not None:
+            encryption["ssl_ca_data"] = config.ca_file.pem
+        once: dict[str, Any] = {"socket_connect_timeout": self._timeout, "retry": Retry(NoBackoff(), 0), "protocol": 2}
+        settings: dict[str, Any] = once | {
+            "db": config.db,
+            "username": config.username,
+            "password": config.password.reveal() if config.password else None,
+            "socket_timeout": None if listens else self._timeout,
+        }
+        client: Any
+        if config.sentinels:
+            make_sentinel: Any = Sentinel
+            asked = once | {"socket_timeout": self._timeout} | encryption
+            sentinel = make_sentinel(list(config.sentinels), sentinel_kwargs=asked)
+            client = sentinel.master_for(config.master, **settings, **encryption)
+            self._opened += sentinel.sentinels
+        elif config.path is not None:
+            client = Redis(unix_socket_path=config.path, **settings)
+        else:
+            client = Redis(host=config.host, port=config.port, **settings, **encryption)
+        self._opened.append(client)
+        return cast(_Client, client)
 
     def _rooms(self, source: str) -> str:
         return f"{self._prefix}rooms:{source}"
@@ -309,31 +335,6 @@ def _code(error: Exception) -> str | None:
     known = next((code for kind, code in _CODES.items() if isinstance(error, kind)), None)
     found = _CODE.search(str(error))
     return known or (found[1] if found else None)
-
-
-def _client(config: RedisConfig, timeout: float, *, listens: bool = False) -> _Client:
-    encryption: dict[str, Any] = {"ssl": True, "ssl_check_hostname": True} if config.tls else {}
-    if config.tls and config.ca_file is not None:
-        encryption["ssl_ca_data"] = config.ca_file.pem
-    once: dict[str, Any] = {"socket_connect_timeout": timeout, "retry": Retry(NoBackoff(), 0), "protocol": 2}
-    settings: dict[str, Any] = once | {
-        "db": config.db,
-        "username": config.username,
-        "password": config.password.reveal() if config.password else None,
-        "socket_timeout": None if listens else timeout,
-    }
-    client: Any
-    if config.sentinels:
-        make_sentinel: Any = Sentinel
-        sentinel = make_sentinel(
-            list(config.sentinels), sentinel_kwargs=once | {"socket_timeout": timeout} | encryption
-        )
-        client = sentinel.master_for(config.master, **settings, **encryption)
-    elif config.path is not None:
-        client = Redis(unix_socket_path=config.path, **settings)
-    else:
-        client = Redis(host=config.host, port=config.port, **settings, **encryption)
-    return cast(_Client, client)
 
 
 def _encoded(request: Request) -> bytes:
