@@ -48,6 +48,7 @@ async def test_every_figure_of_a_source(site: Site) -> None:
                 "source": "live",
                 "vendor": "zego",
                 "api": "zego_rtc",
+                "polled": True,
                 "state": "circuit_open",
                 "up": False,
                 "users": 12,
@@ -303,3 +304,21 @@ async def test_bad_parameters_are_refused(site: Site) -> None:
     assert {"error": "unknown parameter 'sort'; accepted: source, state, above, q, order, limit, after"} == await fetch(
         site, "/api/v1/rooms?sort=users", 400
     )
+
+
+async def test_a_source_that_another_replica_polls(site: Site) -> None:
+    """
+    Its state is not known here, and its rooms are not listed; its calls of earlier times count.
+    """
+    source = site.watch("live", ["a"])
+    site.read("live", {"a": 5})
+    source.calls, source.polled, source.hidden = 3, lambda: False, True
+    site.table.hide({"live"})
+
+    (answer,) = (await fetch(site, "/api/v1/sources"))["sources"]
+    assert {"polled": False, "state": None, "up": None, "users": None, "known_rooms": 0, "calls": 3} == {
+        key: answer[key] for key in ("polled", "state", "up", "users", "known_rooms", "calls")
+    }
+    assert {0} == set(answer["rooms"].values())
+    assert answer["last_success_age_seconds"] is None
+    assert [] == (await fetch(site, "/api/v1/rooms"))["rooms"]

@@ -36,7 +36,9 @@ class Memory:
             discovery = self._telemetry.discovery(name)
             troubles = view_discovery(discovery, unix).troubles if discovery else None
             standing(source, figures, budgets.get(source.budget), self._chronicle, now, troubles)
-            sources[name] = SourceSample(figures.published_users, figures.achieved_interval, table.known, len(table))
+            known, rooms = (0, 0) if figures.hidden else (table.known, len(table))
+            achieved = figures.achieved_interval if figures.polled else None
+            sources[name] = SourceSample(figures.published_users, achieved, known, rooms)
             await turn.let_others_run()
         self.history.add(now, sources, {name: budget.calls for name, budget in budgets.items()})
         await self.curves.sample(now)

@@ -102,6 +102,8 @@ class SourceView:
     @property
     def status(self) -> str:
         """The state in one or two words."""
+        if not self.figures.polled:
+            return "polled by another replica" if self.figures.hidden else "not polled here"
         trouble = self.standing.trouble
         return wording.TROUBLES[trouble] if trouble else wording.LEVELS[self.level]
 
@@ -140,14 +142,14 @@ def view_source(source: SourceStats, scene: Scene) -> SourceView:
     budget = scene.budgets.get(source.budget)
     found = scene.discovery(source.source)
     discovery = view_discovery(found, scene.unix) if found else None
-    troubles = discovery.troubles if discovery else None
+    troubles = discovery.troubles if discovery and figures.polled else None
     return SourceView(
         figures=figures,
         standing=standing(source, figures, budget, scene.chronicle, scene.monotonic, troubles),
-        known=source.table.known,
-        limited=source.table.limited,
-        exceeding=source.table.exceeding(),
-        late=is_late(figures),
+        known=0 if figures.hidden else source.table.known,
+        limited=0 if figures.hidden else source.table.limited,
+        exceeding=dict.fromkeys(Severity, 0) if figures.hidden else source.table.exceeding(),
+        late=figures.polled and is_late(figures),
         parts=stacked((state, figures.rooms[state]) for state in SHOWN_STATES),
         intervals=_intervals(source, scene.history),
         budget=_budget(source, budget, scene) if budget else None,

@@ -56,6 +56,9 @@ _OF_STATE: Final = {
 }
 
 
+_ELSEWHERE: Final = "It is not polled here: another replica has its budget, or the cluster's engine does not answer."
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """
@@ -89,6 +92,9 @@ def standing(
     Args:
         of_discovery: Problems of its discovery, each with a sentence; ``None`` for a source without discovery.
     """
+    if not figures.polled:
+        lost = figures.rooms[RoomState.UNKNOWN] - (0 if figures.hidden else source.table.unread)
+        return Standing(Level.OK, None, (_ELSEWHERE,), None, max(0, lost))
     found = {**dict(_found(figures, budget, source.table.unread)), **(of_discovery or {})}
     if of_discovery is not None:
         found.pop(Trouble.EMPTY, None)

@@ -71,6 +71,7 @@ class Tally:
         down: Sources that are down.
         ailing: Sources that answer, but have a problem.
         waiting: Sources that have just started.
+        elsewhere: Sources that are not polled here but, if all is well, by another replica of the cluster.
     """
 
     rooms: int
@@ -84,10 +85,11 @@ class Tally:
     down: int
     ailing: int
     waiting: int
+    elsewhere: int = 0
 
     @property
     def answering(self) -> int:
-        return self.sources - self.down - self.waiting
+        return self.sources - self.down - self.waiting - self.elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ def tally(sources: Sequence[SourceView]) -> Tally:
         down=levels.count(Level.BAD),
         ailing=levels.count(Level.WARNING),
         waiting=levels.count(Level.WAITING),
+        elsewhere=sum(not source.figures.polled for source in sources),
     )
 
 
@@ -157,7 +160,7 @@ def _of_rooms(counts: Tally) -> Iterator[Finding]:
             yield Finding(Level.WARNING, f"{of} unknown", link, f"{count(counts.unknown)} unknown")
         else:
             yield Finding(Level.WAITING, f"{of} not read yet", link, "reading rooms")
-    if counts.sources and not counts.rooms:
+    if counts.sources > counts.elsewhere and not counts.rooms:
         yield Finding(Level.WARNING, "no room is watched", _SOURCES)
 
 
@@ -183,4 +186,7 @@ def _notes(counts: Tally) -> Iterator[Finding]:
         yield Finding(Level.OK, f"none above its threshold, {count(counts.limited)} have one")
     else:
         yield Finding(Level.OK, "no room has a threshold")
-    yield Finding(Level.OK, f"{counted(counts.sources, 'source')} answering", _SOURCES)
+    if counts.answering:
+        yield Finding(Level.OK, f"{counted(counts.answering, 'source')} answering", _SOURCES)
+    if counts.elsewhere:
+        yield Finding(Level.OK, f"{counted(counts.elsewhere, 'source')} left to other replicas", _SOURCES)
