@@ -49,6 +49,7 @@ async def test_every_figure_of_a_source(site: Site) -> None:
                 "source": "live",
                 "vendor": "zego",
                 "api": "zego_rtc",
+                "polled": True,
                 "state": "circuit_open",
                 "up": False,
                 "users": 12,
@@ -348,3 +349,21 @@ async def test_there_is_no_cluster(site: Site) -> None:
     refusal = await fetch(site, "/api/v1/cluster", status=404)
 
     assert {"error": "this exporter is no replica: its config has no key 'cluster'"} == refusal
+
+
+async def test_a_source_that_another_replica_polls(site: Site) -> None:
+    """
+    Its state is not known here, and its rooms are not listed; its calls of earlier times count.
+    """
+    source = site.watch("live", ["a"])
+    site.read("live", {"a": 5})
+    source.calls, source.polled, source.hidden = 3, lambda: False, True
+    site.table.hide({"live"})
+
+    (answer,) = (await fetch(site, "/api/v1/sources"))["sources"]
+    assert {"polled": False, "state": None, "up": None, "users": None, "known_rooms": 0, "calls": 3} == {
+        key: answer[key] for key in ("polled", "state", "up", "users", "known_rooms", "calls")
+    }
+    assert {0} == set(answer["rooms"].values())
+    assert answer["last_success_age_seconds"] is None
+    assert [] == (await fetch(site, "/api/v1/rooms"))["rooms"]

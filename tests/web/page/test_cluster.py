@@ -95,7 +95,7 @@ async def test_nobody_polls_a_source(site: Site) -> None:
     """
     While a lease ends that is expected; after a minute the source counts as down, with a runbook.
     """
-    site.watch("live", ["a"])
+    site.watch("live", ["a"]).polled = lambda: False
     site.cluster = cluster({"live": None})
     await site.server.sample()
     before = await page(site)
