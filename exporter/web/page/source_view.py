@@ -193,7 +193,7 @@ def _budget(source: SourceStats, budget: BudgetFigures, scene: Scene) -> BudgetV
         used=percent(lately or 0.0, budget.limit),
         pace=budget.pace,
         pace_at=percent(budget.pace, budget.limit) if budget.pace < budget.limit else None,
-        slowed=is_slowed(budget),
+        slowed=source.polled() and is_slowed(budget),
         sources=scene.sharing[source.budget],
     )
 
