@@ -313,7 +313,9 @@ async def test_who_holds_which_budget(site: Site) -> None:
     The cluster as this replica sees it, replicas and budgets by name; a source names its budget's owner.
     """
     site.watch("live", ["a"])
-    site.cluster = cluster({"live": HERE, "chat": OTHER, "im": None}, refused="another replica has this name")
+    site.cluster = cluster(
+        {"live": HERE, "chat": OTHER, "im": None}, refused="another replica has this name", until=3.5
+    )
     site.pass_time(1)
 
     found = await fetch(site, "/api/v1/cluster")
