@@ -168,6 +168,12 @@ TROUBLES: Final[Mapping[str, Trouble]] = {
         {**OF_EXPORTER, "budget": "im", "severity": "critical"},
         waits=90,
     ),
+    "RtcShardingMismatch": Trouble(
+        lambda exporter: replace(exporter, shard=(0, 2)),
+        {**OF_EXPORTER, "severity": "critical"},
+        waits=120,
+        held_without_target=0.0,
+    ),
     "RtcUnexpectedErrors": Trouble(
         lambda exporter: replace(exporter, errors=3),
         {**OF_EXPORTER, "severity": "warning"},
