@@ -133,6 +133,7 @@ class Exporter:
         self._scans = Scans(clock.monotonic)
         self._make_cluster = cluster
         self._cluster: Cluster | None = None
+        self._loaded = False
         self.reloads = Reloads(self._reload)
         inquiry = Inquiry(self.sources, config_path)
         self._swept = self._started = clock.monotonic()
@@ -152,6 +153,7 @@ class Exporter:
                 origin=inquiry.origin,
                 incomplete=inquiry.incomplete,
                 shard=shard,
+                cluster=lambda: self._cluster.status() if self._cluster else None,
             ),
             log,
             options.telemetry_path,
@@ -200,11 +202,26 @@ class Exporter:
         await self.web.stop()
         await self._exposition.aclose()
 
+    def raised(self, name: str, error: Exception) -> None:
+        """Count and log an exception that only a bug explains."""
+        self._scheduler.raised(name, error)
+
+    def _check_cluster(self, config: Config) -> None:
+        """Refuse what needs a restart, and what contradicts the command line."""
+        if self._cluster is not None:
+            self._cluster.check(config)
+        elif config.cluster is not None and self._loaded:
+            raise ConfigError([f"{config.path}: cluster: begins with a restart only"])
+        if config.cluster is not None and self._shard is not None:
+            raise ConfigError([f"{config.path}: cluster: found with --shard; accepted: one of them"])
+
     def _join_cluster(self, config: Config) -> None:
+        self._loaded = True
         make = self._make_cluster(config)
         if make is not None:
             shared = SharedSources(self.sources, self.table, self._timer, self.clock)
             self._cluster = make(shared, shared)
+            self.telemetry.cluster = self._cluster.figures
             self.telemetry.holds = shared.holds
 
     async def _leave_cluster(self) -> None:
@@ -238,6 +255,8 @@ class Exporter:
         before = self.sources.running
         self.callbacks.swap(prepared, _subscriptions(config))
         turnover = await self.sources.change_over(change)
+        if self._cluster is not None:
+            self._cluster.use(config)
         self.sources.report_hanging(self._scans.hanging)
         await asyncio.sleep(0)
         if {id(running) for running in before.values()} != {id(running) for running in self.sources.running.values()}:
@@ -254,6 +273,7 @@ class Exporter:
         except TimeoutError:
             reason = f"the config, or a file that it names, cannot be read within {_PLANNED_WITHIN:g} s"
             raise ConfigError([reason]) from None
+        self._check_cluster(config)
         for _, error in await self._scans.look(files for source, files in plan if source.rooms_files):
             if not isinstance(error, TimeoutError):
                 raise error

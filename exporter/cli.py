@@ -27,6 +27,7 @@ from exporter.text import printable, showable
 
 if TYPE_CHECKING:
     from exporter.app import Exporter
+    from exporter.cluster.protocols import MakeCluster
     from exporter.config import Config, SourceConfig
     from exporter.model import Shard
     from exporter.polling.load import BudgetLoad, FoundLoad
@@ -84,6 +85,14 @@ def _log_format(default: logs.Format) -> Callable[[_Command], _Command]:
     )
 
 
+def _replica(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+    from exporter.config.cluster_schema import NAME, NAME_ACCEPTED
+
+    if name is not None and not NAME.fullmatch(name):
+        raise click.BadParameter(f"found {name!r}; accepted: {NAME_ACCEPTED}")
+    return name
+
+
 _TELEMETRY_PATH: Final = _flag("--web.telemetry-path", "Path of the metrics.", default="/metrics")
 _WEB_CONFIG_FILE: Final = _file_flag(
     "--web.config.file", "The YAML file with TLS and users, in the exporter-toolkit's format."
@@ -111,6 +120,11 @@ def app() -> None:
 
 @app.command("run")
 @_config_file()
+@_flag(
+    "--cluster.replica",
+    "Name of this replica of a cluster; default: that of the config, or the host's.",
+    callback=_replica,
+)
 @_flag("--shard", "Which shard this is: from 0 on, or a name that ends with -0, -1, …")
 @_TOTAL_SHARDS
 @_listen_address(":9877")
@@ -122,6 +136,7 @@ def app() -> None:
 @_log_format(logs.Format.LOGFMT)
 def run_command(
     config_file: Path,
+    cluster_replica: str | None,
     shard: str | None,
     total_shards: int | None,
     web_listen_address: str,
@@ -148,6 +163,13 @@ def run_command(
     options = WebOptions(web_listen_address, web_telemetry_path, web_enable_lifecycle, web_grafana_url, web_config_file)
 
     async def main() -> None:
+        def join(config: Config) -> MakeCluster | None:
+            if config.cluster is None:
+                return None
+            from exporter.cluster.joining import joining
+
+            return joining(config, cluster_replica, log, exporter.clock, exporter.raised, web_listen_address)
+
         exporter = Exporter(
             lambda: load(config_file, os.environ),
             printable(str(config_file)),
@@ -156,6 +178,7 @@ def run_command(
             process_started=STARTED,
             changed=process.freeze_long_lived,
             shard=part,
+            cluster=join,
         )
         exporter.telemetry.dropped_log_lines = logs.dropped
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import asyncio
 
+from exporter import alarm
 from exporter.limits import MOST_DESCRIPTORS
 
 _GARBAGE: Final = 25_000
@@ -87,14 +88,6 @@ def reserve_standard_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _end_within(seconds: float) -> None:
-    """
-    Let the kernel end this process after this many seconds (SIGALRM), even if a thread or the event loop hangs.
-    """
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
 def ignore_signals() -> None:
     """Ignore further signals while the process ends."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -115,7 +108,7 @@ def until_signal(reload: Callable[[], None] | None = None) -> Iterator[asyncio.E
 
     def stop() -> None:
         if _ends_within is not None:
-            _end_within(_ends_within)
+            alarm.end_within("signal", _ends_within)
         stopping.set()
 
     handlers = {signal.SIGTERM: stop, signal.SIGINT: stop}

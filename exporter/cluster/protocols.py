@@ -17,6 +17,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
+from exporter.cluster.status import ClusterStatus
+from exporter.config import Config
+from exporter.metrics.cluster_stats import ClusterFigures
 from exporter.model import Reading
 
 SILENCE: Final = 1.07
@@ -159,6 +162,21 @@ class Cluster(Protocol):
 
     async def stop(self) -> None:
         """Let go of every budget and leave, within some 1.2 s, and end every task."""
+
+    def check(self, config: Config) -> None:
+        """
+        Raises:
+            ConfigError: A reload cannot put this config in use.
+        """
+
+    def use(self, config: Config) -> None:
+        """Follow a reloaded config, once the sources do."""
+
+    def status(self) -> ClusterStatus:
+        """What this replica knows of its cluster."""
+
+    def figures(self) -> ClusterFigures:
+        """The same in numbers, for the metrics."""
 
 
 MakeCluster: TypeAlias = Callable[[Budgets, Readings], Cluster]

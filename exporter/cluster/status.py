@@ -72,3 +72,8 @@ class ClusterStatus:
     refused: str | None
     replicas: Mapping[str, ReplicaStatus]
     budgets: Mapping[str, BudgetStatus]
+
+    def owner(self, budget: str) -> str | None:
+        """Name of the replica that holds this budget; ``None``: nobody, or it is not known."""
+        found = self.budgets.get(budget)
+        return found.owner if found else None

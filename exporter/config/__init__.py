@@ -66,7 +66,8 @@ def parse(text: str | bytes, path: Path, env: Mapping[str, str]) -> Config:
             callbacks = resolve.listener(document.callbacks if document else None, sources, problems)
             problems.raise_any()
             warnings = resolve.warnings(sources, context.room_warnings, callbacks, problems)
-            return Config(path, sources, tuple(warnings), callbacks)
+            cluster = document.cluster.complete() if document and document.cluster else None
+            return Config(path, sources, tuple(warnings), callbacks, cluster)
         finally:
             problems.drop_values()
 

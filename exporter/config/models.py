@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from exporter.config.cluster import ClusterConfig
 from exporter.config.discovery import DiscoveryConfig, ListenerConfig
 from exporter.config.rooms import Defaults
 from exporter.model import Room
@@ -95,9 +96,11 @@ class Config:
         path: Of the config file.
         warnings: What is accepted but looks like a mistake, one line each.
         callbacks: Where callbacks arrive; ``None``: nowhere.
+        cluster: ``None``: this process is alone.
     """
 
     path: Path
     sources: tuple[SourceConfig, ...]
     warnings: tuple[str, ...] = ()
     callbacks: ListenerConfig | None = None
+    cluster: ClusterConfig | None = None

@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from exporter.config.cluster_schema import Cluster
 from exporter.config.discovery_schema import Discovery, Listener, described, gathered, given_secret
 from exporter.config.rooms import (
     NO_DEFAULTS,
@@ -201,3 +202,4 @@ class Document(Keys):
         json_schema_extra={"minItems": 1},
     )
     callbacks: Listener | None = Field(None, description="Where the vendors' callbacks arrive")
+    cluster: Cluster | None = Field(None, description="Several processes share the budgets")

@@ -27,6 +27,9 @@ class Budget(Struct, frozen=True):
     ]
     calls: Count | None
     lately_calls_per_second: Annotated[float | None, Meta(description="Over the last half minute.")]
+    owner: Annotated[
+        str | None, Meta(description="The replica that may call; null if there is none, and without a cluster.")
+    ]
 
 
 class FailedCall(Struct, frozen=True):
@@ -125,6 +128,43 @@ class Sources(Struct, frozen=True, omit_defaults=True):
     timestamp_seconds: float
     sources: list[Source]
     shard: Annotated[Shard | None, Meta(description="Absent if the config is not divided into shards.")] = None
+
+
+class Replica(Struct, frozen=True):
+    """One replica of the cluster."""
+
+    name: str
+    address: Annotated[str, Meta(description="Where it listens; empty if it does not tell.")]
+    config: Annotated[str, Meta(description="Hash of what the configs of all replicas must agree on.")]
+    silent_seconds: Annotated[float, Meta(description="Since this replica last saw its heartbeat change.")]
+    budgets: Annotated[Count, Meta(description="Number of budgets that it holds.")]
+
+
+class HeldBudget(Struct, frozen=True):
+    """Who may call on a budget."""
+
+    name: str
+    owner: Annotated[str | None, Meta(description="The replica that holds it; null: nobody, or it is not known.")]
+    wished: Annotated[str | None, Meta(description="The replica that shall hold it, so that work is even.")]
+    held_until_timestamp_seconds: Annotated[
+        float | None, Meta(description="End of the lease of the replica that answers; null if it holds none.")
+    ]
+
+
+class Cluster(Struct, frozen=True):
+    """The cluster, as the replica that answers sees it."""
+
+    timestamp_seconds: float
+    name: str
+    replica: Annotated[str, Meta(description="The replica that answers.")]
+    engine: Annotated[str, Meta(description="redis or valkey, with its version once it is known.")]
+    serve: Annotated[str, Meta(description="own: rooms of held budgets are published; all: every room.")]
+    lease_seconds: float
+    connected: Annotated[bool, Meta(description="Whether the engine answered the last exchange.")]
+    error: Annotated[str | None, Meta(description="Why it did not.")]
+    refused: Annotated[str | None, Meta(description="Why this replica takes no budget although it is connected.")]
+    replicas: list[Replica]
+    budgets: list[HeldBudget]
 
 
 class Thresholds(Struct, frozen=True):

@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from exporter.blocking import Turn
+from exporter.cluster.status import ClusterStatus
 from exporter.metrics import catalogue
 from exporter.metrics.discovery_stats import DiscoveryFigures, ProviderFigures
 from exporter.metrics.room import RoomView
@@ -76,6 +77,14 @@ class Api:
             headers["Link"] = f'<?{urlencode([*parameters, ("after", cursor)])}>; rel="next"'
         return _json(answered.Rooms(rooms, found.matching, cursor), headers)
 
+    async def cluster(self, request: web.Request) -> web.Response:
+        if request.query:
+            return _refusal(_unknown(request))
+        status = self._process.cluster()
+        if status is None:
+            return _refusal("this exporter is no replica: its config has no key 'cluster'", 404)
+        return _json(_cluster(status, self._process.unix()))
+
     async def openapi(self, request: web.Request) -> web.Response:
         if request.query:
             return _refusal(_unknown(request))
@@ -113,14 +122,41 @@ class Api:
                 pace_calls_per_second=budget.pace if budget else None,
                 calls=budget.calls if budget else None,
                 lately_calls_per_second=self._lately(source.budget, monotonic),
+                owner=self._owner(source.budget),
             ),
             failures=tuple(_failure(note, unix) for note in reversed(source.failures)),
             discovery=_discovery(self._telemetry.discovery(source.source), unix),
         )
 
+    def _owner(self, budget: str) -> str | None:
+        status = self._process.cluster()
+        return None if status is None else status.owner(budget)
+
     def _lately(self, name: str, now: float) -> float | None:
         budget = self._telemetry.budgets.get(name)
         return self._history.calls_per_second(name, budget.calls, now) if budget else None
+
+
+def _cluster(status: ClusterStatus, unix: float) -> answered.Cluster:
+    return answered.Cluster(
+        timestamp_seconds=unix,
+        name=status.name,
+        replica=status.replica,
+        engine=status.engine,
+        serve=status.serve,
+        lease_seconds=status.lease,
+        connected=status.connected,
+        error=status.error,
+        refused=status.refused,
+        replicas=[
+            answered.Replica(replica.name, replica.address, replica.config, replica.silent, replica.budgets)
+            for _, replica in sorted(status.replicas.items())
+        ],
+        budgets=[
+            answered.HeldBudget(name, budget.owner, budget.wished, budget.held_until)
+            for name, budget in sorted(status.budgets.items())
+        ],
+    )
 
 
 def _room(source: SourceStats, view: RoomView, now: float) -> answered.Room:
@@ -198,8 +234,8 @@ def _unknown(request: web.Request) -> str:
     return f"unknown parameter {next(iter(request.query))[:80]!r}; accepted: none"
 
 
-def _refusal(message: str) -> web.Response:
-    return _json(answered.Refusal(message), status=400)
+def _refusal(message: str, status: int = 400) -> web.Response:
+    return _json(answered.Refusal(message), status=status)
 
 
 def _json(answer: msgspec.Struct, headers: Mapping[str, str] | None = None, status: int = 200) -> web.Response:

@@ -61,8 +61,8 @@ The parameters of ``/api/v1/rooms``: description and schema by name. An empty va
 @cache
 def description() -> bytes:
     """The description as JSON; constant while the process runs."""
-    types = (answered.Sources, answered.Rooms, list[answered.TargetGroup], answered.Refusal)
-    (sources, rooms, groups, refusal), schemas = msgspec.json.schema_components(
+    types = (answered.Sources, answered.Rooms, answered.Cluster, list[answered.TargetGroup], answered.Refusal)
+    (sources, rooms, cluster, groups, refusal), schemas = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )
     refused = _answer("A parameter is not accepted; the answer says why.", refusal)
@@ -90,6 +90,15 @@ def description() -> bytes:
                 "Rooms, page by page",
                 {"200": _answer("One page of rooms.", rooms, next_page), "400": refused},
                 ROOMS_PARAMETERS,
+            ),
+            "/api/v1/cluster": _get(
+                "cluster",
+                "The replicas, and which of them may call on which budget",
+                {
+                    "200": _answer("The cluster, as this replica sees it.", cluster),
+                    "400": refused,
+                    "404": _answer("The exporter is no replica of a cluster.", refusal),
+                },
             ),
             "/sd/rooms": _get(
                 "target_groups",

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from exporter.cluster.status import ClusterStatus
 from exporter.model import Shard
 
 
@@ -82,6 +83,7 @@ class Process:
         incomplete: Returns why rooms of a source may be missing although they are there, as after a start; ``None`` if
             all that can be known of are watched.
         shard: Which shard it is; ``None`` if the config is not divided.
+        cluster: Returns what this replica knows of its cluster; ``None`` without a cluster.
     """
 
     healthy: Callable[[], str | None]
@@ -95,3 +97,4 @@ class Process:
     origin: Callable[[str, str], Origin | None] = _nothing
     incomplete: Callable[[str], str | None] = lambda _source: None
     shard: Shard | None = None
+    cluster: Callable[[], ClusterStatus | None] = lambda: None

@@ -87,7 +87,7 @@ class WebServer:
         self._connections = Connections(process.monotonic, telemetry_path)
         self._guard = Guard(config_file, telemetry, log, process.monotonic)
         rooms = Rooms(table)
-        self._memory = Memory(table, telemetry, rooms)
+        self._memory = Memory(table, telemetry, rooms, process.cluster)
         renderer = Renderer(process, telemetry_path, Grafana.parse(grafana_url))
         page = Page(table, telemetry, process, self._memory, rooms, renderer)
         room = RoomPage(table, telemetry, process, self._memory, renderer)
@@ -107,6 +107,7 @@ class WebServer:
             web.post("/-/reload", probes.reload),
             web.get("/api/v1/sources", api.sources),
             web.get("/api/v1/rooms", api.rooms),
+            web.get("/api/v1/cluster", api.cluster),
             web.get("/api/v1/openapi.json", api.openapi),
             web.get("/sd/rooms", TargetGroups(table, telemetry, process).get),
         ]

@@ -16,6 +16,7 @@ from exporter.metrics.catalogue import (
     ROOMS_FILE_RELOAD,
     SCRAPE_DURATION,
     SCRAPE_SIZE,
+    TOTAL_SHARDS,
     UNEXPECTED_ERRORS,
     WEB_CONFIG_RELOAD,
     Metric,
@@ -48,6 +49,7 @@ def panels() -> tuple[Panel, ...]:
     """The panels of the row. They show bugs, lack of CPU, and files that cannot be read."""
     return (
         _exporters(),
+        _shards(),
         _reload(),
         _unexpected_errors(),
         _missed_runs(),
@@ -64,7 +66,26 @@ def _exporters() -> stat.Panel:
     )
     up = select(_UP, OF_JOB)
     panel = number(subject, Query(f"sum({up} == bool 0)", "down"), Query(f"sum({up})", "up"))
-    return panel.span(6).override_by_name("down", [steps(NONE_WANTED)]).override_by_name("up", [steps(SOME_WANTED)])
+    return panel.span(5).override_by_name("down", [steps(NONE_WANTED)]).override_by_name("up", [steps(SOME_WANTED)])
+
+
+def _shards() -> stat.Panel:
+    subject = Subject(
+        "Shards",
+        "Where shards divide the config: how many there are, and how many more there should be. What a missing shard"
+        " watches, nobody watches.",
+        (TOTAL_SHARDS,),
+        COUNT,
+    )
+    total = select(TOTAL_SHARDS, OF_JOB)
+    there = f"count by (job) (count by (job, shard) ({total}))"
+    panel = number(subject, Query(f"sum(max by (job) ({total}) - {there})", "missing"), Query(f"sum({there})", "there"))
+    return (
+        panel.span(5)
+        .no_value("not divided")
+        .override_by_name("missing", [steps(NONE_WANTED)])
+        .override_by_name("there", [steps(SOME_WANTED)])
+    )
 
 
 def _reload() -> stat.Panel:
@@ -79,7 +100,7 @@ def _reload() -> stat.Panel:
     failed = f"{_RELOAD_FAILED} + min by (job) ({select(CONFIG_RELOAD, OF_JOB)}) == {_RELOAD_FAILED}"
     age = f"time() - min by (job) ({select(CONFIG_RELOAD_TIMESTAMP, OF_JOB)})"
     panel = number(subject, Query(f"{failed} or {age}", "config"))
-    return panel.span(6).mappings([value_map({_RELOAD_FAILED: ("last reload failed", RED)})])
+    return panel.span(5).mappings([value_map({_RELOAD_FAILED: ("last reload failed", RED)})])
 
 
 def _unexpected_errors() -> stat.Panel:
@@ -103,7 +124,7 @@ def _increase(title: str, about: str, metric: Metric, counted: str) -> stat.Pane
     """A counter that should not increase: its increase within the shown time."""
     increase = f"increase({select(metric, OF_JOB)}[$__range])"
     panel = number(Subject(title, about, (metric,), COUNT, NONE_WANTED), Query(f"sum({increase})", counted))
-    return panel.span(4).decimals(0)
+    return panel.span(3).decimals(0)
 
 
 def _files() -> statetimeline.Panel:

@@ -43,7 +43,7 @@ def dashboard() -> Dashboard:
             sources.states_over_time(),
             sources.last_failures(),
         ),
-        "Pace": (_intervals(), _stretch(), _budget_use(), _budget_calls()),
+        "Pace": (_intervals(), _stretch(), _budget_use(), _budget_calls(), _budget_holders()),
         "Calls": (_calls(), _failures(), _durations(), _unrequested_rooms()),
         "Freshness": (_reading_ages(), _success_ages(), _rooms_unread(), _skew()),
         "Discovery": discovery.panels(),
@@ -89,12 +89,14 @@ def _budget_use() -> timeseries.Panel:
         "Slots used of the limit",
         "Calls made as a share of the calls the budget allows, and, dashed, the pace allowed now: it is lower than the"
         " limit after the vendor rejected calls as too many. A budget may serve sources other than those chosen above.",
-        (metrics.BUDGET_CALLS, metrics.BUDGET_PACE, metrics.BUDGET_LIMIT),
+        (metrics.BUDGET_CALLS, metrics.BUDGET_PACE, metrics.BUDGET_LIMIT, metrics.BUDGET_HELD),
         "percentunit",
         ((GREEN, None), (YELLOW, 0.9), (RED, 1)),
     )
     limit = f"max by (job, budget) ({select(metrics.BUDGET_LIMIT, OF_JOB)})"
-    pace = f"min by (job, budget) ({select(metrics.BUDGET_PACE, OF_JOB)})"
+    elsewhere = f"{select(metrics.BUDGET_HELD, OF_JOB)} == 0"
+    paces = f"{select(metrics.BUDGET_PACE, OF_JOB)} unless on (job, instance, budget) {elsewhere}"
+    pace = f"min by (job, budget) ({paces})"
     return (
         over_time(
             subject,
@@ -120,6 +122,18 @@ def _budget_calls() -> timeseries.Panel:
         .override_by_query("B", dashed())
         .min(0)
     )
+
+
+def _budget_holders() -> timeseries.Panel:
+    subject = Subject(
+        "Exporters that hold each budget",
+        "One is right. With none, the budget's rooms are not read; with two, the vendor counts the calls of both.",
+        (metrics.BUDGET_HELD,),
+        COUNT,
+        ((RED, None), (GREEN, 1), (RED, 2)),
+    )
+    held = f"sum by (job, budget) ({select(metrics.BUDGET_HELD, OF_JOB)})"
+    return over_time(subject, Query(held, "{{budget}}"), lines=True).span(24).height(7).min(0)
 
 
 def _budget_rate() -> str:

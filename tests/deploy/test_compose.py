@@ -194,3 +194,43 @@ def test_the_simulator_listens_where_the_sources_call(services, sources):
     (flag,) = [word for word in services["simulator"]["command"] if word.startswith("--web.listen-address=")]
 
     assert {f"http://simulator:{flag.rpartition(':')[2]}"} == {source["base_url"] for source in sources}
+
+
+def test_a_cluster_has_two_replicas_with_one_config():
+    """
+    Both have names of their own, the same file, and the same limits; the file is that of the one that stands alone,
+    and the cluster's key; each is scraped.
+    """
+    alone, services = (
+        document("deploy/compose/compose.yml")["services"],
+        document("deploy/compose/cluster.yml")["services"],
+    )
+    first, second = alone["exporter"] | services["exporter"], services["exporter-2"]
+    config = document("deploy/compose/exporter-cluster.yml")
+    both = document("deploy/compose/prometheus-cluster.yml")
+    one = document("deploy/compose/prometheus.yml")
+
+    assert {"redis": {"url": "redis://valkey:6379/0"}} == config.pop("cluster")
+    assert document("deploy/compose/exporter.yml") == config
+    differ = {"build", "environment", "ports", "depends_on"}
+    assert {key: value for key, value in first.items() if key not in differ} == {
+        key: value for key, value in second.items() if key not in differ
+    }
+    names = [each["environment"]["RTC_EXPORTER_CLUSTER_REPLICA"] for each in (first, second)]
+    assert ["exporter-1", "exporter-2"] == names
+    targets = both["scrape_configs"][0]["static_configs"][0]["targets"]
+    assert [f"exporter:{PORT}", f"exporter-2:{PORT}"] == targets
+    one["scrape_configs"][0]["static_configs"][0]["targets"] = targets
+    assert one == both
+
+
+def test_the_cluster_s_valkey_is_pinned_and_guarded():
+    """
+    As the other images are; it evicts nothing, and nobody beyond this stack reaches it.
+    """
+    valkey = document("deploy/compose/cluster.yml")["services"]["valkey"]
+
+    assert re.fullmatch(r"valkey/valkey:\d+\.\d+\.\d+(-alpine)?", valkey["image"])
+    assert "noeviction" in valkey["command"]
+    assert "ports" not in valkey
+    assert {"read_only", "cap_drop", "security_opt", "mem_limit"} <= valkey.keys()

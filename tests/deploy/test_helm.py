@@ -22,6 +22,7 @@ from exporter.healthy import TIMEOUT
 from exporter.rooms import RoomsFiles
 from tests.deploy.project import PORT, PYPROJECT, ROOT, VERSION, document
 from tests.deploy.test_kubernetes import NAME
+from tests.deploy.test_kubernetes_cluster import built
 
 CHART = ROOT / "deploy/helm/rtc-room-exporter"
 VALUES = {path.name.removesuffix("-values.yaml"): path for path in sorted((CHART / "ci").glob("*-values.yaml"))}
@@ -50,7 +51,7 @@ def rendered(given: dict[str, Any], release: str = "live") -> dict[tuple[str, st
     return objects
 
 
-@pytest.fixture(params=VALUES)
+@pytest.fixture(params=["everything", "least"])
 def given(request):
     """
     The least values that work, and then every value that there is.
@@ -130,6 +131,36 @@ def test_the_pod_is_the_one_of_the_plain_manifests():
 
     assert plain["template"]["spec"] == ours["template"]["spec"]
     assert {key: plain[key] for key in ("replicas", "strategy")} == {key: ours[key] for key in ("replicas", "strategy")}
+
+
+def test_a_cluster_is_the_one_of_the_plain_manifests(needs_program):
+    """
+    Strategy, spread, name of the replica, disruption budget and way to Redis of deploy/kubernetes-cluster.
+    """
+    plain = {one["kind"]: one["spec"] for one in built("kubernetes-cluster", needs_program) if "spec" in one}
+    ours = rendered(values("cluster"))
+    deployments = plain["Deployment"], ours["Deployment", ""]["spec"]
+    for deployment in deployments:
+        pod = deployment["template"]["spec"]
+        for constraint in pod["topologySpreadConstraints"]:
+            del constraint["labelSelector"]
+        pod["volumes"] = [volume["name"] for volume in pod["volumes"]]
+        for key in ("args", "imagePullPolicy"):
+            pod["containers"][0].pop(key, None)
+
+    assert deployments[0]["template"]["spec"] == deployments[1]["template"]["spec"]
+    for key in ("replicas", "strategy"):
+        assert deployments[0][key] == deployments[1][key]
+    assert plain["NetworkPolicy"]["egress"] == ours["NetworkPolicy", ""]["spec"]["egress"]
+    assert plain["PodDisruptionBudget"]["maxUnavailable"] == ours["PodDisruptionBudget", ""]["spec"]["maxUnavailable"]
+
+
+def test_replicas_without_a_cluster_are_refused():
+    """
+    Two pods that know nothing of each other would break the vendors' limits: nothing is rendered.
+    """
+    with helm.Chart.load(CHART) as chart, pytest.raises(helm.HelmRenderError, match=r"takes the key `cluster`"):
+        chart.render(values("least") | {"replicas": 2}, name="live")
 
 
 def test_the_config_arrives_as_it_was_written(given, objects, tmp_path):
@@ -339,7 +370,7 @@ def test_prometheus_takes_the_rendered_rules(name, tmp_path):
         ({"image": {"digest": "latest"}}, "digest"),
         ({"service": {"port": 0}}, "port"),
         ({"log": {"level": "loud"}}, "level"),
-        ({"replicas": 2}, "replicas"),
+        ({"replicas": 0}, "replicas"),
         ({"fullnameOverride": "rooms"}, "fullnameOverride"),
         ({"podDisruptionBudget": {"maxUnavailable": 2}}, "maxUnavailable"),
         ({"prometheusRule": {"pageUrl": "rooms.example"}}, "pageUrl"),
@@ -348,7 +379,7 @@ def test_prometheus_takes_the_rendered_rules(name, tmp_path):
 )
 def test_a_mistake_in_the_values_is_refused(wrong, said):
     """
-    A misspelt key, a config that is not text, a second replica: the message names the key.
+    A misspelt key, a config that is not text, no replica at all: the message names the key.
     """
     with helm.Chart.load(CHART) as chart, pytest.raises(helm.HelmValuesError, match=re.escape(said)):
         chart.validate_schema(values("least") | wrong)

@@ -47,10 +47,10 @@ def test_other_labels_are_aggregated_away():
     """
     Where replicas are told apart by another label, no expression names ours any more.
     """
-    before, after = (json.dumps(evaluated(config)) for config in ("{}", "{ replicaLabels: ['cluster_replica'] }"))
+    before, after = (json.dumps(evaluated(config)) for config in ("{}", "{ replicaLabels: ['mimir_replica'] }"))
 
     assert "without (instance, pod" in before
-    assert before.count("instance, pod") == after.count("cluster_replica")
+    assert before.count("instance, pod") == after.count("mimir_replica")
     assert "pod)" not in after
 
 

@@ -24,6 +24,7 @@ NOT_HERE = {
     "RtcUnexpectedErrors",  # takes a bug
     "RtcScrapeTooLarge",  # takes 25,000 rooms
     "RtcWebConfigReloadFailed",  # takes a web config
+    "RtcShardingMismatch",  # takes shards
     # These take sources whose rooms find themselves.
     "RtcDiscoveryOutdated",
     "RtcDiscoveryFindsNothing",

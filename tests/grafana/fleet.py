@@ -105,6 +105,7 @@ class Exporter:
         since: When it started.
         until: When it was scraped for the last time. Prometheus goes on trying, unless the target is `gone`.
         replicas: How many share the budgets in a cluster; 0 without one.
+        shard: Its ordinal, and the number of shards; ``None`` without shards.
     """
 
     instance: str
@@ -117,6 +118,7 @@ class Exporter:
     gone: bool = False
     config_read: bool = True
     replicas: int = 0
+    shard: tuple[int, int] | None = None
 
     def series(self, job: str, moment: float) -> Iterator[Series]:
         """All that Prometheus has of it."""
@@ -139,6 +141,8 @@ class Exporter:
         if self.replicas:
             yield from self._cluster(time, moment)
         yield metrics.BUILD_INFO, {"version": "1.0", "python": "3.11"}, 1
+        if self.shard is not None:
+            yield metrics.TOTAL_SHARDS, {"shard": str(self.shard[0])}, self.shard[1]
         yield metrics.CONFIG_RELOAD, {}, self.config_read
         yield metrics.CONFIG_RELOAD_TIMESTAMP, {}, moment + max(self.since, -7200)
         yield metrics.ROOMS_FILE_RELOAD, {"file": "halls.txt"}, 1
@@ -215,6 +219,7 @@ class Exporter:
         yield metrics.BUDGET_CALLS, budget, well + failed
         yield metrics.BUDGET_LIMIT, budget, 10
         yield metrics.BUDGET_PACE, budget, 10
+        yield metrics.BUDGET_HELD, budget, busy
 
 
 def alert(name: str, severity: str, labels: dict[str, str], moment: float, since: float = -300) -> Iterator[Series]:

@@ -49,7 +49,11 @@ ROOM = {
 }
 """The room that the Room dashboard is read for; `main` in the other situations."""
 
-AS_HEALTHY = "two exporters that publish the same", "three exporters with a source each"
+AS_HEALTHY = (
+    "two exporters that publish the same",
+    "three exporters with a source each",
+    "one of two exporters killed, the other calls",
+)
 """Situations in which panels read what they read when one exporter publishes it all, unless it is said otherwise."""
 
 _LIVE_DARK = replace(LIVE, dark=-300)
@@ -89,6 +93,11 @@ def exporters() -> dict[str, tuple[Exporter, ...]]:
                 replicas=3,
             )
             for name, source in zip("abc", SOURCES, strict=True)
+        ),
+        AS_HEALTHY[2]: (replace(_exporter(), until=-70), replace(_exporter(), instance="b:9877", pod="b")),
+        "two of three shards": (
+            Exporter("a:9877", "a", (LIVE,), (LIVE,), shard=(0, 3)),
+            Exporter("b:9877", "b", (CHAT,), (CHAT,), shard=(2, 3)),
         ),
     }
 

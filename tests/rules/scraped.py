@@ -84,9 +84,21 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Replica:
+    """
+    What an exporter tells as one of a cluster.
+    """
+
+    connected: bool = True
+    config: str = "5f3a91c2"
+
+
+@dataclass(frozen=True, slots=True)
 class Exporter:
     """
-    What one exporter publishes. ``started`` is when its process began, in seconds of the test.
+    What one exporter publishes. ``started`` is when its process began, in seconds of the test. ``held``: whether it may
+    make the budget's calls. ``shard`` is its ordinal, and how many there are.
+    ``replica``: ``None`` without a cluster.
     """
 
     sources: Mapping[str, Source] = field(default_factory=dict)
@@ -98,6 +110,9 @@ class Exporter:
     size: int = 1_000_000
     pace: float = 10.0
     budget: str = "im"
+    held: bool = True
+    shard: tuple[int, int] | None = None
+    replica: Replica | None = None
 
 
 DOWN: Final = None
@@ -170,7 +185,15 @@ def _published(exporter: Exporter, target: Labels, now: float) -> Samples:
         series("rtc_exporter_unexpected_errors_total", target): float(exporter.errors),
         series("rtc_budget_limit_calls_per_second", target, budget=exporter.budget): 10.0,
         series("rtc_budget_pace_calls_per_second", target, budget=exporter.budget): exporter.pace,
+        series("rtc_budget_held", target, budget=exporter.budget): float(exporter.held),
     }
+    if exporter.shard is not None:
+        ordinal, total = exporter.shard
+        samples[series("rtc_exporter_total_shards", target, shard=str(ordinal))] = float(total)
+    if exporter.replica is not None:
+        info = {"replica": target["instance"], "engine": "redis", "config": exporter.replica.config}
+        samples[series("rtc_cluster_info", target, **info)] = 1.0
+        samples[series("rtc_cluster_connected", target)] = float(exporter.replica.connected)
     if now > exporter.started:  # the first scrape cannot tell the size of the one before
         samples[series("rtc_exporter_scrape_size_bytes", target)] = float(exporter.size)
     for file, ok in exporter.files.items():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from exporter.states import SourceState
-from tests.rules.scraped import JOB, Discovery, Exporter, Room, Source, with_rooms, with_source
+from tests.rules.scraped import JOB, Discovery, Exporter, Replica, Room, Source, with_rooms, with_source
 
 THRESHOLDS: Final = {"warning": 100, "critical": 400}
 BAD_SECRET: Final = ("unauthorized", "70003", "secret_key does not match")
@@ -157,6 +157,23 @@ TROUBLES: Final[Mapping[str, Trouble]] = {
         waits=60,
         held_without_target=0.0,
     ),
+    "RtcClusterEngineUnreachable": Trouble(
+        lambda exporter: replace(exporter, replica=Replica(connected=False)),
+        {**OF_EXPORTER, "severity": "warning"},
+        waits=30,
+        held_without_target=0.0,
+    ),
+    "RtcBudgetOrphaned": Trouble(
+        lambda exporter: replace(exporter, held=False),
+        {**OF_EXPORTER, "budget": "im", "severity": "critical"},
+        waits=90,
+    ),
+    "RtcShardingMismatch": Trouble(
+        lambda exporter: replace(exporter, shard=(0, 2)),
+        {**OF_EXPORTER, "severity": "critical"},
+        waits=120,
+        held_without_target=0.0,
+    ),
     "RtcUnexpectedErrors": Trouble(
         lambda exporter: replace(exporter, errors=3),
         {**OF_EXPORTER, "severity": "warning"},
@@ -173,4 +190,9 @@ TROUBLES: Final[Mapping[str, Trouble]] = {
         held_without_target=240.0,
     ),
 }
-"""All but RtcExporterDown and RtcWatchdog, which are about there being an exporter at all."""
+"""
+All but RtcExporterDown and RtcWatchdog, which are about there being an exporter at all, and `OF_SEVERAL`.
+"""
+
+OF_SEVERAL: Final = frozenset({"RtcBudgetHeldTwice", "RtcClusterConfigMismatch"})
+"""Alerts that need two exporters that disagree."""

@@ -13,6 +13,7 @@ from typing import Self
 import aiohttp
 from structlog.testing import CapturingLogger
 
+from exporter.cluster.status import ClusterStatus
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.room import Arrival
 from exporter.metrics.source_stats import FailureNote, SourceStats
@@ -51,8 +52,8 @@ class Site:
     """
     Everything that a web server shows, and the server.
 
-    ``why_unhealthy``, ``why_unready``, ``why_not_reloaded``, ``next_call``, ``origin`` and ``incomplete`` are
-    what the process answers.
+    ``why_unhealthy``, ``why_unready``, ``why_not_reloaded``, ``next_call``, ``origin``, ``incomplete`` and
+    ``cluster`` are what the process answers.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Site:
         self.next_call: NextCall | None = None
         self.origin: Origin | None = None
         self.incomplete: dict[str, str] = {}
+        self.cluster: ClusterStatus | None = None
         self.reloads = 0
         self.table = Table()
         self.telemetry = Telemetry()
@@ -87,6 +89,7 @@ class Site:
             next_call=lambda _source, _room: self.next_call,
             origin=lambda _source, _room: self.origin,
             incomplete=self.incomplete.get,
+            cluster=lambda: self.cluster,
         )
         self.server = WebServer(
             self.exposition,

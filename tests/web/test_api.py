@@ -12,6 +12,7 @@ from yarl import URL
 
 from exporter.model import FailureKind, Reading, Room, Thresholds
 from exporter.states import SourceState
+from tests.web.cluster import HERE, OTHER, cluster
 from tests.web.finding import CALLBACKS, HTTP_SD, finds
 from tests.web.site import UNIX, Budget, Clock, Site
 
@@ -78,6 +79,7 @@ async def test_every_figure_of_a_source(site: Site) -> None:
                     "pace_calls_per_second": 10.0,
                     "calls": 0,
                     "lately_calls_per_second": None,
+                    "owner": None,
                 },
                 "failures": [
                     {
@@ -304,6 +306,49 @@ async def test_bad_parameters_are_refused(site: Site) -> None:
     assert {"error": "unknown parameter 'sort'; accepted: source, state, above, q, order, limit, after"} == await fetch(
         site, "/api/v1/rooms?sort=users", 400
     )
+
+
+async def test_who_holds_which_budget(site: Site) -> None:
+    """
+    The cluster as this replica sees it, replicas and budgets by name; a source names its budget's owner.
+    """
+    site.watch("live", ["a"])
+    site.cluster = cluster({"live": HERE, "chat": OTHER, "im": None}, refused="another replica has this name")
+    site.pass_time(1)
+
+    found = await fetch(site, "/api/v1/cluster")
+    sources = await fetch(site, "/api/v1/sources")
+
+    assert {
+        "timestamp_seconds": UNIX + 1,
+        "name": "rooms",
+        "replica": "exporter-0",
+        "engine": "redis 7.0.15",
+        "serve": "own",
+        "lease_seconds": 5.0,
+        "connected": True,
+        "error": None,
+        "refused": "another replica has this name",
+        "replicas": [
+            {"name": HERE, "address": "10.0.0.1:9877", "config": "0123abcd", "silent_seconds": 0.0, "budgets": 1},
+            {"name": OTHER, "address": "10.0.0.2:9877", "config": "0123abcd", "silent_seconds": 0.2, "budgets": 1},
+        ],
+        "budgets": [
+            {"name": "chat", "owner": OTHER, "wished": OTHER, "held_until_timestamp_seconds": None},
+            {"name": "im", "owner": None, "wished": HERE, "held_until_timestamp_seconds": None},
+            {"name": "live", "owner": HERE, "wished": HERE, "held_until_timestamp_seconds": UNIX + 3.5},
+        ],
+    } == found
+    assert [HERE] == [source["budget"]["owner"] for source in sources["sources"]]
+
+
+async def test_there_is_no_cluster(site: Site) -> None:
+    """
+    The endpoint says so with a status that a script cannot overlook.
+    """
+    refusal = await fetch(site, "/api/v1/cluster", status=404)
+
+    assert {"error": "this exporter is no replica: its config has no key 'cluster'"} == refusal
 
 
 async def test_a_source_that_another_replica_polls(site: Site) -> None:

@@ -19,6 +19,7 @@ from schemathesis.schemas import BaseSchema
 
 from exporter.model import FailureKind, Reading, Room, Thresholds
 from exporter.web.parameters import encode_cursor
+from tests.web.cluster import HERE, OTHER, cluster
 from tests.web.site import Site
 from tests.web.test_api import fetch
 
@@ -46,6 +47,7 @@ def fill(site: Site) -> None:
     site.watch("im", ["x", "y", "z"], api="tencent_im")
     site.read("live", {"a": Reading(9, admin_users=1), "b": 2})
     site.read("im", {"x": Reading(0, exists=False, missing=True), "y": Reading(3, exists=True)})
+    site.cluster = cluster({"live": HERE, "im": OTHER, "chat": None}, connected=False, error="no answer")
     for kind in FailureKind:
         site.fail("im", kind, [f"r{number}" for number in range(12)])
 
@@ -89,7 +91,9 @@ async def test_it_is_openapi_3_1(site: Site) -> None:
 
     OpenAPIV31SpecValidator(document).validate()
     assert "3.1.1" == document["openapi"]
-    assert {"/api/v1/sources", "/api/v1/rooms", "/api/v1/openapi.json", "/sd/rooms"} == document["paths"].keys()
+    assert {"/api/v1/sources", "/api/v1/rooms", "/api/v1/cluster", "/api/v1/openapi.json", "/sd/rooms"} == document[
+        "paths"
+    ].keys()
 
 
 async def test_every_endpoint_of_the_api_is_described(site: Site) -> None:
@@ -120,7 +124,7 @@ def test_the_server_keeps_to_it(schema: BaseSchema, path: str, mode: GenerationM
     holds()
 
 
-@pytest.mark.parametrize("path", ["/api/v1/sources", "/api/v1/openapi.json"])
+@pytest.mark.parametrize("path", ["/api/v1/sources", "/api/v1/cluster", "/api/v1/openapi.json"])
 def test_endpoints_without_parameters(schema: BaseSchema, path: str) -> None:
     """
     They are answered as described, and take no parameter.

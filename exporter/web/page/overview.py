@@ -13,6 +13,7 @@ from exporter.metrics.telemetry import Telemetry
 from exporter.states import RoomState
 from exporter.web.history import History
 from exporter.web.page.attention import Attention, attend
+from exporter.web.page.cluster_view import ClusterView, alarms, view_cluster
 from exporter.web.page.curves import Curves
 from exporter.web.page.drawing import Part, Sparkline, sparkline, stacked
 from exporter.web.page.source_view import SHOWN_STATES, Scene, SourceView, view_source
@@ -57,6 +58,7 @@ class Overview:
     users: Users
     states: dict[RoomState, int]
     parts: tuple[Part, ...]
+    cluster: ClusterView | None
 
 
 async def survey(telemetry: Telemetry, scene: Scene, rooms: Rooms, curves: Curves, unhealthy: str | None) -> Overview:
@@ -72,17 +74,18 @@ async def survey(telemetry: Telemetry, scene: Scene, rooms: Rooms, curves: Curve
         sources.append(view_source(source, scene))
         await turn.let_others_run()
     counts = tally(sources)
-    alarms = tuple(_alarms(telemetry, unhealthy))
+    found = (*_alarms(telemetry, unhealthy), *(alarms(scene.cluster) if scene.cluster else ()))
     states = {state: sum(source.figures.rooms[state] for source in sources) for state in SHOWN_STATES}
     return Overview(
-        verdict=judge(counts, alarms),
+        verdict=judge(counts, found),
         counts=counts,
         attention=await attend(sources, counts.above, rooms, curves, scene.monotonic),
-        alarms=alarms,
+        alarms=found,
         sources=tuple(sorted(sources, key=lambda source: _WORST_FIRST.index(source.level))),
         users=_users(sources, scene.history),
         states=states,
         parts=stacked((state, states[state]) for state in SHOWN_STATES),
+        cluster=view_cluster(scene.cluster) if scene.cluster else None,
     )
 
 

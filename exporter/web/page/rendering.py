@@ -20,6 +20,7 @@ RUNBOOKS: Final = {
     Trouble.MISCONFIGURED: "RtcSourceMisconfigured",
     Trouble.CIRCUIT_OPEN: "RtcSourceDown",
     Trouble.SILENT: "RtcSourceDown",
+    Trouble.ORPHANED: "RtcBudgetOrphaned",
     Trouble.NOTHING_FOUND: "RtcDiscoveryFindsNothing",
     Trouble.LIST_OLD: "RtcDiscoveryOutdated",
     Trouble.FULL: "RtcDiscoveryRoomsRejected",
@@ -62,7 +63,8 @@ class Renderer:
         """
         pieces = []
         turn = Turn()
-        names = {"root": root, "now": self._process.unix(), **self._fixed, **context}
+        clustered = self._process.cluster() is not None
+        names = {"root": root, "clustered": clustered, "now": self._process.unix(), **self._fixed, **context}
         for piece in self._templates[template].generate(**names):
             pieces.append(piece)
             await turn.let_others_run()

@@ -154,12 +154,20 @@ class RoomPage:
         if stats is None or source not in self._table or room not in self._table[source]:
             known = source in self._telemetry.sources
             return await self._renderer.page(
-                "no_room.html", root, status=404, source=source, room=room, source_known=known
+                "no_room.html", root, status=404, source=source, room=room, source_known=known, owner=self._other(stats)
             )
         picture = self._picture(stats, self._table[source], room, now)
         return await self._renderer.page(
             "room.html", root, picture=picture, states=wording.ROOM_STATES, runbook=_runbook(picture)
         )
+
+    def _other(self, stats: SourceStats | None) -> str | None:
+        """The replica that polls a source, if it is another one."""
+        status = self._process.cluster()
+        if stats is None or status is None:
+            return None
+        owner = status.owner(stats.budget)
+        return None if owner == status.replica else owner
 
     def _picture(self, stats: SourceStats, table: SourceTable, room: str, now: float) -> RoomPicture:
         unix, name = self._process.unix(), stats.source

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from exporter.cluster.status import ClusterStatus
 from exporter.metrics.discovery_stats import DiscoveryFigures
 from exporter.metrics.source_stats import FailureNote, SourceFigures, SourceStats
 from exporter.metrics.telemetry import BudgetFigures
@@ -18,7 +19,7 @@ from exporter.web.page import wording
 from exporter.web.page.chronicle import Chronicle
 from exporter.web.page.discovery_view import DiscoveryView, view_discovery
 from exporter.web.page.drawing import Part, Sparkline, percent, sparkline, stacked
-from exporter.web.page.standing import Level, Standing, is_late, is_slowed, standing
+from exporter.web.page.standing import Holding, Level, Standing, holding, is_late, is_slowed, standing
 
 _POINTS: Final = 60
 _FAILURES_SHOWN: Final = 8
@@ -77,6 +78,8 @@ class SourceView:
         limited: Number of rooms with a threshold.
         exceeding: Number of rooms above a threshold, each counted for the highest that it exceeds.
         late: Whether the achieved interval is noticeably longer than the wanted one.
+        holding: Who may poll it.
+        owner: Name of the replica that may; ``None``: nobody, or there is no cluster.
     """
 
     figures: SourceFigures
@@ -90,6 +93,12 @@ class SourceView:
     budget: BudgetView | None
     failures: tuple[FailureView, ...]
     discovery: DiscoveryView | None
+    holding: Holding
+    owner: str | None
+
+    @property
+    def elsewhere(self) -> bool:
+        return self.holding is Holding.ELSEWHERE
 
     @property
     def name(self) -> str:
@@ -102,8 +111,8 @@ class SourceView:
     @property
     def status(self) -> str:
         """The state in one or two words."""
-        if not self.figures.polled:
-            return "polled by another replica" if self.figures.hidden else "not polled here"
+        if self.elsewhere:
+            return "elsewhere"
         trouble = self.standing.trouble
         return wording.TROUBLES[trouble] if trouble else wording.LEVELS[self.level]
 
@@ -124,6 +133,7 @@ class Scene:
     Args:
         discovery: Returns the figures of a source's discovery; ``None`` without one.
         sharing: Number of sources that share each budget, by its name.
+        cluster: What this replica knows of its cluster; ``None`` without one.
         monotonic: The time of the page in monotonic seconds; ``unix`` is the same in Unix seconds.
     """
 
@@ -132,6 +142,7 @@ class Scene:
     history: History
     chronicle: Chronicle
     discovery: Callable[[str], DiscoveryFigures | None]
+    cluster: ClusterStatus | None
     monotonic: float
     unix: float
 
@@ -143,9 +154,10 @@ def view_source(source: SourceStats, scene: Scene) -> SourceView:
     found = scene.discovery(source.source)
     discovery = view_discovery(found, scene.unix) if found else None
     troubles = discovery.troubles if discovery and figures.polled else None
+    held = holding(scene.cluster, source.budget, polled=figures.polled)
     return SourceView(
         figures=figures,
-        standing=standing(source, figures, budget, scene.chronicle, scene.monotonic, troubles),
+        standing=standing(source, figures, budget, scene.chronicle, scene.monotonic, troubles, held),
         known=0 if figures.hidden else source.table.known,
         limited=0 if figures.hidden else source.table.limited,
         exceeding=dict.fromkeys(Severity, 0) if figures.hidden else source.table.exceeding(),
@@ -155,6 +167,8 @@ def view_source(source: SourceStats, scene: Scene) -> SourceView:
         budget=_budget(source, budget, scene) if budget else None,
         failures=tuple(view_failure(note, scene.unix) for note in list(source.failures)[: -_FAILURES_SHOWN - 1 : -1]),
         discovery=discovery,
+        holding=held,
+        owner=scene.cluster.owner(source.budget) if scene.cluster else None,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from exporter.cluster.status import ClusterStatus
 from exporter.metrics.source_stats import SourceFigures, SourceStats
 from exporter.metrics.telemetry import BudgetFigures
 from exporter.states import RoomState, SourceState
@@ -28,13 +29,23 @@ class Level(StrEnum):
     BAD = "bad"
 
 
+class Holding(StrEnum):
+    """Which replica of a cluster may poll a source."""
+
+    HERE = "here"
+    """This one, as always without a cluster."""
+    ELSEWHERE = "elsewhere"
+    NOBODY = "nobody"
+
+
 class Trouble(StrEnum):
-    """A problem of a source, the worst first. The first four mean that the source is down."""
+    """A problem of a source, the worst first. The first five mean that the source is down."""
 
     UNAUTHORIZED = "unauthorized"
     MISCONFIGURED = "misconfigured"
     CIRCUIT_OPEN = "circuit_open"
     SILENT = "silent"
+    ORPHANED = "orphaned"
     EMPTY = "empty"
     NOTHING_FOUND = "nothing_found"
     UNKNOWN = "unknown"
@@ -56,9 +67,6 @@ _OF_STATE: Final = {
 }
 
 
-_ELSEWHERE: Final = "It is not polled here: another replica has its budget, or the cluster's engine does not answer."
-
-
 @dataclass(frozen=True, slots=True)
 class Standing:
     """
@@ -78,6 +86,22 @@ class Standing:
     lost: int
 
 
+def holding(status: ClusterStatus | None, budget: str, *, polled: bool) -> Holding:
+    """
+    Who may call on this budget.
+
+    Args:
+        status: ``None``: without a cluster.
+        polled: Whether this process may. Its lease may have ended although the engine still has its name.
+    """
+    owner = None if status is None else status.owner(budget)
+    if status is not None and owner not in (None, status.replica):
+        return Holding.ELSEWHERE
+    if polled:
+        return Holding.HERE
+    return Holding.ELSEWHERE if status is None else Holding.NOBODY
+
+
 def standing(
     source: SourceStats,
     figures: SourceFigures,
@@ -85,16 +109,21 @@ def standing(
     chronicle: Chronicle,
     now: float,
     of_discovery: Mapping[Trouble, str] | None = None,
+    held: Holding = Holding.HERE,
 ) -> Standing:
     """
     Judge a source at this monotonic time. Call it every few seconds: that dates the start of each problem.
 
     Args:
         of_discovery: Problems of its discovery, each with a sentence; ``None`` for a source without discovery.
+        held: Who may poll it. Another replica knows better what is wrong with a source that it polls.
     """
-    if not figures.polled:
+    if held is Holding.ELSEWHERE:
+        chronicle.note(source, [_SEEN], now)
         lost = figures.rooms[RoomState.UNKNOWN] - (0 if figures.hidden else source.table.unread)
-        return Standing(Level.OK, None, (_ELSEWHERE,), None, max(0, lost))
+        return Standing(Level.OK, None, (), None, max(0, lost))
+    if held is Holding.NOBODY:
+        return _orphaned(source, figures, chronicle, now)
     found = {**dict(_found(figures, budget, source.table.unread)), **(of_discovery or {})}
     if of_discovery is not None:
         found.pop(Trouble.EMPTY, None)
@@ -122,6 +151,14 @@ def standing(
         sentences = tuple(found[trouble] for trouble in troubles)
         return Standing(Level.WARNING, troubles[0], sentences, now - began, lost)
     return Standing(Level.OK if figures.up else Level.WAITING, None, (), None, lost)
+
+
+def _orphaned(source: SourceStats, figures: SourceFigures, chronicle: Chronicle, now: float) -> Standing:
+    seconds = now - chronicle.note(source, [_SEEN, Trouble.ORPHANED], now)[Trouble.ORPHANED]
+    if seconds < _PATIENCE:
+        return Standing(Level.WAITING, None, (), None, 0)
+    sentence = "No replica may poll it, as far as this one knows."
+    return Standing(Level.BAD, Trouble.ORPHANED, (sentence,), seconds, figures.rooms[RoomState.UNKNOWN])
 
 
 def is_late(figures: SourceFigures) -> bool:

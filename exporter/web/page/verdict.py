@@ -20,6 +20,7 @@ from exporter.web.page.wording import count, counted
 _WORST_FIRST: Final = (Level.BAD, Level.WARNING, Level.WAITING, Level.OK)
 _SOURCES: Final = "#sources"
 _ROOMS: Final = "#rooms"
+_CLUSTER: Final = "#cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,10 @@ class Tally:
         above: Rooms whose last reading was above a threshold.
         critical: Of these, the rooms above their critical threshold.
         down: Sources that are down.
+        sources: Sources that this process polls.
+        elsewhere: Sources that other replicas of the cluster poll.
         ailing: Sources that answer, but have a problem.
         waiting: Sources that have just started.
-        elsewhere: Sources that are not polled here but, if all is well, by another replica of the cluster.
     """
 
     rooms: int
@@ -82,14 +84,14 @@ class Tally:
     above: int
     critical: int
     sources: int
+    elsewhere: int
     down: int
     ailing: int
     waiting: int
-    elsewhere: int = 0
 
     @property
     def answering(self) -> int:
-        return self.sources - self.down - self.waiting - self.elsewhere
+        return self.sources - self.down - self.waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Verdict:
 
 def tally(sources: Sequence[SourceView]) -> Tally:
     """Count rooms and sources."""
-    levels = [source.level for source in sources]
+    levels = [source.level for source in sources if not source.elsewhere]
     critical = sum(source.exceeding[Severity.CRITICAL] for source in sources)
     return Tally(
         rooms=sum(source.rooms for source in sources),
@@ -124,11 +126,11 @@ def tally(sources: Sequence[SourceView]) -> Tally:
         limited=sum(source.limited for source in sources),
         above=critical + sum(source.exceeding[Severity.WARNING] for source in sources),
         critical=critical,
-        sources=len(sources),
+        sources=len(levels),
+        elsewhere=len(sources) - len(levels),
         down=levels.count(Level.BAD),
         ailing=levels.count(Level.WARNING),
         waiting=levels.count(Level.WAITING),
-        elsewhere=sum(not source.figures.polled for source in sources),
     )
 
 
@@ -160,7 +162,7 @@ def _of_rooms(counts: Tally) -> Iterator[Finding]:
             yield Finding(Level.WARNING, f"{of} unknown", link, f"{count(counts.unknown)} unknown")
         else:
             yield Finding(Level.WAITING, f"{of} not read yet", link, "reading rooms")
-    if counts.sources > counts.elsewhere and not counts.rooms:
+    if counts.sources and not counts.rooms:
         yield Finding(Level.WARNING, "no room is watched", _SOURCES)
 
 
@@ -174,7 +176,7 @@ def _of_sources(counts: Tally) -> Iterator[Finding]:
         yield Finding(Level.WARNING, words, _SOURCES, f"{counted(counts.ailing, 'source')} with a problem")
     if counts.waiting:
         yield Finding(Level.WAITING, f"{count(counts.waiting)} {of} not heard of yet", _SOURCES, "waiting")
-    if not counts.sources:
+    if not counts.sources and not counts.elsewhere:
         yield Finding(Level.WARNING, "no sources are configured", short="no sources")
 
 
@@ -186,7 +188,7 @@ def _notes(counts: Tally) -> Iterator[Finding]:
         yield Finding(Level.OK, f"none above its threshold, {count(counts.limited)} have one")
     else:
         yield Finding(Level.OK, "no room has a threshold")
-    if counts.answering:
-        yield Finding(Level.OK, f"{counted(counts.answering, 'source')} answering", _SOURCES)
+    if counts.sources or not counts.elsewhere:
+        yield Finding(Level.OK, f"{counted(counts.sources, 'source')} answering", _SOURCES)
     if counts.elsewhere:
-        yield Finding(Level.OK, f"{counted(counts.elsewhere, 'source')} left to other replicas", _SOURCES)
+        yield Finding(Level.OK, f"{counted(counts.elsewhere, 'source')} polled by other replicas", _CLUSTER)

@@ -19,6 +19,7 @@ TROUBLES: Final = {
     "misconfigured": "misconfigured",
     "circuit_open": "circuit open",
     "silent": "no answer",
+    "orphaned": "not polled",
     "empty": "no rooms",
     "nothing_found": "finds no rooms",
     "unknown": "rooms unknown",

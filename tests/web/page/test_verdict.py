@@ -14,7 +14,18 @@ from exporter.web.page.standing import Level
 from exporter.web.page.verdict import Alarm, Tally, judge
 
 WELL = Tally(
-    rooms=10, known=10, unknown=0, lost=0, limited=10, above=0, critical=0, sources=2, down=0, ailing=0, waiting=0
+    rooms=10,
+    known=10,
+    unknown=0,
+    lost=0,
+    limited=10,
+    above=0,
+    critical=0,
+    sources=2,
+    elsewhere=0,
+    down=0,
+    ailing=0,
+    waiting=0,
 )
 """Numbers of an exporter that nothing is wrong with."""
 
@@ -27,6 +38,7 @@ WELL = Tally(
         ({"above": 3}, Level.WARNING, ["3 rooms above warning"], "3 above warning"),
         ({"down": 1}, Level.BAD, ["1 of 2 sources down"], "1 source down"),
         ({"ailing": 2}, Level.WARNING, ["2 of 2 sources with a problem"], "2 sources with a problem"),
+        ({"rooms": 0, "sources": 0, "elsewhere": 2}, Level.OK, ["All is well"], "All well"),
         ({"unknown": 4, "lost": 1}, Level.WARNING, ["4 of 10 rooms unknown"], "4 unknown"),
         ({"unknown": 4}, Level.WAITING, ["4 of 10 rooms not read yet"], "reading rooms"),
         ({"waiting": 1}, Level.WAITING, ["1 of 2 sources not heard of yet"], "waiting"),

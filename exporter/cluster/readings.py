@@ -1,0 +1,100 @@
+"""
+Readings as they travel between replicas, and their ages on the way.
+
+A reading carries the moment of its arrival by the *engine's* clock, since no two replicas share another one. That clock
+may step. So ages are taken in a way that errs on the old side: a reading may be taken for older than it is, never for
+younger. Each replica knows how far the engine's clock is from its own from every exchange, and for an age it uses the
+largest distance that it has seen within the last ten minutes.
+
+Worked example: the engine's clock is set back by 60 s. A reading of 5 s ago then seems to come from 55 s in the future.
+The replica remembers the distance of before, and takes its age for 5 s; that of readings written since for 60 s more.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from exporter.cluster.protocols import Record
+from exporter.model import Reading
+
+_VERSION: Final = 1
+_REMEMBERED: Final = 600.0
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[int, int, int | None, int | None, bool | None, bool, int, float]).decode
+
+
+class ServerTime:
+    """How the engine's clock runs, seen from this replica's."""
+
+    def __init__(self) -> None:
+        self._least: float | None = None
+        self._most: deque[tuple[float, float]] = deque()  # falling distances, each with the time of its observation
+
+    @property
+    def known(self) -> bool:
+        return self._least is not None
+
+    def note(self, time: int, sent: float, received: float) -> None:
+        """
+        The engine's clock said so.
+
+        Args:
+            time: Milliseconds.
+            sent: Monotonic time before the request was sent.
+            received: Monotonic time after the reply was received.
+        """
+        self._least = time / 1000 - received
+        most = time / 1000 - sent
+        while self._most and self._most[-1][1] <= most:
+            self._most.pop()
+        self._most.append((received, most))
+        while self._most[0][0] < received - _REMEMBERED:
+            self._most.popleft()
+
+    def stamp(self, at: float) -> int:
+        """This monotonic time in milliseconds of the engine's clock, or a little earlier."""
+        return int((at + (self._least or 0.0)) * 1000)
+
+    def age(self, stamp: int, now: float) -> float:
+        """Seconds since this time of the engine's clock, or more."""
+        return max(0.0, now + self._most[0][1] - stamp / 1000)
+
+
+def pack(record: Record, arrived: int) -> bytes:
+    """
+    A record with a reading.
+
+    Args:
+        arrived: Milliseconds of the engine's clock.
+    """
+    reading = record.reading
+    if reading is None:
+        raise ValueError("a record without a reading")
+    return _encode(
+        (
+            _VERSION,
+            reading.users,
+            reading.admin_users,
+            reading.invisible_users,
+            reading.exists,
+            reading.missing,
+            arrived,
+            record.unix,
+        )
+    )
+
+
+def unpack(room: str, data: bytes, time: ServerTime, now: float) -> Record | None:
+    """The record; ``None`` if another version of the exporter wrote it in another way."""
+    try:
+        version, users, admin_users, invisible_users, exists, missing, arrived, unix = _decode(data)
+    except msgspec.DecodeError:
+        return None
+    if version != _VERSION:
+        return None
+    reading = Reading(users, admin_users, invisible_users, exists, missing)
+    return Record(room, reading, time.age(arrived, now), unix)

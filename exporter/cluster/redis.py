@@ -1,0 +1,375 @@
+"""
+Redis or Valkey as the engine of a cluster. All keys of a cluster have the same hash tag, so that Redis Cluster keeps
+them together, and none of them expires.
+
+========================== =======================================================================================
+``{name}:cluster``          hash: ``epoch``, ``token``, ``m:<replica>`` members, ``o:<budget>`` records
+``{name}:states``           hash: what the next holder of a budget needs
+``{name}:rooms:<source>``   hash: room → reading; the source's name, and a hash of what its room ids mean
+``{name}:news`` …           channels: a budget was let go; readings; callbacks for one replica
+========================== =======================================================================================
+
+Every command is tried once. A second try would carry out a request whose first try was only slow, and the next exchange
+follows a tenth of a lease later anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Final, Protocol, cast
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    MovedError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from exporter.cluster.exchange import EngineError, Message, Refusal, Reply, Request
+from exporter.config.cluster import RedisConfig
+from exporter.metrics.cluster_stats import Exchanged
+
+_TIMEOUT: Final = 0.2
+_LEAST_TIMEOUT: Final = 0.5
+_ROOMS_AT_A_TIME: Final = 500
+
+_WORDS: Final = {
+    "READONLY": "the server is a replica, which takes no writes",
+    "NOREPLICAS": "the server has fewer replicas at hand than min-replicas-to-write asks for, and takes no writes",
+    "OOM": "the server's memory is full (maxmemory), and it takes no writes",
+    "MISCONF": "the server cannot save to its disk, and takes no writes",
+    "NOAUTH": "the server wants a password",
+    "WRONGPASS": "the server does not know this user and password",
+    "NOPERM": "the server forbids this user a command or a key; the documentation lists what is needed",
+    "LOADING": "the server is still loading its data",
+    "MASTERDOWN": "the server's master is down",
+    "CLUSTERDOWN": "the Redis Cluster is down",
+    "MOVED": "the server is a node of a Redis Cluster that does not have these keys; give the one that has them",
+    "BUSY": "the server is busy with a script",
+}
+_CODE: Final = re.compile(rf"\b({'|'.join(_WORDS)})\b")
+_CODES: Final[Mapping[type[RedisError], str]] = {
+    ReadOnlyError: "READONLY",
+    OutOfMemoryError: "OOM",
+    NoPermissionError: "NOPERM",
+    AuthenticationError: "WRONGPASS",
+    BusyLoadingError: "LOADING",
+    MasterDownError: "MASTERDOWN",
+    ClusterDownError: "CLUSTERDOWN",
+    MovedError: "MOVED",
+}
+"""Errors of which redis-py drops the code."""
+
+
+class _Client(Protocol):
+    """What is used of redis-py, whose own types leave much open."""
+
+    connection_pool: Any
+
+    def execute_command(self, *arguments: object) -> Awaitable[Any]: ...
+    def config_get(self, name: str) -> Awaitable[Any]: ...
+    def pubsub(self) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Script:
+    text: str
+    sha: str
+
+    @classmethod
+    def read(cls, name: str) -> _Script:
+        text = (files("exporter.cluster") / name).read_text(encoding="utf-8")
+        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+    async def run(self, client: _Client, keys: Sequence[str], arguments: Sequence[str | bytes]) -> Any:
+        try:
+            return await client.execute_command("EVALSHA", self.sha, len(keys), *keys, *arguments)
+        except NoScriptError:
+            return await client.execute_command("EVAL", self.text, len(keys), *keys, *arguments)
+
+
+class RedisEngine:
+    """
+    A connection to the engine.
+
+    Args:
+        name: The cluster's.
+        lease: Seconds; a command that takes longer than a fifth of it has failed.
+    """
+
+    def __init__(self, config: RedisConfig, name: str, lease: float) -> None:
+        self._timeout = max(_LEAST_TIMEOUT, _TIMEOUT * lease)
+        self._lease = lease
+        self._prefix = f"{{{name}}}:"
+        self._exchange = _Script.read("exchange.lua")
+        self._write = _Script.read("write.lua")
+        # Ownership has a connection of its own, so that it never waits for readings.
+        self._client = _client(config, self._timeout)
+        self._bulk = _client(config, self._timeout)
+        self._listening = _client(config, self._timeout, listens=True)
+
+    async def exchange(self, request: Request) -> Reply:
+        """See ``exchange.Engine``."""
+        keys = [self._prefix + "cluster", self._prefix + "states"]
+        arguments: list[str | bytes] = [_encoded(request), self._prefix + "news"]
+        async with self._attempt(self._client):
+            answer = await self._exchange.run(self._client, keys, arguments)
+        return _reply(answer)
+
+    async def write(
+        self,
+        source: str,
+        budget: str,
+        record: str,
+        rooms: Mapping[str, bytes],
+        gone: Sequence[str],
+        message: bytes | None,
+    ) -> bool:
+        """See ``exchange.Engine``."""
+        pairs: list[str | bytes] = [part for room, reading in rooms.items() for part in (room, reading)]
+        channel = self._prefix + "rooms" if message is not None else ""
+        arguments: list[str | bytes] = [budget, record, channel, message or b"", str(len(rooms)), *pairs, *gone]
+        async with self._attempt(self._bulk):
+            written = await self._write.run(self._bulk, [self._prefix + "cluster", self._rooms(source)], arguments)
+        return bool(written)
+
+    async def read(self, source: str) -> AsyncIterator[Mapping[str, bytes]]:
+        """See ``exchange.Engine``."""
+        cursor = "0"
+        while True:
+            async with self._attempt(self._bulk):
+                command = "HSCAN", self._rooms(source), cursor, "COUNT", _ROOMS_AT_A_TIME
+                cursor, found = _scanned(await self._bulk.execute_command(*command))
+            yield found
+            if cursor == "0":
+                return
+
+    async def forget(self, source: str, rooms: Sequence[str]) -> None:
+        """See ``exchange.Engine``."""
+        async with self._attempt(self._bulk):
+            await self._bulk.execute_command("HDEL", self._rooms(source), *rooms)
+
+    async def send(self, replica: str, data: bytes) -> None:
+        """See ``exchange.Engine``."""
+        async with self._attempt(self._bulk):
+            await self._bulk.execute_command("PUBLISH", f"{self._prefix}hints:{replica}", data)
+
+    async def listen(self, replica: str, *, rooms: bool) -> AsyncGenerator[Message, None]:
+        """See ``exchange.Engine``."""
+        channels = {f"{self._prefix}news": "news", f"{self._prefix}hints:{replica}": "hints"}
+        if rooms:
+            channels[f"{self._prefix}rooms"] = "rooms"
+        subscription = self._listening.pubsub()
+        try:
+            async with self._attempt(None):
+                await subscription.subscribe(*channels)
+            yield Message("")
+            heard = asyncio.get_running_loop().time()
+            while True:
+                with _words(self._timeout):
+                    message = await subscription.get_message(ignore_subscribe_messages=False, timeout=self._lease)
+                    now = asyncio.get_running_loop().time()
+                    if message is None:
+                        if now - heard > 3 * self._lease:
+                            raise EngineError(Exchanged.UNREACHABLE, "nothing is heard of the server")
+                        await subscription.ping()
+                        continue
+                heard = now
+                if message["type"] == "message":
+                    yield Message(channels[message["channel"].decode()], message["data"])
+        finally:
+            await _closed(subscription)
+
+    async def about(self) -> str:
+        """See ``exchange.Engine``."""
+        async with self._attempt(self._bulk):
+            try:
+                information = await self._bulk.execute_command("INFO", "server")
+            except ResponseError:
+                return "redis"
+        text = information.decode() if isinstance(information, bytes) else information
+        fields = text if isinstance(text, dict) else dict(line.split(":", 1) for line in text.split() if ":" in line)
+        if "valkey_version" in fields:
+            return f"valkey {fields['valkey_version']}"
+        return f"redis {fields.get('redis_version', '')}".strip()
+
+    async def setting(self, name: str) -> str | None:
+        """
+        A setting of the server; ``None`` if it does not tell.
+
+        Raises:
+            EngineError: No answer.
+        """
+        async with self._attempt(self._bulk):
+            try:
+                found = await self._bulk.config_get(name)
+            except ResponseError:
+                return None
+        return next((str(_text(value)) for value in found.values()), None)
+
+    async def aclose(self) -> None:
+        """See ``exchange.Engine``."""
+        for client in (self._client, self._bulk, self._listening):
+            await _closed(client)
+
+    def _rooms(self, source: str) -> str:
+        return f"{self._prefix}rooms:{source}"
+
+    @asynccontextmanager
+    async def _attempt(self, client: _Client | None) -> AsyncIterator[None]:
+        try:
+            with _words(self._timeout):
+                async with asyncio.timeout(self._timeout):
+                    yield
+        except EngineError as error:
+            if client is not None and error.result is not Exchanged.REFUSED:
+                # A late answer must not meet the next command.
+                await client.connection_pool.disconnect()
+            raise
+
+
+class _words:  # noqa: N801  # reads as what it is: a context
+    """Turns what redis-py raises into an ``EngineError`` in our own words, since theirs may print an address."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is None or isinstance(error, EngineError):
+            return
+        if isinstance(error, TimeoutError | RedisTimeoutError):
+            words = f"the server did not answer within {self._timeout:g} s"
+            raise EngineError(Exchanged.TIMEOUT, words) from None
+        if isinstance(error, RedisError | OSError):
+            code = _code(error)
+            if code is not None:
+                raise EngineError(Exchanged.REFUSED, f"{code}: {_WORDS[code]}") from None
+            if isinstance(error, ResponseError):
+                raise EngineError(Exchanged.REFUSED, "the server refused the request") from None
+            raise EngineError(Exchanged.UNREACHABLE, "no connection to the server") from None
+
+
+def _code(error: Exception) -> str | None:
+    """The server's code for an error. Its text is never shown."""
+    known = next((code for kind, code in _CODES.items() if isinstance(error, kind)), None)
+    found = _CODE.search(str(error))
+    return known or (found[1] if found else None)
+
+
+def _client(config: RedisConfig, timeout: float, *, listens: bool = False) -> _Client:
+    encryption: dict[str, Any] = {"ssl": True, "ssl_check_hostname": True} if config.tls else {}
+    if config.tls and config.ca_file is not None:
+        encryption["ssl_ca_data"] = config.ca_file.pem
+    once: dict[str, Any] = {"socket_connect_timeout": timeout, "retry": Retry(NoBackoff(), 0), "protocol": 2}
+    settings: dict[str, Any] = once | {
+        "db": config.db,
+        "username": config.username,
+        "password": config.password.reveal() if config.password else None,
+        "socket_timeout": None if listens else timeout,
+    }
+    client: Any
+    if config.sentinels:
+        make_sentinel: Any = Sentinel
+        sentinel = make_sentinel(
+            list(config.sentinels), sentinel_kwargs=once | {"socket_timeout": timeout} | encryption
+        )
+        client = sentinel.master_for(config.master, **settings, **encryption)
+    elif config.path is not None:
+        client = Redis(unix_socket_path=config.path, **settings)
+    else:
+        client = Redis(host=config.host, port=config.port, **settings, **encryption)
+    return cast(_Client, client)
+
+
+def _encoded(request: Request) -> bytes:
+    releases = request.leave or any(write.release for write in request.writes)
+    return msgspec.json.encode(
+        {
+            "era": request.era,
+            "replica": request.replica,
+            "incarnation": request.member.incarnation,
+            "beat": request.member.beat,
+            "entry": str(request.member),
+            "replaces": request.replaces,
+            "random": os.urandom(8).hex(),
+            "leave": request.leave,
+            "news": releases,
+            "forget": request.forget,
+            "states": request.states,
+            "writes": [
+                {
+                    "budget": write.budget,
+                    "was": write.was,
+                    "release": write.release,
+                    "holder": write.holder,
+                    "member": write.member,
+                    "state": write.state or "",
+                }
+                for write in request.writes
+            ],
+        }
+    )
+
+
+class _Answer(msgspec.Struct):
+    """What ``exchange.lua`` answers. In JSON as Lua writes it, an empty list is an empty mapping."""
+
+    refusal: str
+    era: str
+    time: int
+    fields: list[str]
+    inherited: list[str] | dict[str, str]
+
+
+_decoded = msgspec.json.Decoder(_Answer).decode
+
+
+def _reply(answer: bytes) -> Reply:
+    parts = _decoded(answer)
+    members, records = {}, {}
+    for field, value in zip(parts.fields[::2], parts.fields[1::2], strict=True):
+        if field.startswith("o:"):
+            records[field[2:]] = value
+        elif field.startswith("m:"):
+            members[field[2:]] = value
+    inherited = [*parts.inherited]
+    states = dict(zip(inherited[::2], inherited[1::2], strict=True))
+    return Reply(parts.era, Refusal(parts.refusal) if parts.refusal else None, parts.time, members, records, states)
+
+
+def _scanned(answer: Any) -> tuple[str, dict[str, bytes]]:
+    cursor, found = answer
+    items = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
+    return _text(cursor), {_text(room): reading for room, reading in items}
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+async def _closed(what: Any) -> None:
+    with suppress(RedisError, OSError, TimeoutError):  # the connection may be gone already
+        await what.aclose()

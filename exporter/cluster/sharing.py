@@ -1,0 +1,228 @@
+"""
+Gives other replicas the readings of held budgets, and takes theirs.
+
+Four times a second everything that has changed is written, each source in a script that first checks that its budget's
+record still names this replica. Who gains a budget reads what is there. With ``serve: all`` each write is published,
+too; what a lost message held is in the next reading of the room, and once a minute everything is read anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from exporter.clock import Clock
+from exporter.cluster.exchange import Engine
+from exporter.cluster.observation import Observer
+from exporter.cluster.protocols import Readings, Record
+from exporter.cluster.readings import ServerTime, pack, unpack
+from exporter.model import in_parts
+
+WRITTEN_EVERY: Final = 0.25
+_READ_EVERY: Final = 60.0
+_ROOMS_IN_WRITE: Final = 2_000
+_USELESS_AFTER: Final = 3_600.0
+_MOST_HINTS: Final = 1_000
+_HINT_WAITS: Final = 2
+"""Leases. Somebody polls the source again by then."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_news = msgspec.msgpack.Decoder(tuple[str, dict[str, bytes], list[str]]).decode
+_decode_hint = msgspec.msgpack.Decoder(tuple[str, str, dict[str, object]]).decode
+
+
+class Sharing:
+    """
+    The readings of one replica, and of the others as far as it wants them.
+
+    Args:
+        time: The engine's clock.
+    """
+
+    def __init__(self, engine: Engine, readings: Readings, observer: Observer, time: ServerTime, clock: Clock) -> None:
+        self._engine = engine
+        self._readings = readings
+        self._observer = observer
+        self._time = time
+        self._clock = clock
+        self._budget_of: dict[str, str] = {}
+        self._waiting: dict[str, dict[str, bytes | None]] = {}
+        self._followed: dict[str, set[str]] = {}
+        self._hints: deque[tuple[float, str, str, Mapping[str, object]]] = deque(maxlen=_MOST_HINTS)
+        self._writing = asyncio.Lock()
+
+    def use(self, budgets: Iterable[str]) -> None:
+        """These are the budgets of the config."""
+        self._budget_of = {key: budget for budget in budgets for key in self._readings.sources(budget)}
+        for forgotten in self._followed.keys() - self._budget_of.keys():
+            del self._followed[forgotten]
+
+    async def write(self) -> None:
+        """
+        Write what has changed, and hand on callbacks.
+
+        Raises:
+            EngineError: No answer, or a refusal. What was not written is written the next time.
+        """
+        if not self._time.known:
+            return
+        async with self._writing:
+            self._collect()
+            for source in [*self._waiting]:
+                await self._write(source)
+            await self._send_hints()
+
+    async def write_everything(self) -> None:
+        """Write all readings of held budgets: the engine has lost them."""
+        for source, budget in [*self._budget_of.items()]:
+            if self._observer.record(budget) is not None:
+                for part in self._readings.everything(source):
+                    self._take_up(source, part)
+                    await asyncio.sleep(0)
+
+    async def inherit(self, budget: str) -> None:
+        """
+        Take over the readings of a budget's sources.
+
+        Raises:
+            EngineError: No answer, or a refusal.
+        """
+        for source in self._readings.sources(budget):
+            useless: list[str] = []
+            self._followed.pop(source, None)
+            async for found in self._engine.read(source):
+                records, now = [], self._clock.monotonic()
+                for room, data in found.items():
+                    record = unpack(room, data, self._time, now)
+                    if record is None or record.age > _USELESS_AFTER:
+                        useless.append(room)
+                    else:
+                        records.append(record)
+                for part in in_parts(records):
+                    self._readings.inherit(source, part)
+                    await asyncio.sleep(0)
+            for some in in_parts(useless):
+                await self._engine.forget(source, some)
+
+    async def follow_everything(self) -> None:
+        """
+        Read all rooms of sources that other replicas poll.
+
+        Raises:
+            EngineError: No answer, or a refusal.
+        """
+        for source, budget in [*self._budget_of.items()]:
+            if self._observer.record(budget) is not None or not self._time.known:
+                continue
+            present: set[str] = set()
+            async for found in self._engine.read(source):
+                present.update(found)
+                for part in in_parts(found.items()):
+                    self._follow(source, dict(part), ())
+                    await asyncio.sleep(0)
+            self._follow(source, {}, [*self._followed.get(source, set()) - present])
+
+    async def heard(self, data: bytes) -> None:
+        """Another replica has written readings."""
+        try:
+            source, rooms, gone = _decode_news(data)
+        except msgspec.DecodeError:
+            return  # of another version
+        budget = self._budget_of.get(source)
+        if budget is not None and self._observer.record(budget) is None and self._time.known:
+            for part in in_parts(rooms.items()):
+                self._follow(source, dict(part), ())
+                await asyncio.sleep(0)
+            self._follow(source, {}, gone)
+
+    def hinted(self, data: bytes) -> None:
+        """Another replica has received a callback for a source that this one polls."""
+        try:
+            source, room, hint = _decode_hint(data)
+        except msgspec.DecodeError:
+            return
+        self._readings.hint(source, room, hint)
+
+    def _collect(self) -> None:
+        for source, records in self._readings.drain().items():
+            self._take_up(source, records)
+        now = self._clock.monotonic()
+        self._hints.extend((now, *hint) for hint in self._readings.hints())
+
+    def _take_up(self, source: str, records: Sequence[Record]) -> None:
+        waiting, now = self._waiting.setdefault(source, {}), self._clock.monotonic()
+        for record in records:
+            known = record.reading is not None
+            waiting[record.room] = pack(record, self._time.stamp(now - record.age)) if known else None
+
+    async def _write(self, source: str) -> None:
+        budget = self._budget_of.get(source)
+        record = self._observer.record(budget) if budget is not None else None
+        if budget is None or record is None:
+            del self._waiting[source]  # whoever polls it now knows better
+            return
+        for_others = any(
+            member.every_room
+            for name, (member, _) in self._observer.members().items()
+            if name != self._observer.replica
+        )
+        waiting = self._waiting[source]
+        while waiting:
+            some = dict(list(waiting.items())[:_ROOMS_IN_WRITE])
+            rooms = {room: data for room, data in some.items() if data is not None}
+            gone = [room for room, data in some.items() if data is None]
+            message = _encode((source, rooms, gone)) if for_others else None
+            await self._engine.write(source, budget, record, rooms, gone, message)
+            for room, data in some.items():
+                if waiting.get(room, b"") is data:
+                    del waiting[room]
+        self._waiting.pop(source, None)
+
+    async def _send_hints(self) -> None:
+        """Hand on callbacks to the replica that polls their source; those of sources that nobody polls wait a while."""
+        owners, now = self._observer.owners(), self._clock.monotonic()
+        for _ in range(len(self._hints)):
+            since, source, room, hint = self._hints.popleft()
+            budget = self._budget_of.get(source, "")
+            owner = owners.get(budget)
+            if budget in self._observer.held:
+                self._readings.hint(source, room, hint)
+            elif owner is not None and owner.replica:
+                await self._engine.send(owner.replica, _encode((source, room, hint)))
+            elif now - since < _HINT_WAITS * self._observer.lease:
+                self._hints.append((since, source, room, hint))
+
+    def _follow(self, source: str, rooms: Mapping[str, bytes], gone: Iterable[str]) -> None:
+        now, followed = self._clock.monotonic(), self._followed.setdefault(source, set())
+        found = (unpack(room, data, self._time, now) for room, data in rooms.items())
+        records = [record for record in found if record is not None]
+        gone = [room for room in gone if room in followed]
+        followed.difference_update(gone)
+        followed.update(record.room for record in records)
+        records += [Record(room, None, 0.0, 0.0) for room in gone]
+        if records:
+            self._readings.follow(source, records)
+
+
+class Rereading:
+    """When everything that others poll is read anew."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._next = 0.0
+
+    def soon(self) -> None:
+        """Messages may have been lost."""
+        self._next = 0.0
+
+    def due(self) -> bool:
+        """Whether now is the time; if so, the next time is a minute later."""
+        now = self._clock.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + _READ_EVERY
+        return True
