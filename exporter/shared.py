@@ -21,6 +21,7 @@ app was changed is never taken for a reading of the new app's rooms.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -38,8 +39,9 @@ from exporter.polling.pace_state import read_pace_state
 from exporter.reload import Running, Sources
 from exporter.vendors.callbacks import Change, Hint
 
-_UNDER_WAY: Final = 1.0
-"""Seconds for which a budget that is let go waits for its calls."""
+_UNDER_WAY: Final = 0.5
+"""Seconds for which a budget that is let go waits for its calls: then the network knows what has arrived."""
+_LONGEST_SILENCE: Final = 300.0
 _MOST_DRAINED: Final = 5_000
 _MOST_HINTS: Final = 1_000
 
@@ -102,6 +104,7 @@ class SharedSources:
             return  # a reload has removed it meanwhile
         state = None if inheritance.state is None else read_pace_state(inheritance.state)
         gained.go_on(state, max(0.0, inheritance.age), SILENCE if inheritance.silent else 0.0)
+        self._be_silent(inheritance)
         self._ours[budget] = gained
         self._letting_go.discard(budget)
         self._arrange_sources(self._by_budget.get(budget, ()))
@@ -114,8 +117,8 @@ class SharedSources:
                 self._ours[name].hold(moment)
 
     def state(self, budget: str) -> Mapping[str, object]:
-        """See ``cluster.protocols.Budgets``."""
-        return self._ours[budget].state(last=False).builtins()
+        """See ``cluster.protocols.Budgets``. Nothing, if a reload has removed the budget before it was gained."""
+        return self._state(budget, last=False) if budget in self._ours else {}
 
     async def let_go(self, budgets: Sequence[str]) -> Mapping[str, Mapping[str, object]]:
         """See ``cluster.protocols.Budgets``."""
@@ -126,7 +129,7 @@ class SharedSources:
         under_way = [call for name in letting_go for call in self._calls_under_way(name)]
         if under_way:
             await asyncio.wait(under_way, timeout=_UNDER_WAY)
-        states = {name: budget.state(last=True).builtins() for name, budget in letting_go.items()}
+        states = {name: self._state(name, last=True) for name in letting_go.keys() & self._ours.keys()}
         for name in self._letting_go & states.keys():  # unless it was gained again meanwhile
             self._give_up(name)
         return states
@@ -231,6 +234,21 @@ class SharedSources:
         values |= {"at": hint.at} if hint.at is not None else {}
         self._hints.append((_key(running), hint.room_id, values))
         return True
+
+    def _state(self, budget: str, *, last: bool) -> dict[str, object]:
+        now = self._clock.monotonic()
+        waits = {_key(each): each.poller.health.may_call() - now for each in self._by_budget.get(budget, ())}
+        silences = {key: min(seconds, _LONGEST_SILENCE) for key, seconds in waits.items() if 0.0 < seconds < math.inf}
+        return {**self._ours[budget].state(last=last).builtins(), "silences": silences}
+
+    def _be_silent(self, inheritance: Inheritance) -> None:
+        """The vendor wanted silence, or was asked only now and then whether it works again."""
+        silences = (inheritance.state or {}).get("silences")
+        for key, seconds in silences.items() if isinstance(silences, dict) else ():
+            running = self._by_key.get(key)
+            if running is not None and isinstance(seconds, int | float):
+                left = min(seconds, _LONGEST_SILENCE) - max(0.0, inheritance.age)
+                running.poller.health.silence(self._clock.monotonic() + left)
 
     def _take(self, key: str, records: Sequence[Record], *, inherited: bool) -> None:
         running = self._by_key.get(key)

@@ -70,7 +70,7 @@ async def test_without_an_engine_nobody_calls_and_the_process_is_not_ready() -> 
 
 
 @pytest.mark.parametrize("ending", ["let go", "killed"])
-@pytest.mark.parametrize("limit", [100, 7.5, 1.3, 0.2])
+@pytest.mark.parametrize("limit", [100, 7.5, 1.3, 0.1])
 def test_a_hand_over_at_full_load_keeps_the_limit(ending: str, limit: float) -> None:
     """
     Whatever second is looked at, both together call no more than one may; and the next one begins soon.
@@ -79,7 +79,8 @@ def test_a_hand_over_at_full_load_keeps_the_limit(ending: str, limit: float) -> 
     @in_virtual_time
     async def keeps() -> None:
         async with pair(source("tencent_im", 1_100, rate_limit=limit, interval="10s")) as (holder, other):
-            await holder.passes(5)
+            period = max(1.0, -(-limit // 1) / limit)
+            await holder.passes(max(5.0, 1.2 * period))
             began = other.now
             if ending == "let go":
                 await holder.cluster.stop()
@@ -88,7 +89,6 @@ def test_a_hand_over_at_full_load_keeps_the_limit(ending: str, limit: float) -> 
                 holder.dies()
                 soon = LEASE + 0.6
             calls = len(holder.vendor.calls)
-            period = max(1.0, -(-limit // 1) / limit)
             await other.passes(soon + 3 * period)
             since = [call.at - other.began - began for call in holder.vendor.calls[calls:]]
 
@@ -115,7 +115,7 @@ async def test_the_first_call_after_a_sigterm_comes_within_a_second() -> None:
             calls, signalled = len(holder.vendor.calls), other.now
             ending = asyncio.create_task(holder.exporter.stop())
             await until(lambda: calls_of(other) > 0, within=2.0, step=0.01)
-            assert 1.0 + 0.5 >= other.now - signalled
+            assert 1.0 >= other.now - signalled - 0.02
             await other.passes(3)
             await ending
             assert 100 >= worst_window([call.at for call in holder.vendor.calls])
@@ -186,8 +186,8 @@ async def test_each_room_is_published_once() -> None:
         await other.passes(2)
         here, there = await holder.scrape(), await other.scrape()
 
-        of_source = ("up", "state", "rooms", "users", "achieved_interval_seconds", "last_success_timestamp_seconds")
-        of_source += ("clock_skew_seconds", "oldest_reading_timestamp_seconds")
+        of_source = {"up", "state", "rooms", "users", "achieved_interval_seconds", "last_success_timestamp_seconds"}
+        of_source |= {"clock_skew_seconds", "oldest_reading_timestamp_seconds"}
         of_room = ("users", "info", "reading_timestamp_seconds")
         state = {f"rtc_source_{name}" for name in of_source} | {f"rtc_room_{name}" for name in of_room}
         assert {"zego_rtc"} == {name for metric, name in here if metric in state}
@@ -298,16 +298,16 @@ async def test_a_lease_that_ran_out_is_no_loss() -> None:
 @in_virtual_time
 async def test_the_last_readings_travel_along() -> None:
     """
-    Calls under way get up to a second, and what they read is drained after the budget was let go.
+    Calls under way get half a second, and what they read is drained after the budget was let go.
     """
     async with pair(source("zego_rtc", 10, interval="10s")) as (holder, other):
-        holder.vendor.latency = lambda: 0.8
+        holder.vendor.latency = lambda: 0.4
         await until(lambda: bool(holder.pollers["zego_rtc"].calls_under_way), within=20, step=0.01)
         began = holder.now
         other.cluster.claims = False
         await holder.cluster.stop()
 
-        assert 0.5 < holder.now - began < 1.0
+        assert 0.3 < holder.now - began < 0.5
         (records,) = holder.cluster.engine.rooms.values()
         assert 10 == len(records)
         assert holder.arrivals["zego_rtc", "room-00000"][-1] == pytest.approx(holder.loop.time(), abs=0.01)
@@ -318,7 +318,7 @@ async def test_the_last_readings_travel_along() -> None:
 @in_virtual_time
 async def test_a_hand_over_does_not_wait_for_a_slow_vendor() -> None:
     """
-    After a second the budget goes, whether replies have come or not.
+    After half a second the budget goes, whether replies have come or not.
     """
     async with pair(source("zego_rtc", 10, interval="10s")) as (holder, _):
         holder.vendor.latency = lambda: 4.5
@@ -326,7 +326,7 @@ async def test_a_hand_over_does_not_wait_for_a_slow_vendor() -> None:
         began = holder.now
         await holder.cluster.stop()
 
-        assert pytest.approx(1.0, abs=0.05) == holder.now - began
+        assert pytest.approx(0.5, abs=0.05) == holder.now - began
 
 
 @in_virtual_time
@@ -426,3 +426,39 @@ async def test_a_cluster_that_cannot_leave_does_not_hold_up_the_end() -> None:
 
     assert 6.0 > replica.now - began
     assert [TimeoutError] == [type(error) for error in replica.jobs.errors]
+
+
+@in_virtual_time
+async def test_a_silence_that_the_vendor_wants_goes_on() -> None:
+    """
+    Tencent forbids an app calls for five minutes; the next replica keeps to it.
+    """
+    async with pair(source("tencent_im", 10)) as (holder, other):
+        await holder.passes(5)
+        holder.pollers["tencent_im"].health.silence(holder.loop.time() + 100)
+        calls = len(holder.vendor.calls)
+        await holder.cluster.stop()
+        await other.passes(98)
+        assert calls == len(holder.vendor.calls)
+
+        await other.passes(4)
+        assert calls < len(holder.vendor.calls)
+
+
+@in_virtual_time
+async def test_a_lowered_pace_is_published_by_its_holder_alone() -> None:
+    """
+    It goes on at the next replica, and no alert looks at what the last one remembers.
+    """
+    async with pair(source("tencent_im", 100)) as (holder, other):
+        await holder.passes(5)
+        budget = holder.pollers["tencent_im"].budget
+        budget.pacer.rejected(budget.pacer._log[-1], holder.loop.time())
+        holder.cluster.claims = False
+        await holder.cluster.let_go([budget.name])
+        await other.passes(1)
+        here, there = await holder.scrape(), await other.scrape()
+
+        pace, limit = "rtc_budget_pace_calls_per_second", "rtc_budget_limit_calls_per_second"
+        assert (pace, budget.name) not in here
+        assert there[limit, budget.name] * 0.9 == there[pace, budget.name]

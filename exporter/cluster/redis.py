@@ -19,7 +19,7 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
@@ -120,13 +120,15 @@ class RedisEngine:
     def __init__(self, config: RedisConfig, name: str, lease: float) -> None:
         self._timeout = max(_LEAST_TIMEOUT, _TIMEOUT * lease)
         self._lease = lease
+        self._has_copies = bool(config.sentinels)
         self._prefix = f"{{{name}}}:"
         self._exchange = _Script.read("exchange.lua")
         self._write = _Script.read("write.lua")
         # Ownership has a connection of its own, so that it never waits for readings.
-        self._client = _client(config, self._timeout)
-        self._bulk = _client(config, self._timeout)
-        self._listening = _client(config, self._timeout, listens=True)
+        self._opened: list[Any] = []
+        self._client = self._opened_client(config)
+        self._bulk = self._opened_client(config)
+        self._listening = self._opened_client(config, listens=True)
 
     async def exchange(self, request: Request) -> Reply:
         """See ``exchange.Engine``."""
@@ -202,35 +204,91 @@ class RedisEngine:
 
     async def about(self) -> str:
         """See ``exchange.Engine``."""
-        async with self._attempt(self._bulk):
-            try:
-                information = await self._bulk.execute_command("INFO", "server")
-            except ResponseError:
-                return "redis"
-        text = information.decode() if isinstance(information, bytes) else information
-        fields = text if isinstance(text, dict) else dict(line.split(":", 1) for line in text.split() if ":" in line)
+        fields = dict(line.split(":", 1) for line in (await self._information("server")).split() if ":" in line)
         if "valkey_version" in fields:
             return f"valkey {fields['valkey_version']}"
         return f"redis {fields.get('redis_version', '')}".strip()
 
-    async def setting(self, name: str) -> str | None:
+    async def look(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """
-        A setting of the server; ``None`` if it does not tell.
+        Members and records as they are now. Changes nothing.
 
         Raises:
             EngineError: No answer.
         """
         async with self._attempt(self._bulk):
+            found = await self._bulk.execute_command("HGETALL", self._prefix + "cluster")
+        items = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
+        return _parted((_text(field), _text(value)) for field, value in items)
+
+    async def doubts(self) -> Sequence[str]:
+        """
+        Settings of the server that a cluster should not have, in words. What the server does not tell is left out.
+
+        Raises:
+            EngineError: No answer.
+        """
+        doubts = []
+        if (await self._setting("maxmemory") or "0") != "0":
+            policy = await self._setting("maxmemory-policy") or ""
+            if policy != "noeviction":
+                doubts.append(f"maxmemory-policy is {policy}: the server may delete the cluster's data; use noeviction")
+        replicas = re.search(r"connected_slaves:([0-9]+)", await self._information("replication"))
+        if self._has_copies or (replicas and replicas[1] != "0"):
+            if await self._setting("min-replicas-to-write") == "0":
+                doubts.append(
+                    "min-replicas-to-write is 0: a master that was replaced unawares may go on to grant budgets; use 1"
+                )
+            elif float(await self._setting("min-replicas-max-lag") or 0) > self._lease:
+                doubts.append(f"min-replicas-max-lag is longer than the lease of {self._lease:g} s")
+        return doubts
+
+    async def _setting(self, name: str) -> str | None:
+        async with self._attempt(self._bulk):
             try:
                 found = await self._bulk.config_get(name)
             except ResponseError:
                 return None
-        return next((str(_text(value)) for value in found.values()), None)
+        return next((_text(value) for value in found.values()), None)
+
+    async def _information(self, section: str) -> str:
+        async with self._attempt(self._bulk):
+            try:
+                found = await self._bulk.execute_command("INFO", section)
+            except ResponseError:
+                return ""
+        # redis-py takes the text of INFO apart
+        return "\n".join(f"{key}:{value}" for key, value in found.items()) if isinstance(found, dict) else _text(found)
 
     async def aclose(self) -> None:
         """See ``exchange.Engine``."""
-        for client in (self._client, self._bulk, self._listening):
+        for client in self._opened:
             await _closed(client)
+
+    def _opened_client(self, config: RedisConfig, *, listens: bool = False) -> _Client:
+        encryption: dict[str, Any] = {"ssl": True, "ssl_check_hostname": True} if config.tls else {}
+        if config.tls and config.ca_file is not None:
+            encryption["ssl_ca_data"] = config.ca_file.pem
+        once: dict[str, Any] = {"socket_connect_timeout": self._timeout, "retry": Retry(NoBackoff(), 0), "protocol": 2}
+        settings: dict[str, Any] = once | {
+            "db": config.db,
+            "username": config.username,
+            "password": config.password.reveal() if config.password else None,
+            "socket_timeout": None if listens else self._timeout,
+        }
+        client: Any
+        if config.sentinels:
+            make_sentinel: Any = Sentinel
+            asked = once | {"socket_timeout": self._timeout} | encryption
+            sentinel = make_sentinel(list(config.sentinels), sentinel_kwargs=asked)
+            client = sentinel.master_for(config.master, **settings, **encryption)
+            self._opened += sentinel.sentinels
+        elif config.path is not None:
+            client = Redis(unix_socket_path=config.path, **settings)
+        else:
+            client = Redis(host=config.host, port=config.port, **settings, **encryption)
+        self._opened.append(client)
+        return cast(_Client, client)
 
     def _rooms(self, source: str) -> str:
         return f"{self._prefix}rooms:{source}"
@@ -279,31 +337,6 @@ def _code(error: Exception) -> str | None:
     return known or (found[1] if found else None)
 
 
-def _client(config: RedisConfig, timeout: float, *, listens: bool = False) -> _Client:
-    encryption: dict[str, Any] = {"ssl": True, "ssl_check_hostname": True} if config.tls else {}
-    if config.tls and config.ca_file is not None:
-        encryption["ssl_ca_data"] = config.ca_file.pem
-    once: dict[str, Any] = {"socket_connect_timeout": timeout, "retry": Retry(NoBackoff(), 0), "protocol": 2}
-    settings: dict[str, Any] = once | {
-        "db": config.db,
-        "username": config.username,
-        "password": config.password.reveal() if config.password else None,
-        "socket_timeout": None if listens else timeout,
-    }
-    client: Any
-    if config.sentinels:
-        make_sentinel: Any = Sentinel
-        sentinel = make_sentinel(
-            list(config.sentinels), sentinel_kwargs=once | {"socket_timeout": timeout} | encryption
-        )
-        client = sentinel.master_for(config.master, **settings, **encryption)
-    elif config.path is not None:
-        client = Redis(unix_socket_path=config.path, **settings)
-    else:
-        client = Redis(host=config.host, port=config.port, **settings, **encryption)
-    return cast(_Client, client)
-
-
 def _encoded(request: Request) -> bytes:
     releases = request.leave or any(write.release for write in request.writes)
     return msgspec.json.encode(
@@ -349,15 +382,21 @@ _decoded = msgspec.json.Decoder(_Answer).decode
 
 def _reply(answer: bytes) -> Reply:
     parts = _decoded(answer)
+    members, records = _parted(zip(parts.fields[::2], parts.fields[1::2], strict=True))
+    inherited = [*parts.inherited]
+    states = dict(zip(inherited[::2], inherited[1::2], strict=True))
+    return Reply(parts.era, Refusal(parts.refusal) if parts.refusal else None, parts.time, members, records, states)
+
+
+def _parted(fields: Iterable[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
+    """Members and records."""
     members, records = {}, {}
-    for field, value in zip(parts.fields[::2], parts.fields[1::2], strict=True):
+    for field, value in fields:
         if field.startswith("o:"):
             records[field[2:]] = value
         elif field.startswith("m:"):
             members[field[2:]] = value
-    inherited = [*parts.inherited]
-    states = dict(zip(inherited[::2], inherited[1::2], strict=True))
-    return Reply(parts.era, Refusal(parts.refusal) if parts.refusal else None, parts.time, members, records, states)
+    return members, records
 
 
 def _scanned(answer: Any) -> tuple[str, dict[str, bytes]]:

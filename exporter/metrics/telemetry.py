@@ -178,7 +178,7 @@ class _Figures(Collector):
             _add_discovery(families, discovery)
         for name, limit, pace, calls, held in self.budgets:
             families.add(catalogue.BUDGET_LIMIT, (name,), limit)
-            families.add(catalogue.BUDGET_PACE, (name,), pace)
+            families.add(catalogue.BUDGET_PACE, (name,), pace if held else None)
             families.add(catalogue.BUDGET_CALLS, (name,), calls)
             families.add(catalogue.BUDGET_HELD, (name,), held)
         if self.cluster is not None:

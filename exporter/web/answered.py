@@ -93,8 +93,12 @@ class Source(Struct, frozen=True):
     source: str
     vendor: str
     api: str
-    state: SourceState
-    up: Annotated[bool, Meta(description="The state is ok, and a call succeeded within the last two intervals.")]
+    polled: Annotated[bool, Meta(description="Polled here; false while another replica of the cluster may poll it.")]
+    state: Annotated[SourceState | None, Meta(description="null where it is not polled here.")]
+    up: Annotated[
+        bool | None,
+        Meta(description="The state is ok, and a call succeeded within the last two intervals; null as state."),
+    ]
     users: Annotated[Count | None, Meta(description="Sum over the rooms with a published reading.")]
     rooms: Annotated[dict[RoomState, Count], Meta(description="Number of rooms in each state.")]
     known_rooms: Count

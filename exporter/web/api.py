@@ -95,25 +95,27 @@ class Api:
     def _source(self, source: SourceStats, monotonic: float, unix: float) -> answered.Source:
         figures = source.figures(monotonic)
         budget = self._telemetry.budgets.get(source.budget)
-        last_success, exceeding = source.last_success, source.table.exceeding()
+        last_success = source.last_success if figures.polled else None
+        exceeding = dict.fromkeys(Severity, 0) if figures.hidden else source.table.exceeding()
         return answered.Source(
             source=source.source,
             vendor=source.vendor,
             api=source.api,
-            state=figures.state,
-            up=figures.up,
+            polled=figures.polled,
+            state=figures.state if figures.polled else None,
+            up=figures.up if figures.polled else None,
             users=figures.published_users,
             rooms=dict(figures.rooms),
-            known_rooms=source.table.known,
-            published_rooms=figures.published_rooms,
-            user_seconds=source.table.user_seconds,
+            known_rooms=0 if figures.hidden else source.table.known,
+            published_rooms=0 if figures.hidden else figures.published_rooms,
+            user_seconds=None if figures.hidden else source.table.user_seconds,
             rooms_above=answered.RoomsAbove(sum(exceeding.values()), exceeding[Severity.CRITICAL]),
             interval_seconds=figures.interval,
-            achieved_interval_seconds=figures.achieved_interval,
+            achieved_interval_seconds=figures.achieved_interval if figures.polled else None,
             oldest_reading_timestamp_seconds=figures.oldest_reading,
-            last_success_timestamp_seconds=figures.last_success,
+            last_success_timestamp_seconds=figures.last_success if figures.polled else None,
             last_success_age_seconds=None if last_success is None else monotonic - last_success,
-            clock_skew_seconds=figures.clock_skew,
+            clock_skew_seconds=figures.clock_skew if figures.polled else None,
             clock_shift_seconds=figures.clock_shift,
             calls=figures.calls,
             failed_calls=dict(figures.failed_calls),

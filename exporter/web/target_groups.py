@@ -61,6 +61,8 @@ class TargetGroups:
             return _refusal(503, f"not ready, so there is no list yet: {why_not}")
         names = [name for name, _ in self._table]
         source = request.query.get("source", "")
+        if source in self._telemetry.sources and source not in names:
+            return _refusal(503, f"another replica of the cluster polls {source}: its list is there")
         if source and source not in names:
             accepted = ", ".join(names) or "none, there are no sources"
             return _refusal(404, f"source={source[:80]!r}; accepted: {accepted}")

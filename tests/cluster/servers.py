@@ -99,3 +99,20 @@ def running(program: Path, folder: Path, settings: Sequence[str] = ()) -> Iterat
     finally:
         server.kill()
         server.admin.close()
+
+
+@contextmanager
+def sentinel(program: Path, folder: Path, master: int) -> Iterator[int]:
+    """One sentinel that decides alone, and quickly; its port."""
+    port = free_port()
+    file = folder / "sentinel.conf"
+    file.write_text(
+        f"port {port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor mymaster 127.0.0.1 {master} 1\n"
+        "sentinel down-after-milliseconds mymaster 300\nsentinel failover-timeout mymaster 2000\n"
+    )
+    process = subprocess.Popen([str(program), str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield port
+    finally:
+        process.kill()
+        process.wait()

@@ -39,7 +39,7 @@ BEYOND_A_SCHEMA = {
     ),
     *("ca-file-missing", "ca-file-no-certificate", "secret-empty", "secret-env-empty", "secret-env-is-the-secret"),
     *("secret-env-unset", "secret-file-empty", "secret-file-folder", "secret-file-is-the-secret"),
-    *("secret-file-missing", "secret-file-two-lines"),
+    *("secret-file-missing", "secret-file-two-lines", "cluster-go-together", "cluster-url-form"),
     *("discovery-auth-twice", "discovery-callbacks-without-listener", "discovery-callbacks-of-janus"),
     *("discovery-list-of-janus", "discovery-list-of-zim"),
     *("discovery-path-token-short", "discovery-url"),

@@ -23,7 +23,7 @@ def text(path):
     """
     The exporter's config in a file, or inside a ConfigMap.
     """
-    if path.startswith("deploy/kubernetes/"):
+    if path.startswith("deploy/kubernetes"):
         return document(path)["data"]["exporter.yml"]
     return (ROOT / path).read_text(encoding="utf-8")
 
@@ -38,14 +38,22 @@ def secrets_folder(tmp_path):
         for name in re.findall(r"_file: /run/secrets/(\S+)", text):
             file = tmp_path / name
             file.parent.mkdir(exist_ok=True)
-            file.write_text("0123456789abcdef0123456789abcdef\n", encoding="utf-8")
+            secret = "redis://redis:6379/0" if file.name == "redis-url" else "0123456789abcdef0123456789abcdef"
+            file.write_text(f"{secret}\n", encoding="utf-8")
         return tmp_path
 
     return folder
 
 
 @pytest.mark.parametrize(
-    "path", ["deploy/exporter.example.yml", "deploy/compose/exporter.yml", "deploy/kubernetes/configmap.yaml"]
+    "path",
+    [
+        "deploy/exporter.example.yml",
+        "deploy/compose/exporter.yml",
+        "deploy/compose/exporter-cluster.yml",
+        "deploy/kubernetes/configmap.yaml",
+        "deploy/kubernetes-cluster/configmap.yaml",
+    ],
 )
 def test_it_is_accepted(path, secrets_folder):
     """

@@ -51,7 +51,7 @@ def rendered(given: dict[str, Any], release: str = "live") -> dict[tuple[str, st
     return objects
 
 
-@pytest.fixture(params=["everything", "least"])
+@pytest.fixture(params=VALUES)
 def given(request):
     """
     The least values that work, and then every value that there is.
@@ -180,7 +180,8 @@ def test_the_config_arrives_as_it_was_written(given, objects, tmp_path):
             file.parent.mkdir(exist_ok=True)
             file.write_text(data[item["key"]], encoding="utf-8")
     for name in re.findall(rf"{SECRETS}/(\S+)", given["config"]):
-        (tmp_path / name).write_text("0123456789abcdef0123456789abcdef\n", encoding="utf-8")
+        secret = "redis://redis:6379/0" if name == "redis-url" else "0123456789abcdef0123456789abcdef"
+        (tmp_path / name).write_text(f"{secret}\n", encoding="utf-8")
     text = (tmp_path / "exporter.yml").read_text(encoding="utf-8")
 
     assert given["config"] == text

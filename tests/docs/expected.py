@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from exporter import cli, logs
+from exporter.config.cluster_schema import Cluster
 from exporter.config.discovery_schema import Discovery, Listener
 from exporter.config.secrets import key_forms
 from exporter.vendors import APIS
@@ -93,6 +94,13 @@ def listener_table() -> str:
     Every key below `callbacks` at the top.
     """
     return _table(["key", "default", "what it is"], _keys(Listener))
+
+
+def cluster_table() -> str:
+    """
+    Every key below `cluster`.
+    """
+    return _table(["key", "default", "what it is"], _keys(Cluster))
 
 
 def _keys(model: type[BaseModel], path: str = "") -> list[list[str]]:

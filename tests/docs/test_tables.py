@@ -61,6 +61,7 @@ def troubles():
         (expected.flag_table, CONFIGURATION),
         (expected.discovery_table, CONFIGURATION),
         (expected.listener_table, CONFIGURATION),
+        (expected.cluster_table, CONFIGURATION),
         (expected.api_table, OPERATIONS),
         (expected.make_table, CONTRIBUTING),
         (cli.metrics_table, METRICS),

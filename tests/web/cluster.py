@@ -18,6 +18,7 @@ def cluster(
     refused: str | None = None,
     silent: float = 0.2,
     configs: tuple[str, str] = ("0123abcd", "0123abcd"),
+    until: float = 1_000.0,
 ) -> ClusterStatus:
     """
     What `exporter-0` knows.
@@ -26,6 +27,7 @@ def cluster(
         owners: Who holds each budget; `exporter-0` shall hold those that nobody does.
         silent: Seconds since it last heard of `exporter-1`.
         configs: The hash of either's config.
+        until: When its leases end, in seconds from the test's beginning.
     """
     held = [*owners.values()]
     return ClusterStatus(
@@ -42,7 +44,7 @@ def cluster(
             HERE: ReplicaStatus(HERE, "10.0.0.1:9877", configs[0], 0.0, held.count(HERE)),
         },
         budgets={
-            budget: BudgetStatus(owner, owner or HERE, UNIX + 3.5 if owner == HERE else None)
+            budget: BudgetStatus(owner, owner or HERE, UNIX + until if owner == HERE else None)
             for budget, owner in owners.items()
         },
     )

@@ -50,6 +50,7 @@ async def test_every_figure_of_a_source(site: Site) -> None:
                 "source": "live",
                 "vendor": "zego",
                 "api": "zego_rtc",
+                "polled": True,
                 "state": "circuit_open",
                 "up": False,
                 "users": 12,
@@ -338,7 +339,9 @@ async def test_who_holds_which_budget(site: Site) -> None:
     The cluster as this replica sees it, replicas and budgets by name; a source names its budget's owner.
     """
     site.watch("live", ["a"])
-    site.cluster = cluster({"live": HERE, "chat": OTHER, "im": None}, refused="another replica has this name")
+    site.cluster = cluster(
+        {"live": HERE, "chat": OTHER, "im": None}, refused="another replica has this name", until=3.5
+    )
     site.pass_time(1)
 
     found = await fetch(site, "/api/v1/cluster")
@@ -394,3 +397,21 @@ async def test_rooms_that_are_only_counted_are_listed(site: Site) -> None:
         (room["room"], room["users"], room["published"], room["published_for"], room["user_seconds"]) for room in rooms
     ]
     assert (815, 1, 8_150) == (told["users"], told["published_rooms"], told["user_seconds"])
+
+
+async def test_a_source_that_another_replica_polls(site: Site) -> None:
+    """
+    Its state is not known here, and its rooms are not listed; its calls of earlier times count.
+    """
+    source = site.watch("live", ["a"])
+    site.read("live", {"a": 5})
+    source.calls, source.polled, source.hidden = 3, lambda: False, True
+    site.table.hide({"live"})
+
+    (answer,) = (await fetch(site, "/api/v1/sources"))["sources"]
+    assert {"polled": False, "state": None, "up": None, "users": None, "known_rooms": 0, "calls": 3} == {
+        key: answer[key] for key in ("polled", "state", "up", "users", "known_rooms", "calls")
+    }
+    assert {0} == set(answer["rooms"].values())
+    assert answer["last_success_age_seconds"] is None
+    assert [] == (await fetch(site, "/api/v1/rooms"))["rooms"]

@@ -139,3 +139,17 @@ async def test_a_head_has_no_body(site: Site) -> None:
     site.watch("live", ["a"])
     response, body = await site.get("/sd/rooms", method="HEAD")
     assert (200, "application/json", b"") == (response.status, response.headers["Content-Type"], body)
+
+
+async def test_a_source_that_another_replica_polls_has_no_list_here(site: Site) -> None:
+    """
+    A reader keeps the list that it has: rooms that are published elsewhere are not gone.
+    """
+    site.watch("live", ["a"])
+    site.watch("other", ["b"])
+    site.table.hide({"other"})
+
+    assert [{"targets": ["a"], "labels": OF_LIVE}] == await fetch(site, "/sd/rooms")
+    response, body = await site.get("/sd/rooms?source=other")
+    assert 503 == response.status
+    assert b"another replica of the cluster polls other" in body

@@ -21,7 +21,7 @@ class ReplicaView:
     Args:
         here: Whether it is the replica that shows the page.
         silent: Seconds since its heartbeat was last seen to change.
-        alive: Whether that is shorter than a lease.
+        alive: Whether that is shorter than a lease. The replica that shows the page is.
         differs: Whether its config differs from that of the replica that shows the page.
     """
 
@@ -61,9 +61,10 @@ class ClusterView:
         return sum(replica.alive for replica in self.replicas)
 
 
-def view_cluster(status: ClusterStatus) -> ClusterView:
-    """Collect what the page shows of the cluster."""
-    owners = [budget.owner for budget in status.budgets.values()]
+def view_cluster(status: ClusterStatus, unix: float) -> ClusterView:
+    """Collect what the page shows of the cluster at this Unix time."""
+    held = _held(status, unix)
+    elsewhere = sum(budget.owner not in (None, status.replica) for budget in _all(status))
     own = status.replicas.get(status.replica)
     replicas = [_replica(replica, status, own) for replica in status.replicas.values()]
     return ClusterView(
@@ -72,19 +73,19 @@ def view_cluster(status: ClusterStatus) -> ClusterView:
         serve=status.serve,
         connected=status.connected,
         replicas=tuple(sorted(replicas, key=lambda replica: (not replica.here, replica.name))),
-        held=owners.count(status.replica),
-        budgets=len(owners),
-        orphaned=owners.count(None),
+        held=held,
+        budgets=len(status.budgets),
+        orphaned=len(status.budgets) - held - elsewhere,
         moving=sum(budget.owner is not None and budget.wished not in (None, budget.owner) for budget in _all(status)),
     )
 
 
-def alarms(status: ClusterStatus) -> Iterator[Alarm]:
-    """What is wrong with the cluster, the worst first."""
+def alarms(status: ClusterStatus, unix: float) -> Iterator[Alarm]:
+    """What is wrong with the cluster at this Unix time, the worst first."""
     if status.refused is not None:
         yield Alarm(Level.BAD, "this replica takes no budgets", (f"{_capital(status.refused)}.",), "RtcBudgetOrphaned")
     if not status.connected:
-        holds = status.replica in [budget.owner for budget in _all(status)]
+        holds = _held(status, unix) > 0
         meanwhile = (
             f"It goes on until its lease of {wording.duration(status.lease)} ends; then it makes no calls until it is"
             " connected again."
@@ -94,7 +95,7 @@ def alarms(status: ClusterStatus) -> Iterator[Alarm]:
         words = f"not connected to {status.engine.partition(' ')[0].capitalize()}"
         sentences = (*((f"{_capital(status.error)}.",) if status.error else ()), meanwhile)
         yield Alarm(Level.WARNING if holds else Level.BAD, words, sentences, "RtcClusterEngineUnreachable")
-    view = view_cluster(status)
+    view = view_cluster(status, unix)
     if others := [replica.name for replica in view.replicas if replica.alive and replica.differs]:
         sentence = (
             f"{wording.named(others)} {'has' if len(others) == 1 else 'have'} another config than {status.replica}."
@@ -109,10 +110,15 @@ def _replica(replica: ReplicaStatus, status: ClusterStatus, own: ReplicaStatus |
         address=replica.address,
         here=replica.name == status.replica,
         silent=replica.silent,
-        alive=replica.silent < status.lease,
+        alive=replica.name == status.replica or replica.silent < status.lease,
         differs=own is not None and replica.config != own.config,
         budgets=replica.budgets,
     )
+
+
+def _held(status: ClusterStatus, unix: float) -> int:
+    """How many budgets this replica may call on. The engine may have its name for others still, whose lease has ended."""
+    return sum(budget.held_until is not None and budget.held_until > unix for budget in _all(status))
 
 
 def _capital(sentence: str) -> str:

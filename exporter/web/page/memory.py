@@ -43,9 +43,11 @@ class Memory:
             figures, table = source.figures(now), source.table
             discovery = self._telemetry.discovery(name)
             troubles = view_discovery(discovery, unix).troubles if discovery else None
-            held = holding(cluster, source.budget)
+            held = holding(cluster, source.budget, polled=figures.polled)
             standing(source, figures, budgets.get(source.budget), self._chronicle, now, troubles, held)
-            sources[name] = SourceSample(figures.published_users, figures.achieved_interval, table.known, len(table))
+            known, rooms = (0, 0) if figures.hidden else (table.known, len(table))
+            achieved = figures.achieved_interval if figures.polled else None
+            sources[name] = SourceSample(figures.published_users, achieved, known, rooms)
             await turn.let_others_run()
         self.history.add(now, sources, {name: budget.calls for name, budget in budgets.items()})
         await self.curves.sample(now)

@@ -74,7 +74,7 @@ async def survey(telemetry: Telemetry, scene: Scene, rooms: Rooms, curves: Curve
         sources.append(view_source(source, scene))
         await turn.let_others_run()
     counts = tally(sources)
-    found = (*_alarms(telemetry, unhealthy), *(alarms(scene.cluster) if scene.cluster else ()))
+    found = (*_alarms(telemetry, unhealthy), *(alarms(scene.cluster, scene.unix) if scene.cluster else ()))
     states = {state: sum(source.figures.rooms[state] for source in sources) for state in SHOWN_STATES}
     return Overview(
         verdict=judge(counts, found),
@@ -85,7 +85,7 @@ async def survey(telemetry: Telemetry, scene: Scene, rooms: Rooms, curves: Curve
         users=_users(sources, scene.history),
         states=states,
         parts=stacked((state, states[state]) for state in SHOWN_STATES),
-        cluster=view_cluster(scene.cluster) if scene.cluster else None,
+        cluster=view_cluster(scene.cluster, scene.unix) if scene.cluster else None,
     )
 
 

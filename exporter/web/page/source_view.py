@@ -153,15 +153,15 @@ def view_source(source: SourceStats, scene: Scene) -> SourceView:
     budget = scene.budgets.get(source.budget)
     found = scene.discovery(source.source)
     discovery = view_discovery(found, scene.unix) if found else None
-    troubles = discovery.troubles if discovery else None
-    held = holding(scene.cluster, source.budget)
+    troubles = discovery.troubles if discovery and figures.polled else None
+    held = holding(scene.cluster, source.budget, polled=figures.polled)
     return SourceView(
         figures=figures,
         standing=standing(source, figures, budget, scene.chronicle, scene.monotonic, troubles, held),
-        known=source.table.known,
-        limited=source.table.limited,
-        exceeding=source.table.exceeding(),
-        late=is_late(figures),
+        known=0 if figures.hidden else source.table.known,
+        limited=0 if figures.hidden else source.table.limited,
+        exceeding=dict.fromkeys(Severity, 0) if figures.hidden else source.table.exceeding(),
+        late=figures.polled and is_late(figures),
         parts=stacked((state, figures.rooms[state]) for state in SHOWN_STATES),
         intervals=_intervals(source, scene.history),
         budget=_budget(source, budget, scene) if budget else None,
@@ -193,7 +193,7 @@ def _budget(source: SourceStats, budget: BudgetFigures, scene: Scene) -> BudgetV
         used=percent(lately or 0.0, budget.limit),
         pace=budget.pace,
         pace_at=percent(budget.pace, budget.limit) if budget.pace < budget.limit else None,
-        slowed=is_slowed(budget),
+        slowed=source.polled() and is_slowed(budget),
         sources=scene.sharing[source.budget],
     )
 

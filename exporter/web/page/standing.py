@@ -86,14 +86,20 @@ class Standing:
     lost: int
 
 
-def holding(status: ClusterStatus | None, budget: str) -> Holding:
-    """Who may call on this budget. Without a cluster it is this process."""
-    if status is None:
+def holding(status: ClusterStatus | None, budget: str, *, polled: bool) -> Holding:
+    """
+    Who may call on this budget.
+
+    Args:
+        status: ``None``: without a cluster.
+        polled: Whether this process may. Its lease may have ended although the engine still has its name.
+    """
+    owner = None if status is None else status.owner(budget)
+    if status is not None and owner not in (None, status.replica):
+        return Holding.ELSEWHERE
+    if polled:
         return Holding.HERE
-    owner = status.owner(budget)
-    if owner is None:
-        return Holding.NOBODY
-    return Holding.HERE if owner == status.replica else Holding.ELSEWHERE
+    return Holding.ELSEWHERE if status is None else Holding.NOBODY
 
 
 def standing(
@@ -114,7 +120,8 @@ def standing(
     """
     if held is Holding.ELSEWHERE:
         chronicle.note(source, [_SEEN], now)
-        return Standing(Level.OK, None, (), None, figures.rooms[RoomState.UNKNOWN])
+        lost = figures.rooms[RoomState.UNKNOWN] - (0 if figures.hidden else source.table.unread)
+        return Standing(Level.OK, None, (), None, max(0, lost))
     if held is Holding.NOBODY:
         return _orphaned(source, figures, chronicle, now)
     found = {**dict(_found(figures, budget, source.table.unread)), **(of_discovery or {})}

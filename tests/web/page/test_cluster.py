@@ -95,7 +95,7 @@ async def test_nobody_polls_a_source(site: Site) -> None:
     """
     While a lease ends that is expected; after a minute the source counts as down, with a runbook.
     """
-    site.watch("live", ["a"])
+    site.watch("live", ["a"]).polled = lambda: False
     site.cluster = cluster({"live": None})
     await site.server.sample()
     before = await page(site)
@@ -118,7 +118,7 @@ async def test_redis_does_not_answer(site: Site) -> None:
     site.read("live", {"a": 1})
     site.cluster = cluster({"live": HERE}, connected=False, error="no answer within 1.5 s")
     held = await page(site)
-    site.cluster = cluster({"live": None}, connected=False, error="no answer within 1.5 s")
+    site.cluster = cluster({"live": HERE}, connected=False, error="no answer within 1.5 s", until=-0.1)
 
     html = await page(site)
 
@@ -127,6 +127,7 @@ async def test_redis_does_not_answer(site: Site) -> None:
     assert ["level-warning"] == html_level(held)
     assert ["level-bad"] == html_level(html)
     assert "It makes no calls until it is connected again" in items(html)[0]
+    assert "Replicas 2 this one holds 0 of 1 budget not connected 1 held by nobody" == tile(html)
 
 
 def html_level(html: Html) -> list[str]:

@@ -231,3 +231,35 @@ async def test_recent_failures(site: Site) -> None:
     assert "live: transient failure 1 s ago" in [text(summary) for summary in html.find("summary")]
     assert [f"room {index}" for index in range(11, 3, -1)] == [item.rpartition("; ")[2].rstrip(")") for item in told]
     assert "1 s ago transient failure: failure 11 (4711; room 11)" == told[0]
+
+
+async def test_a_source_that_another_replica_polls(site: Site) -> None:
+    """
+    It has a row that says so, and counts neither as down nor as read too late; its rooms are not here.
+    """
+    site.watch("live", ["a"])
+    site.read("live", {"a": 3})
+    source = site.watch("other", ["b"])
+    source.polled, source.hidden = lambda: False, True
+    site.table.hide({"other"})
+    site.pass_time(5)
+
+    html = await page(site)
+    rows = html.rows("sources")
+
+    assert "All is well 1 room known · no room has a threshold" in said(html)
+    assert said(html).endswith("1 source answering · 1 source polled by other replicas")
+    assert "other zego_rtc elsewhere not here shown there" in rows[1]
+    assert "Sources answering 1 of 1" in text(html.find("section", id="overview")[0])
+
+
+async def test_a_standby_is_well(site: Site) -> None:
+    """
+    A replica that polls nothing now has nothing to warn of.
+    """
+    source = site.watch("other", ["b"])
+    source.polled, source.hidden = lambda: False, True
+    site.table.hide({"other"})
+    site.pass_time(100)
+
+    assert said(await page(site)).startswith("All is well")
