@@ -417,8 +417,8 @@ class Poller:
         if cadence is None:
             self.stats.gaps(self.table.record(readings, arrival), now)
             return
-        for room in self.table.rooms_of([room for room in readings if room in self.table and room in self.planner]):
-            cadence.learn(room.id, readings[room.id].users, room.thresholds, arrival.monotonic)
+        rooms = self.table.rooms_of([room for room in readings if room in self.table and room in self.planner])
+        cadence.learn(rooms, [readings[room.id].users for room in rooms], arrival.monotonic)
         groups: dict[float | None, dict[str, Reading]] = {}
         least = 1.5 * self.config.interval + self.config.timeout
         for room_id, reading in readings.items():
