@@ -20,30 +20,34 @@ itself is r √T, and the same formula has T ∝ 1 / √r as its fixed point. So
 
 The *importance* of a room is this c, in users per √s, made of:
 
-* one half what its readings tell: a weighted mean of |change| / √(time between), over some three minutes. A jump counts
-  at once, by a third;
+* one half what its readings tell: a weighted mean of |change| / √(time between), over some two minutes. A jump counts
+  at once, by a third. The first four readings of a new room count more, and so do the next four after something
+  happened to a room (``disturb``): they are important at first, and known after four readings;
 * one half what its size tells. Users who stay ten minutes on average, and come and go on their own, change a count of
-  n by about 0.06 √n in a second. One measured change says little, and this says what to expect;
-* a multiple of both near a threshold, because a small change matters there: 11 times at the threshold itself, 1.9 times
-  at half of it, 1.5 times far below;
-* for a new room, and for one that was refused or brought forward: at least 5, until readings tell otherwise.
+  n by about 0.06 √n in a second. Besides, the audience of a room swells and ebbs by about n / 6000 users a second. One
+  measured change says little, and this says what to expect;
+* in that half, too, what it usually holds, a mean over half an hour. A room that is far from it will return: an event
+  that was interrupted fills again, a crowd leaves. It drifts by some 1 / 1250 of the difference a second. (Either drift
+  r counts as 1.9 r √T, the noise that would ask for the same interval);
+* a multiple of all this near a threshold, because a small change matters there: 7 times at the threshold itself, 1.2
+  times at half of it.
+
+No importance is below 0.01: that is the chance that a crowd comes to a room where nothing ever happened.
 
 Importances are kept as *levels*, four to a doubling of the interval. The number of rooms of each level is enough to
-find **one factor** for the source: all intervals grow or shrink with it, until the sum of 1 / T is what
-the budget allows. ``balance`` finds it every two seconds.
+find **one factor** for the source, which is the interval of the quietest rooms: all intervals grow or shrink with it,
+until the sum of 1 / T is what the budget allows. ``balance`` finds it every two seconds.
 
 **The clamp.** No interval is shorter than ``interval``, which is what the operator wants, and none longer than
-``longest``. Without an upper clamp, a room that never changed would never be read again, and nobody would see it fill.
-``longest`` is the price of a flash crowd in a quiet room: until it is noticed, up to ``longest`` seconds pass, half of
-it on average, and the published count is wrong by all of the crowd. After one reading its importance is high, and the
-next reading follows within seconds. A short ``longest`` has a price, too, since seven of ten rooms are quiet: 7,000
-rooms at 120 s need 58 readings per second, at 200 s 35.
+``longest``, which is the price of a flash crowd in a quiet room: until it is noticed, up to ``longest`` seconds pass,
+half of it on average, and the published count is wrong by all of the crowd. After one reading its importance is high,
+and the next reading follows within seconds. A short ``longest`` has a price, too, since seven of ten rooms are quiet:
+7,000 rooms at 120 s need 58 readings per second, at 200 s 35.
 
 **Worked example.** 97.5 readings per second; 7,000 empty rooms, 2,900 rooms of about 5 users, 100 of about 1,000.
-Importances are 0.0001, 0.13 and 1.9. With ``interval`` 10 s and ``longest`` 200 s, empty rooms are clamped to 200 s:
-35 readings per second are theirs, and 62.5 remain. The factor that fits is 12.2: 12.2 × 0.13^(-2/3) = 47 s for a room
-of five, and 12.2 × 1.9^(-2/3) = 8 s, clamped to 10 s, for the large ones. 2,900 / 47 + 100 / 10 + 35 = 106: a little
-too much, so the factor rises until rooms of five are read every 55 s.
+Importances are 0.01, 0.14 and 2.6. With ``interval`` 10 s and ``longest`` 200 s, empty rooms are clamped to 200 s: 35
+readings per second are theirs. The large ones are clamped to 10 s: 10 readings. 52.5 remain for 2,900 rooms: 55 s each.
+The factor that fits is 320 s: (0.14 / 0.01)^(-2/3) × 320 s = 55 s, and (2.6 / 0.01)^(-2/3) × 320 s = 8 s, clamped.
 
 **Appointments.** When many intervals change at once, many rooms could fall due at the same moment and be late. So a
 room takes the least crowded of eight moments in the last 20 % of its interval; if its interval has just grown, between
@@ -59,26 +63,34 @@ are without it; ``check`` says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from exporter.model import NO_THRESHOLDS, Thresholds
+from exporter.model import NO_THRESHOLDS, Room, Thresholds
 
-_MEMORY: Final = 200.0
+_MEMORY: Final = 120.0
+_USUAL: Final = 1800.0
 _SURPRISE: Final = 0.3
+_DOUBT: Final = 4
+_IN_DOUBT: Final = 0.7
 _OWN: Final = 0.5
-_EXPECTED: Final = 0.06
+_NOISE: Final = 0.06
+_TIDE: Final = 0.0003
+_RETURN: Final = 0.0015
 _NEW: Final = 5.0
-_LEAST: Final = 1e-4
-_NEAR: Final = 0.5
+_LEAST: Final = 0.01
+_NEAR: Final = 0.3
 _NEAREST: Final = 0.05
 _EXPONENT: Final = 2 / 3
 _PER_DOUBLING: Final = 4
-_LEVELS: Final = 128
-_LEVEL_OF_ONE: Final = 48
+_LEVELS: Final = 64
 _STEP: Final = 2 ** (1 / _PER_DOUBLING)
+_QUIET: Final = 0
+"""The level of rooms of the least importance."""
+_RARE: Final = _LEVELS
+"""The level of rooms that are to be read more seldom still."""
 
 _EARLY: Final = 0.8
 _CHOICES: Final = 8
@@ -97,14 +109,18 @@ class Known(msgspec.Struct, gc=False):
         users: Of the last reading.
         at: Monotonic time of the last reading.
         change: Mean change in users per √s.
+        usual: Mean users of the last half hour.
         level: Of its importance.
+        doubt: So many more readings count more than others, since it is new or was disturbed.
         interval: For which it was last planned; 0 before.
     """
 
     users: int
     at: float
     change: float
+    usual: float
     level: int
+    doubt: int = _DOUBT
     interval: float = 0.0
 
 
@@ -118,56 +134,85 @@ class Importance:
 
     Attributes:
         late: Mean lateness of the rooms that were read lately, in seconds.
+        rare: Rooms that are to be read more seldom than the others, and their interval in seconds.
     """
 
     def __init__(self, interval: float, longest: float) -> None:
         self.interval = interval
         self.longest = longest
         self.late = 0.0
+        self.rare: Mapping[str, float] = {}
         self._trim = 0.96
         self._backlog = 0.0
+        self._factor = 0.0
+        self._most = math.inf
         self._rooms: dict[str, Known] = {}
-        self._counts = [0] * _LEVELS
-        self._intervals = [interval] * _LEVELS
+        self._counts = [0] * (_LEVELS + 1)
+        self._intervals = [interval] * (_LEVELS + 1)
+        self._ages: dict[int, float] = {}
         self._planned = [0] * _MOMENTS
         self._cleared = 0
 
     @property
     def even(self) -> bool:
         """Whether every room is read every ``interval``, since the budget suffices."""
-        return self._intervals[0] <= self.interval
+        return self._intervals[_QUIET] <= self.interval
 
     def limit(self, interval: float, longest: float) -> None:
         """Keep to these bounds from now on; ``balance`` applies them."""
         self.interval, self.longest = interval, longest
-        self._intervals = [min(max(each, interval), longest) for each in self._intervals]
+        self._intervals[:_LEVELS] = [min(max(each, interval), longest) for each in self._intervals[:_LEVELS]]
 
-    def learn(self, room: str, users: int, thresholds: Thresholds, at: float) -> None:
-        """A room was read at this monotonic time."""
-        known = self._rooms.get(room)
-        if known is None:
-            known = self._rooms[room] = Known(users, at, _NEW, 0)
-        else:
-            self._counts[known.level] -= 1
-            seconds = at - known.at
-            if seconds > 0.0:
-                change = abs(users - known.users) / math.sqrt(seconds)
-                gain = seconds / (seconds + _MEMORY)
-                if gain < _SURPRISE and change > known.change:
-                    gain = _SURPRISE
-                known.change += gain * (change - known.change)
-                known.users = users
-                known.at = at
-        known.level = level = _level(known.change, users, thresholds)
-        self._counts[level] += 1
+    def learn(self, rooms: Iterable[Room], users: Iterable[int], at: float) -> None:
+        """These rooms were read at this monotonic time."""
+        counts, intervals, rare = self._counts, self._intervals, self.rare
+        for room, present in zip(rooms, users, strict=True):
+            known = self._rooms.get(room.id)
+            if known is None:
+                known = self._rooms[room.id] = Known(present, at, _NEW, float(present), _NEW_LEVEL)
+                counts[_NEW_LEVEL] += 1
+            elif known.level == _QUIET and present == 0 == known.users:
+                known.at = at  # like most rooms most of the time: there is nothing to learn
+                if not rare or room.id not in rare:
+                    continue
+            else:
+                self._update(known, present, at)
+            before = known.level
+            drift = _TIDE * present + _RETURN * abs(known.usual - present)
+            expected = _NOISE * math.sqrt(present) + drift * math.sqrt(intervals[before])
+            importance = _OWN * known.change + (1 - _OWN) * expected
+            if present and room.thresholds is not NO_THRESHOLDS:
+                importance *= _nearness(present, room.thresholds)
+            level = _RARE if rare and room.id in rare else _level(importance)
+            if level != before:
+                counts[before] -= 1
+                counts[level] += 1
+                known.level = level
+
+    def _update(self, known: Known, users: int, at: float) -> None:
+        seconds = at - known.at
+        if seconds <= 0.0:
+            return
+        change = abs(users - known.users) / math.sqrt(seconds) if users != known.users else 0.0
+        gain = seconds / (seconds + _MEMORY)
+        if change > known.change and gain < _SURPRISE:
+            gain = _SURPRISE
+        if known.doubt:
+            known.doubt -= 1
+            gain = max(gain, _IN_DOUBT)
+        known.change += gain * (change - known.change)
+        known.change = min(known.change, self._most)
+        known.usual += seconds / (seconds + _USUAL) * (users - known.usual)
+        known.users = users
+        known.at = at
 
     def disturb(self, rooms: Iterable[str]) -> None:
         """Something happened to these rooms: they are as important as new ones, until readings tell otherwise."""
         for room in rooms:
             if known := self._rooms.get(room):
-                known.change = max(known.change, _NEW)
+                known.change, known.doubt = max(known.change, _NEW), _DOUBT
                 self._counts[known.level] -= 1
-                known.level = _level(known.change, known.users, NO_THRESHOLDS)
+                known.level = max(known.level, _NEW_LEVEL)
                 self._counts[known.level] += 1
 
     def forget(self, rooms: Iterable[str]) -> None:
@@ -177,9 +222,9 @@ class Importance:
                 self._counts[known.level] -= 1
 
     def own(self, room: str) -> float | None:
-        """The interval for which this room was last planned, in seconds; ``None`` before its first reading."""
+        """The interval of this room in seconds; ``None`` before its first reading."""
         known = self._rooms.get(room)
-        return (known.interval or None) if known else None
+        return self._intervals[known.level] if known else None
 
     def max_age(self, room: str, least: float) -> float:
         """
@@ -189,39 +234,37 @@ class Importance:
         Rounded up to one of few values, √2 apart, so that the table keeps few orders.
         """
         known = self._rooms.get(room)
-        own = self._intervals[known.level] if known else self.longest
-        least = max(least, _LEAST_STALENESS)
-        return least * math.pow(
-            2, math.ceil(max(0.0, 2 * math.log2((3 * (own + self.late) + self._backlog) / least))) / 2
-        )
+        level = known.level if known else _NEW_LEVEL
+        age = self._ages.get(level)
+        if age is None:
+            least = max(least, _LEAST_STALENESS)
+            own = self._intervals[level] if known else self.longest
+            age = self._ages[level] = least * math.pow(
+                2, math.ceil(max(0.0, 2 * math.log2((3 * (own + self.late) + self._backlog) / least))) / 2
+            )
+        return age
 
-    def groups(self, rooms: Sequence[str], at: float) -> Iterator[tuple[int, float, float, list[str]]]:
+    def plan(self, rooms: Sequence[str], at: float) -> Iterator[tuple[str, int, float, float]]:
         """
-        Group rooms that were read at this monotonic time.
+        When rooms that were read at this monotonic time are due again.
 
         Yields:
-            Level, the earliest and the latest monotonic time of the next reading, and rooms.
+            Room, its level, the earliest and the latest monotonic time of its next reading.
         """
-        by_level: dict[int, list[str]] = {}
-        earliest: dict[int, float] = {}
-        known_rooms, intervals = self._rooms, self._intervals
+        known_rooms, intervals, shortest = self._rooms, self._intervals, self.interval
         for room in rooms:
             known = known_rooms.get(room)
-            level = known.level if known else _NEW_LEVEL
+            if known is None:
+                wanted = intervals[_NEW_LEVEL]
+                yield room, _NEW_LEVEL, at + max(shortest, wanted * _EARLY), at + wanted
+                continue
+            level = known.level
             wanted = intervals[level]
             soonest = wanted * _EARLY
-            if known:
-                if 0.0 < known.interval < soonest:
-                    soonest = known.interval
-                known.interval = wanted
-            if level in by_level:
-                by_level[level].append(room)
-                earliest[level] = max(earliest[level], soonest)
-            else:
-                by_level[level] = [room]
-                earliest[level] = soonest
-        for level, group in by_level.items():
-            yield level, at + max(self.interval, earliest[level]), at + intervals[level], group
+            if 0.0 < known.interval < soonest:
+                soonest = known.interval
+            known.interval = wanted
+            yield room, level, at + (max(shortest, soonest)), at + wanted
 
     def appointment(self, earliest: float, latest: float) -> float:
         """The least crowded of some moments between these monotonic times; it is taken for one batch."""
@@ -261,15 +304,25 @@ class Importance:
             readings *= self._trim
         new = max(0, rooms - len(self._rooms))
         self._backlog = new / readings if new and readings else 0.0
-        levels = [(level, count) for level, count in enumerate(self._counts) if count]
-        levels.append((_NEW_LEVEL, new))
-        low, high = float(-_LEVELS), 2.0 * _LEVELS
-        if self._demand(levels, low) <= readings:
-            high = low
-        while high - low > 0.01:
-            middle = (low + high) / 2
+        counts = self._counts
+        levels = [(weight, count) for weight, count in zip(_WEIGHTS, counts, strict=False) if count]
+        levels.append((_WEIGHTS[_NEW_LEVEL], new))
+        readings -= counts[_RARE] / self._intervals[_RARE]
+        # The factor is the interval that quiet rooms would have without bounds, in seconds.
+        low, high = 0.0, self.longest / _WEIGHTS[-1]
+        if self._demand(levels, self.interval) <= readings:
+            high = self.interval
+        elif low < self._factor < high:
+            low, high = self._bracket(levels, readings, high)
+        while high > low * 1.005:
+            middle = math.sqrt(low * high) if low else high / 16
             low, high = (middle, high) if self._demand(levels, middle) > readings else (low, middle)
-        self._intervals = [self._interval(high, level) for level in range(_LEVELS)]
+        self._factor = high
+        shortest, longest = self.interval, self.longest
+        self._intervals = [min(max(high * weight, shortest), longest) for weight in _WEIGHTS]
+        self._intervals.append(max(self._intervals[_QUIET], next(iter(self.rare.values()), longest)))
+        self._most = max(_NEW, 2 * _LEAST / _OWN * (high / shortest) ** (1 / _EXPONENT))
+        self._ages.clear()
 
     def distribution(self, bounds: Sequence[float]) -> list[int]:
         """How many rooms have an own interval of at most each of these seconds, in ascending order."""
@@ -291,22 +344,44 @@ class Importance:
             self._planned[past % _MOMENTS] = 0
         self._cleared = max(self._cleared, moment - 1)
 
-    def _interval(self, factor: float, level: int) -> float:
-        return min(max(math.pow(_STEP, factor - level), self.interval), self.longest)
+    def _bracket(self, levels: Sequence[tuple[float, int]], readings: float, highest: float) -> tuple[float, float]:
+        """Two factors between which the wanted one is. Mostly it is near the last one."""
+        low = high = self._factor
+        step = 1.05
+        if self._demand(levels, high) > readings:
+            while high < highest and self._demand(levels, high) > readings:
+                low, high, step = high, min(high * step, highest), step * step
+        else:
+            while low > self.interval and self._demand(levels, low) <= readings:
+                low, high, step = max(low / step, self.interval), low, step * step
+        return low, high
 
-    def _demand(self, levels: Sequence[tuple[int, int]], factor: float) -> float:
-        """Readings per second with this factor, which counts in levels like an importance."""
-        return sum(rooms / self._interval(factor, level) for level, rooms in levels)
+    def _demand(self, levels: Sequence[tuple[float, int]], factor: float) -> float:
+        """Readings per second with this factor."""
+        shortest, longest, total = self.interval, self.longest, 0.0
+        for weight, rooms in levels:
+            wanted = factor * weight
+            total += rooms / (shortest if wanted < shortest else min(wanted, longest))
+        return total
 
 
-def _level(change: float, users: int, thresholds: Thresholds) -> int:
-    importance = max(_LEAST, _OWN * change + (1 - _OWN) * _EXPECTED * math.sqrt(users))
-    if thresholds is not NO_THRESHOLDS:
-        for limit in (thresholds.warning, thresholds.critical):
-            if limit is not None:
-                importance *= 1 + _NEAR * (limit + 1) / (abs(limit - users) + _NEAREST * (limit + 1))
-    level = round(_PER_DOUBLING * _EXPONENT * math.log2(importance)) + _LEVEL_OF_ONE
-    return min(max(level, 0), _LEVELS - 1)
+def _nearness(users: int, thresholds: Thresholds) -> float:
+    """By how much a small change counts more, since a threshold is near: 1 far from it."""
+    nearness = 1.0
+    for limit in (thresholds.warning, thresholds.critical):
+        if limit is not None:
+            near = (limit + 1) / (abs(limit - users) + _NEAREST * (limit + 1))
+            if near > 1.0:
+                nearness *= 1 + _NEAR * (near - 1)
+    return nearness
 
 
-_NEW_LEVEL: Final = _level(_NEW, 0, NO_THRESHOLDS)
+def _level(importance: float) -> int:
+    if importance <= _LEAST:
+        return _QUIET
+    return min(round(_PER_DOUBLING * _EXPONENT * math.log2(importance / _LEAST)), _LEVELS - 1)
+
+
+_NEW_LEVEL: Final = _level(_OWN * _NEW)
+_WEIGHTS: Final = tuple(_STEP**-level for level in range(_LEVELS))
+"""The intervals of rooms of each level, as a share of that of quiet rooms."""

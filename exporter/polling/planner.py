@@ -96,6 +96,7 @@ class Planner:
         self._tickets: dict[str, int] = {}
         self._suspects: set[str] = set()
         self._slow: dict[str, float] = {}
+        self._give_rare()
         self._issued = 0
         self._last_phase = -math.inf
 
@@ -235,8 +236,8 @@ class Planner:
         if self.cadence is None:
             self.suspect(rooms, phase + self.interval)
             return
-        for _, _, due, group in self.cadence.groups(rooms, phase):
-            self.suspect(group, due)
+        for room, _, _, due in self.cadence.plan(rooms, phase):
+            self.suspect((room,), due)
 
     def release(self, rooms: Iterable[str], due: float) -> None:
         """A call has ended: those of its rooms that are still bound are due at this time, so that none is lost."""
@@ -276,6 +277,7 @@ class Planner:
     def change_cadence(self, cadence: Importance | None, now: float) -> None:
         """Begin or cease to have own intervals. Regular rooms are due one interval from now at the latest."""
         self.cadence = cadence
+        self._give_rare()
         self._open.clear()
         regular = self._lanes[Lane.REGULAR]
         regular[:] = [(min(due, now + self.interval), ticket, rooms) for due, ticket, rooms in regular]
@@ -283,32 +285,34 @@ class Planner:
 
     def own_interval(self, room: str) -> float:
         """Wanted seconds between two readings of this room."""
-        return (self.cadence.own(room) if self.cadence is not None else None) or self.interval
+        if self.cadence is None or self.cadence.even:
+            return self._slow.get(room, self.interval)
+        return self.cadence.own(room) or self.interval
+
+    def _give_rare(self) -> None:
+        if self.cadence is not None:
+            self.cadence.rare = self._slow
 
     def _put_read(self, rooms: tuple[str, ...], at: float) -> None:
-        slow = self._slow
-        if slow and not slow.keys().isdisjoint(rooms):
-            for room in rooms:
-                if room in slow:
-                    self._put(Lane.REGULAR, (room,), at + slow[room], self._ticket((room,)))
-            rooms = tuple([room for room in rooms if room not in slow])
-        cadence = self.cadence
+        slow, cadence = self._slow, self.cadence
         if cadence is None or cadence.even:
+            if slow and not slow.keys().isdisjoint(rooms):
+                for room in rooms:
+                    if room in slow:
+                        self._put(Lane.REGULAR, (room,), at + slow[room], self._ticket((room,)))
+                rooms = tuple([room for room in rooms if room not in slow])
             self._put(Lane.REGULAR, rooms, at + self.interval, self._ticket(rooms))
             return
-        for level, earliest, latest, group in cadence.groups(rooms, at):
-            entry = self._open.get(level)
-            if (
-                entry is None
-                or not 0 < len(entry[2]) <= self.batch_size - len(group)
-                or not earliest <= entry[0] <= latest
-            ):
-                entry = self._open[level] = (cadence.appointment(earliest, latest), self._ticket(()), group)
+        tickets, open_entries, size = self._tickets, self._open, self.batch_size
+        for room, level, earliest, latest in cadence.plan(rooms, at):
+            entry = open_entries.get(level)
+            if entry is None or not 0 < len(entry[2]) < size or not earliest <= entry[0] <= latest:
+                self._issued += 1
+                entry = open_entries[level] = (cadence.appointment(earliest, latest), self._issued, [room])
                 heapq.heappush(self._lanes[Lane.REGULAR], entry)
-            else:
-                entry[2].extend([room for room in group if room not in entry[2]])
-            for room in group:
-                self._tickets[room] = entry[1]
+            elif tickets[room] != entry[1]:
+                entry[2].append(room)
+            tickets[room] = entry[1]
 
     @staticmethod
     def _close(entry: Entry) -> None:

@@ -462,8 +462,8 @@ class Poller:
         cadence = self.planner.cadence
         if cadence is None:
             return ((None, readings),)
-        for room in self.table.rooms_of([room for room in readings if room in self.table and room in self.planner]):
-            cadence.learn(room.id, readings[room.id].users, room.thresholds, arrival.monotonic)
+        rooms = self.table.rooms_of([room for room in readings if room in self.table and room in self.planner])
+        cadence.learn(rooms, [readings[room.id].users for room in rooms], arrival.monotonic)
         groups: dict[float | None, dict[str, Reading]] = {}
         least = 1.5 * self.config.interval + self.config.timeout
         for room_id, reading in readings.items():

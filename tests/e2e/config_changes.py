@@ -46,6 +46,7 @@ class Source:
         listed: In a rooms file of its own; none: no such file.
         interval, timeout: Seconds.
         tls: It calls the vendors' other address, and trusts the authority in the CA file.
+        longest: Seconds; its rooms have intervals of their own up to this. 0: they have not.
         secret: Another one than the app's.
         publish: Which of its rooms have series; empty: all.
     """
@@ -59,6 +60,7 @@ class Source:
     tls: bool = False
     secret: str = ""
     publish: Mapping[str, int] = field(default_factory=dict)
+    longest: float = 0.0
 
     @property
     def vendor(self) -> str:
@@ -72,8 +74,11 @@ class Source:
 
     @property
     def max_staleness(self) -> float:
-        """Seconds: three intervals, as a source has by default."""
-        return 3 * self.interval
+        """
+        Seconds: three intervals, as a source has by default. Where rooms have intervals of their own: as long as a
+        reading may be published, rounded up, while rooms are late.
+        """
+        return 2 * max(30.0, 3 * self.longest) if self.longest else 3 * self.interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +322,6 @@ class Operator:
             "app": source.app,
             "interval": f"{source.interval}s",
             "timeout": f"{source.timeout}s",
-            "max_staleness": f"{source.max_staleness}s",
             "rate_limit": str(self.wishes.limit(source.api, source.app)),
             "rooms": list(source.rooms),
         }
@@ -326,6 +330,10 @@ class Operator:
             keys[_SECRETS[source.vendor]] = secret
         if source.publish:
             keys["publish"] = {key: str(value) for key, value in source.publish.items()}
+        if source.longest:
+            keys["cadence"] = {"longest": f"{source.longest}s"}
+        else:
+            keys["max_staleness"] = f"{source.max_staleness}s"
         if source.listed:
             keys["rooms_files"] = [self._rooms_file(name).name]
         if source.tls:

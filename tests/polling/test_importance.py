@@ -31,9 +31,8 @@ INTERVAL, LONGEST = 10.0, 120.0
 def read(importance: Importance, room: str, users: Callable[[float], float], thresholds: Thresholds) -> float:
     """Read a room every 20 s for ten minutes, and plan it; its own interval then."""
     for second in range(0, 600, 20):
-        importance.learn(room, round(users(second)), thresholds, float(second))
+        importance.learn([Room(room, thresholds=thresholds)], [round(users(second))], float(second))
     importance.balance(1.0, 60, 600.0)
-    list(importance.groups([room], 600.0))
     return importance.own(room) or 0.0
 
 
@@ -51,7 +50,7 @@ def test_important_rooms_are_read_more_often(quick, slow):
     """
     A room that changes faster, is larger, or is nearer to a threshold has a shorter interval than another one.
     """
-    importance = Importance(INTERVAL, LONGEST)
+    importance = Importance(INTERVAL, 600.0)
 
     assert read(importance, "quick", *quick) * 1.4 < read(importance, "slow", *slow)
 
@@ -65,9 +64,8 @@ def test_four_times_the_change_halves_the_interval():
     for _ in range(400):
         room = min(readings, key=lambda name: readings[name])
         at = readings[room]
-        importance.learn(room, round(at * (4000 if room == "fast" else 1000)), NO_THRESHOLDS, at)
+        importance.learn([Room(room)], [round(at * (4000 if room == "fast" else 1000))], at)
         importance.balance(0.1, 2, at)
-        list(importance.groups([room], at))
         readings[room] += importance.own(room) or 0.0
 
     assert 2.0 == pytest.approx((importance.own("slow") or 0) / (importance.own("fast") or 1), rel=0.25)
@@ -79,11 +77,11 @@ def test_new_and_disturbed_rooms_are_important():
     """
     importance = Importance(INTERVAL, LONGEST)
     quiet = read(importance, "quiet", lambda _: 0, NO_THRESHOLDS)
-    importance.learn("new", 0, NO_THRESHOLDS, 600.0)
+    importance.learn([Room("new")], [0], 600.0)
     importance.disturb(["quiet", "unknown"])
-    groups = {level: rooms for level, _, _, rooms in importance.groups(["quiet", "new"], 600.0)}
+    levels = [level for _, level, _, _ in importance.plan(["quiet", "new"], 600.0)]
 
-    assert [["quiet", "new"]] == list(groups.values())
+    assert levels[0] == levels[1]
     assert (importance.own("quiet") or 0) < quiet
 
 
@@ -100,10 +98,9 @@ def test_the_sum_fits_the_budget_and_the_clamp_holds(sizes, rises, readings, lon
     importance = Importance(INTERVAL, longest)
     rooms = [str(number) for number in range(len(sizes))]
     for at in (0.0, 30.0, 60.0):
-        for room, size, rise in zip(rooms, sizes, rises, strict=False):
-            importance.learn(room, size + round(rise * at / 60), NO_THRESHOLDS, at)
+        users = [size + round(rise * at / 60) for size, rise in zip(sizes, rises, strict=False)]
+        importance.learn(map(Room, rooms), users, at)
     importance.balance(readings, len(rooms), 60.0)
-    list(importance.groups(rooms, 60.0))
     own = [importance.own(room) or 0.0 for room in rooms]
 
     assert all(INTERVAL <= interval <= longest for interval in own)
@@ -130,8 +127,7 @@ def test_no_room_is_lost_or_asked_twice(actions):
         batch = planner.take(Lane.REGULAR, now) if action in "trs" else ()
         assert len(batch) == len(set(batch)) <= 4
         if action == "t":
-            for each in batch:
-                importance.learn(each, number * int(each), NO_THRESHOLDS, now)
+            importance.learn(map(Room, batch), [number * int(each) for each in batch], now)
         steps: dict[str, Callable[[], None]] = {
             "t": partial(planner.read, batch, now),
             "r": partial(planner.retry, batch, now, 1.0, now),
@@ -168,7 +164,7 @@ def poll(rooms: int, seconds: float, readings: float, crowd_at: float) -> tuple[
         for room in batch:
             times[room].append(now)
             users = traces[int(room)].at(now) if room != "0" else max(0, round(20 * (now - crowd_at)))
-            importance.learn(room, users, NO_THRESHOLDS, now)
+            importance.learn([Room(room)], [users], now)
         planner.read(batch, now)
     return times, planner
 
@@ -203,7 +199,6 @@ def test_the_budget_is_used_and_the_factor_settles():
     before = planner.own_interval("1")
     for second in range(20):
         importance.balance(10.0, 1000, 1500.0 + second)
-    list(importance.groups(["1"], 1520.0))
     assert before == pytest.approx(planner.own_interval("1"), rel=0.25)
 
 
@@ -221,8 +216,8 @@ def test_a_budget_that_suffices_makes_no_difference():
             if importance is not None and not step % 20:
                 importance.balance(10.0, 95, now)
             if batch := planner.take(Lane.REGULAR, now):
-                for room in batch:
-                    (importance or Importance(INTERVAL, LONGEST)).learn(room, int(room) * step, NO_THRESHOLDS, now)
+                if importance is not None:
+                    importance.learn(map(Room, batch), [int(room) * step for room in batch], now)
                 planner.read(batch, planner.phase(Lane.REGULAR, now))
                 polled.append((now, batch))
         reads.append(polled)
