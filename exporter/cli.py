@@ -500,17 +500,19 @@ def _print_series(source: SourceConfig, rooms: Iterable[Room], found: int) -> No
     from exporter.web.page.wording import counted
 
     expected = expected_series(source, rooms, found)
-    least = "up to " if found else ""
-    of = f"series of source {source.name}: {least}{expected.series:,} of {counted(expected.published, 'room')}"
-    if source.publish is None:
-        _print(of)
-        return
-    least = f" if each has {counted(source.publish.min_users, 'user')} or more" if source.publish.min_users else ""
-    counted_only = expected.rooms - expected.published
-    _print(
-        f"{of}{least}, {expected.own:,} of which have thresholds or labels of their own; {counted_only:,} only counted;"
-        f" besides those near a threshold, and up to {expected.troubled:,} in trouble"
-    )
+    users = source.publish.min_users if source.publish else 0
+    only = expected.rooms - expected.published
+    words = [f"series of source {source.name}: "]
+    if found or users:
+        words.append("up to ")
+    words.append(f"{expected.series:,} of {counted(expected.published, 'room')}")
+    if users:
+        words.append(f" with {counted(users, 'user')} or more")
+    if source.publish and expected.own:
+        words.append(f", {expected.own:,} with thresholds or labels of their own")
+    if only:
+        words.append(f"; {only:,} only counted, unless near a threshold or (up to {expected.troubled:,}) in trouble")
+    _print("".join(words))
 
 
 def _print_found(found: FoundLoad) -> None:

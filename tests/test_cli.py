@@ -196,9 +196,12 @@ def test_check_shows_what_rooms_need_and_what_the_budget_allows(config_file):
 @pytest.mark.parametrize(
     ("publish", "series"),
     [
-        ({"top": 100}, "406 of 101 rooms, 1 of which have thresholds or labels of their own; 849 only counted;"),
-        ({"top": 2_000}, "3,802 of 950 rooms, 1 of which have thresholds or labels of their own; 0 only counted;"),
-        ({"top": 100, "min_users": 5}, "406 of 101 rooms if each has 5 users or more, 1 of which have"),
+        (
+            {"top": 100},
+            "406 of 101 rooms, 1 with thresholds or labels of their own; 849 only counted, unless near a threshold",
+        ),
+        ({"top": 2_000}, "3,802 of 950 rooms, 1 with thresholds or labels of their own\n"),
+        ({"top": 100, "min_users": 5}, "up to 406 of 101 rooms with 5 users or more, 1 with"),
     ],
 )
 def test_check_tells_how_many_series_there_will_be(config_file, publish, series):

@@ -464,12 +464,12 @@ class SourceTable:
             self._compare_with_thresholds(
                 row, self.above[room.id].users if room.id in self.above else row.users, row.read_at
             )
-        if self._selection is not None:
-            self._select(self._selection, row)
-        elif row.number == NOWHERE:
-            self._show(row, begins=False)
         if row.number != NOWHERE:
             self._describe(row)
+        elif self._selection is None:
+            self._show(row, begins=False)
+        if self._selection is not None:
+            self._select(self._selection, row)
 
     def _count_thresholds(self, row: Row, change: int) -> None:
         self.limited += change * (row.limit < math.inf)

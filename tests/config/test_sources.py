@@ -10,7 +10,7 @@ import pytest
 
 from exporter.config import ConfigError, load
 from exporter.config.rooms import Defaults
-from exporter.model import REDACTED, Room, Thresholds
+from exporter.model import DEFAULT_FAMILIES, REDACTED, Family, Publish, Room, Thresholds
 from exporter.vendors import APIS
 from tests.config.configs import ENV, FOLDER, SECRET, config, source, text
 
@@ -128,6 +128,17 @@ def test_http_is_for_loopback_or_for_those_who_allow_it():
     read = load(FOLDER / "loopback.good.yml", ENV)
 
     assert ["http://[::1]:8080", "http://localhost", "http://simulator:9880"] == [s.base_url for s in read.sources]
+
+
+def test_families_are_in_their_own_order():
+    """
+    However they are written, and however often; without the key there are all but the user-seconds.
+    """
+    im, other = load(FOLDER / "publish.good.yml", ENV).sources
+
+    assert ((Family.USERS, Family.USER_SECONDS), Publish(top=500)) == (im.families, im.publish)
+    assert (DEFAULT_FAMILIES, Publish(min_users=10)) == (other.families, other.publish)
+    assert [Family.USER_SECONDS] == [family for family in Family if family not in DEFAULT_FAMILIES]
 
 
 def test_final_slash_and_line_break_are_dropped():

@@ -237,6 +237,28 @@ def test_a_closed_room_is_no_mass_disconnect(tmp_path):
     assert "" == complained
 
 
+def test_a_room_that_is_only_counted_from_now_on_is_neither_unknown_nor_empty(tmp_path):
+    """
+    Where a source publishes its fullest rooms, the series of a room end when others are fuller, and begin again.
+    """
+    rooms = {name: room for name, room in HEALTHY.sources["im"].rooms.items() if name != "hall"}
+    counted = source_of(HEALTHY, "im", rooms=rooms, crowd=HEALTHY.sources["im"].crowd + 1)
+    silence = [silent(0, 900)]
+    complained = run(
+        tmp_path,
+        (0, HEALTHY),
+        (300, counted),
+        (600, HEALTHY),
+        RtcRoomUnknown=silence,
+        RtcRoomClosed=silence,
+        RtcRoomUsersHalved=silence,
+        RtcSourceUsersHalved=silence,
+        RtcWatchedRoomsHalved=silence,
+    )
+
+    assert "" == complained
+
+
 SCHOOL = Exporter(sources={"im": Source(rooms={f"class {number}": Room(30) for number in range(20)})})
 """Twenty rooms of thirty people, none of which is large enough for an alert of its own."""
 

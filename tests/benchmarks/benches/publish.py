@@ -39,6 +39,8 @@ def bench(scale: Scale) -> Sequence[Row]:
         before = f"{what}{encoding}, 10 % changed: last byte after, "
         rows.append(at_most("publish", f"{before}p50", p50(measured.durations), "s", _LONGEST))
         rows.append(information("publish", f"{before}p99", p99(measured.durations), "s"))
+        cpu = f"{what}{encoding}, 10 % changed: server CPU per scrape, p50"
+        rows.append(information("publish", cpu, p50(measured.cpu), "s"))
     ours, theirs = per_room_of(PUBLISHING, scale), per_room_of(OURS, scale)
     return [
         *rows,
