@@ -41,6 +41,7 @@ from typing import Final
 
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
+from exporter.metrics.movers import Movers
 from exporter.metrics.pages import ABSENT, ROWS, Page, Pages
 from exporter.metrics.room import Above, Arrival, Batch, RoomView, Row
 from exporter.model import Reading, Room, Severity
@@ -76,6 +77,7 @@ class SourceTable:
         limited: Rooms with a threshold.
         users: Sum over the rooms with a published reading.
         above: Rooms above a threshold by their last reading, by room id.
+        movers: Rooms that rise or fall fastest.
         version: Goes up whenever a line may have changed.
     """
 
@@ -85,6 +87,7 @@ class SourceTable:
         self.known = self.unread = self.limited = 0
         self.users = 0
         self.above: dict[str, Above] = {}
+        self.movers = Movers()
         self.states: dict[RoomState, int] = dict.fromkeys(RoomState, 0)
         self._labels = ",".join(f'{name}="{escape_label(value)}"' for name, value in labels.items())
         self._rows: dict[str, Row] = {}
@@ -132,6 +135,8 @@ class SourceTable:
             row = self._rows.get(room_id)
             if row is None:
                 continue
+            if row.users is not None and row.read_at is not None:
+                self.movers.note(room_id, reading.users - row.users, arrival.monotonic - row.read_at, arrival.monotonic)
             self._set_values(room_id, row, reading, arrival.monotonic)
             self._put_value(room_id, row, _TIMESTAMP, timestamp)
             self._set_state(row, _MISSING if reading.missing else _FRESH)
@@ -289,6 +294,7 @@ class SourceTable:
         row = self._rows.pop(room_id)
         self._withdraw(row)
         self.above.pop(room_id, None)
+        self.movers.forget(room_id)
         self.states[row.state] -= 1
         self.unread -= row.read_at is None and row.state is RoomState.UNKNOWN
         self.limited -= row.limit < math.inf

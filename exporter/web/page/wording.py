@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from exporter.model import FailureKind
-from exporter.states import RoomState, SourceState
+from exporter.states import RoomState, SourceState, Why
 
 _NOTABLE_SKEW: Final = 2.0
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
@@ -49,6 +49,20 @@ ROOM_STATES: Final = {
     RoomState.UNKNOWN: "There is no reading, or it is too old. Only the fact that the room is watched is published.",
     RoomState.REFUSED: "The vendor refuses calls for this room: its id is not valid, or it belongs to somebody else.",
 }
+
+WHYS: Final = {
+    Why.SUFFICES: "as all rooms are while the budget suffices",
+    Why.IDLE: "since it has been empty for long",
+    Why.NEW: "since it is new and not known well yet",
+    Why.DISTURBED: "since something happened to it a moment ago",
+    Why.NEAR: "since a threshold is near",
+    Why.QUIET: "since nothing happens in it",
+    Why.FAST: "since its users change fast",
+    Why.UNUSUAL: "since it is far from what it usually holds",
+    Why.LARGE: "since it is large",
+    Why.SIZE: "like rooms of its size",
+}
+"""The end of the sentence ``wanted every 10 s, …``."""
 
 
 def count(number: int) -> str:
