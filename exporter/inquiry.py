@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+from exporter.model import Room
 from exporter.polling.planner import Lane
 from exporter.reload import Running, Sources
 from exporter.states import SourceState
-from exporter.web.process import NamedBy, NextCall, Origin, Turn
+from exporter.web.process import NamedBy, NextCall, Origin, OwnInterval, Turn
 
 _TURNS = {Lane.REGULAR: Turn.REGULAR, Lane.RETRY: Turn.RETRY, Lane.SUSPECT: Turn.ALONE}
 
@@ -38,10 +39,14 @@ class Inquiry:
             return NextCall(None if may_call == math.inf else max(due, may_call), Turn.TRIAL)
         return NextCall(max(due, may_call), _TURNS[lane])
 
-    def own_interval(self, source: str, room: str) -> float | None:
-        """Wanted seconds between two readings of this room; ``None`` if it is not watched."""
+    def own_interval(self, source: str, room: str) -> OwnInterval | None:
+        """How often this room is wanted to be read; ``None`` if it is not watched."""
         running = self._running(source, room)
-        return running.poller.planner.own_interval(room) if running else None
+        if running is None:
+            return None
+        planner, table = running.poller.planner, running.poller.table
+        known = table.rooms_of([room])[0] if room in table else Room(room)
+        return OwnInterval(planner.own_interval(room), planner.cadence.why(known) if planner.cadence else None)
 
     def origin(self, source: str, room: str) -> Origin | None:
         """The file that lists this room; ``None`` if the room is not watched."""

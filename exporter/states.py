@@ -1,5 +1,6 @@
 """
-The states of a room and of a source. No I/O, and no import from the rest of the package.
+The states of a room and of a source, and why a room is polled as often as it is. No I/O, and no import from the rest
+of the package.
 """
 
 from __future__ import annotations
@@ -24,3 +25,25 @@ class SourceState(StrEnum):
     CIRCUIT_OPEN = "circuit_open"
     UNAUTHORIZED = "unauthorized"
     MISCONFIGURED = "misconfigured"
+
+
+class Why(StrEnum):
+    """Why a room with an interval of its own is polled as often as it is: the first one in this order that applies."""
+
+    SUFFICES = "suffices"
+    """The budget can read every room every ``interval``."""
+    IDLE = "idle"
+    """It was found, and has been empty for so long that it is polled every ``idle_interval``."""
+    NEW = "new"
+    DISTURBED = "disturbed"
+    """The vendor told by a callback that something happened, or a list lacks it."""
+    NEAR = "near"
+    """A threshold is near."""
+    QUIET = "quiet"
+    FAST = "fast"
+    """Its users change faster than its size would tell."""
+    UNUSUAL = "unusual"
+    """It is far from what it usually holds."""
+    LARGE = "large"
+    SIZE = "size"
+    """As often as rooms of its size; nothing else is special about it."""

@@ -51,6 +51,7 @@ from typing import Final
 
 from exporter.metrics import catalogue
 from exporter.metrics.catalogue import Metric
+from exporter.metrics.movers import Movers
 from exporter.metrics.pages import ABSENT, ROWS, Page, Pages
 from exporter.metrics.room import NOWHERE, Above, Arrival, Batch, RoomView, Row
 from exporter.metrics.selection import Arrangement, Selection
@@ -106,6 +107,7 @@ class SourceTable:
         began: Rooms that began to have series while others had none.
         ceased: Rooms that had series and have none any more.
         above: Rooms above a threshold by their last reading, by room id.
+        movers: Rooms that rise or fall fastest.
         version: Goes up whenever a line may have changed.
         changed: Rooms that were read or removed, where somebody collects them; ``None``: nobody does.
     """
@@ -120,6 +122,7 @@ class SourceTable:
         self.published = self.began = self.ceased = 0
         self.above: dict[str, Above] = {}
         self.with_threshold: dict[Severity, int] = dict.fromkeys(Severity, 0)
+        self.movers = Movers()
         self.states: dict[RoomState, int] = dict.fromkeys(RoomState, 0)
         self._labels = ",".join(f'{name}="{escape_label(value)}"' for name, value in labels.items())
         self._rows: dict[str, Row] = {}
@@ -243,6 +246,8 @@ class SourceTable:
                 self._integrate(room_id, row, reading.users, arrival.monotonic)
             if selection is not None:
                 selection.read(room_id, row.users, reading.users, row.limit, arrival.monotonic)
+            if row.users is not None and row.read_at is not None:
+                self.movers.note(room_id, reading.users - row.users, arrival.monotonic - row.read_at, arrival.monotonic)
             self._set_values(room_id, row, reading, arrival.monotonic)
             self._put_value(room_id, row, _TIMESTAMP, timestamp)
             self._set_state(row, _MISSING if reading.missing else _FRESH)
@@ -548,6 +553,7 @@ class SourceTable:
         if self._selection is not None:
             self._selection.forget(room_id, users)
         self.above.pop(room_id, None)
+        self.movers.forget(room_id)
         self.states[row.state] -= 1
         self.unread -= row.read_at is None and row.state is RoomState.UNKNOWN
         self._count_thresholds(row, -1)

@@ -69,6 +69,7 @@ from typing import Final
 import msgspec
 
 from exporter.model import NO_THRESHOLDS, Room, Thresholds
+from exporter.states import Why
 
 _MEMORY: Final = 120.0
 _USUAL: Final = 1800.0
@@ -83,6 +84,9 @@ _NEW: Final = 5.0
 _LEAST: Final = 0.01
 _NEAR: Final = 0.3
 _NEAREST: Final = 0.05
+_NEAR_TOLD: Final = 1.5
+_FAST: Final = 1.5
+_LARGE: Final = 100
 _EXPONENT: Final = 2 / 3
 _PER_DOUBLING: Final = 4
 _LEVELS: Final = 64
@@ -112,6 +116,7 @@ class Known(msgspec.Struct, gc=False):
         usual: Mean users of the last half hour.
         level: Of its importance.
         doubt: So many more readings count more than others, since it is new or was disturbed.
+        disturbed: Whether it is in doubt since something happened to it, and not since it is new.
         interval: For which it was last planned; 0 before.
     """
 
@@ -121,6 +126,7 @@ class Known(msgspec.Struct, gc=False):
     usual: float
     level: int
     doubt: int = _DOUBT
+    disturbed: bool = False
     interval: float = 0.0
 
 
@@ -210,7 +216,7 @@ class Importance:
         """Something happened to these rooms: they are as important as new ones, until readings tell otherwise."""
         for room in rooms:
             if known := self._rooms.get(room):
-                known.change, known.doubt = max(known.change, _NEW), _DOUBT
+                known.change, known.doubt, known.disturbed = max(known.change, _NEW), _DOUBT, True
                 self._counts[known.level] -= 1
                 known.level = max(known.level, _NEW_LEVEL)
                 self._counts[known.level] += 1
@@ -225,6 +231,25 @@ class Importance:
         """The interval of this room in seconds; ``None`` before its first reading."""
         known = self._rooms.get(room)
         return self._intervals[known.level] if known else None
+
+    def why(self, room: Room) -> Why:
+        """Why this room is polled as often as it is."""
+        known = self._rooms.get(room.id)
+        if self.even:
+            return Why.SUFFICES
+        if room.id in self.rare:
+            return Why.IDLE
+        if known is None or known.doubt:
+            return Why.DISTURBED if known is not None and known.disturbed else Why.NEW
+        if known.users and _nearness(known.users, room.thresholds) >= _NEAR_TOLD:
+            return Why.NEAR
+        if known.level == _QUIET:
+            return Why.QUIET
+        noise = _NOISE * math.sqrt(known.users)
+        unusual = _RETURN * abs(known.usual - known.users) * math.sqrt(self._intervals[known.level])
+        if max(known.change, unusual) > _FAST * noise:
+            return Why.FAST if known.change > unusual else Why.UNUSUAL
+        return Why.LARGE if known.users >= _LARGE else Why.SIZE
 
     def max_age(self, room: str, least: float) -> float:
         """

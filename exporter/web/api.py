@@ -69,8 +69,8 @@ class Api:
         for name, view in found.rooms:
             if name in self._telemetry.sources and view.room.id in self._table[name]:
                 stats = self._telemetry.sources[name]
-                interval = self._process.own_interval(name, view.room.id) or stats.interval
-                rooms.append(_room(stats, view, interval, now))
+                own = self._process.own_interval(name, view.room.id)
+                rooms.append(_room(stats, view, own.seconds if own else stats.interval, now))
             await turn.let_others_run()
         cursor = None if found.next is None else encode_cursor(found.next)
         headers = {}

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from exporter.cluster.status import ClusterStatus
 from exporter.model import Shard
+from exporter.states import Why
 
 
 class Turn(StrEnum):
@@ -62,6 +63,20 @@ class Origin:
         return self.file if self.line is None else f"{self.file}:{self.line}"
 
 
+@dataclass(frozen=True, slots=True)
+class OwnInterval:
+    """
+    How often a room is wanted to be read.
+
+    Args:
+        seconds: Between two readings.
+        why: ``None``: all rooms of its source are read so often.
+    """
+
+    seconds: float
+    why: Why | None = None
+
+
 def _nothing(_source: str, _room: str) -> None:
     return None
 
@@ -82,7 +97,7 @@ class Process:
         origin: Returns the origin of a room, given source and room id; ``None`` if unknown.
         incomplete: Returns why rooms of a source may be missing although they are there, as after a start; ``None`` if
             all that can be known of are watched.
-        own_interval: Returns the wanted seconds between two readings of a room; ``None`` if unknown.
+        own_interval: Returns how often a room is wanted to be read; ``None`` if unknown.
         shard: Which shard it is; ``None`` if the config is not divided.
         cluster: Returns what this replica knows of its cluster; ``None`` without a cluster.
     """
@@ -97,6 +112,6 @@ class Process:
     next_call: Callable[[str, str], NextCall | None] = _nothing
     origin: Callable[[str, str], Origin | None] = _nothing
     incomplete: Callable[[str], str | None] = lambda _source: None
-    own_interval: Callable[[str, str], float | None] = _nothing
+    own_interval: Callable[[str, str], OwnInterval | None] = _nothing
     shard: Shard | None = None
     cluster: Callable[[], ClusterStatus | None] = lambda: None

@@ -20,7 +20,7 @@ from exporter.polling.importance import Importance
 from exporter.polling.load import budget_loads
 from exporter.polling.planner import Lane, Planner
 from exporter.simulator.audiences import audiences
-from exporter.states import RoomState
+from exporter.states import RoomState, Why
 from tests.polling.house import House, named, parsed, source
 from tests.polling.vendor import TIMEOUT
 from tests.polling.virtual_time import in_virtual_time
@@ -83,6 +83,61 @@ def test_new_and_disturbed_rooms_are_important():
 
     assert levels[0] == levels[1]
     assert (importance.own("quiet") or 0) < quiet
+
+
+@pytest.mark.parametrize(
+    ("why", "users"),
+    [
+        (Why.QUIET, [0] * 40),
+        (Why.NEAR, [280] * 40),
+        (Why.FAST, [1000 + 500 * (number % 2) for number in range(40)]),
+        (Why.UNUSUAL, [20] * 40 + [0] * 8),
+        (Why.LARGE, [5000 + 10 * (number % 2) for number in range(40)]),
+        (Why.SIZE, [8, 9] * 20),
+        (Why.NEW, [5]),
+    ],
+)
+def test_why_a_room_is_polled_as_often_as_it_is(why, users):
+    """
+    One reason, the decisive one.
+    """
+    importance = Importance(INTERVAL, 600.0)
+    room = Room("a", thresholds=Thresholds(300))
+    for number, count in enumerate(users):
+        importance.learn([room], [count], 30.0 * number)
+        importance.balance(1.0, 300, 30.0 * number)
+
+    assert why is importance.why(room)
+    importance.disturb(["a"])
+    assert Why.DISTURBED is importance.why(room)
+    importance.balance(1000.0, 300, 1e4)
+    assert Why.SUFFICES is importance.why(room)
+
+
+def test_rooms_that_are_to_be_read_more_seldom():
+    """
+    A room that discovery calls idle waits for `idle_interval`, takes less of the budget, and is read like others when
+    somebody comes.
+    """
+    now = 0.0
+    importance = Importance(INTERVAL, LONGEST)
+    planner = Planner(10, INTERVAL, lambda: now, importance)
+    planner.watch(map(Room, named(100)))
+    planner.slow_down(named(50), 1000.0)
+    for _ in range(40):
+        importance.balance(1.0, 100, now)
+        for _ in range(10):
+            batch = planner.take(Lane.REGULAR, now)
+            importance.learn(map(Room, batch), [0] * len(batch), now)
+            planner.read(batch, now)
+        now += 60.0
+
+    assert 1000.0 == planner.own_interval("room-00007")
+    assert Why.IDLE is importance.why(Room("room-00007"))
+    assert [50, 50] == importance.distribution([LONGEST / 2, LONGEST])
+    planner.speed_up(["room-00007"])
+    importance.learn([Room("room-00007")], [40], now)
+    assert LONGEST >= planner.own_interval("room-00007")
 
 
 @given(

@@ -20,7 +20,7 @@ from exporter.metrics.source_stats import FailureNote, SourceStats
 from exporter.metrics.table import SourceTable, Table
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Failure, FailureKind, Reading, Room
-from exporter.web.process import NextCall, Origin, Process
+from exporter.web.process import NextCall, Origin, OwnInterval, Process
 from exporter.web.server import WebServer
 from tests.metrics.watching import add_source
 
@@ -72,7 +72,7 @@ class Site:
         self.next_call: NextCall | None = None
         self.origin: Origin | None = None
         self.incomplete: dict[str, str] = {}
-        self.own_interval: float | None = None
+        self.own_interval: OwnInterval | None = None
         self.cluster: ClusterStatus | None = None
         self.reloads = 0
         self.table = Table()

@@ -14,6 +14,7 @@ from exporter.metrics.telemetry import Telemetry
 from exporter.model import NO_THRESHOLDS, Severity
 from exporter.web.page import drawing
 from exporter.web.page.memory import Memory
+from exporter.web.page.movers_view import view_movers
 from exporter.web.page.overview import survey
 from exporter.web.page.rendering import Renderer
 from exporter.web.page.source_view import SHOWN_STATES
@@ -97,6 +98,7 @@ class Page:
             "",
             status=400 if error else 200,
             overview=await survey(self._telemetry, scene, self._rooms, self._memory.curves, unhealthy),
+            movers=await view_movers(self._table, monotonic),
             source_names=names,
             query=query,
             error=error,

@@ -25,7 +25,7 @@ from exporter.web.page.page import ThresholdBar, threshold_bar
 from exporter.web.page.rendering import RUNBOOKS, Renderer
 from exporter.web.page.source_view import SourceView, view_source
 from exporter.web.page.standing import Level
-from exporter.web.process import NextCall, Origin, Process, Turn
+from exporter.web.process import NextCall, Origin, OwnInterval, Process, Turn
 
 _CALLS_SHOWN: Final = 10
 _ROOM_FOR_THRESHOLDS: Final = 3.0
@@ -112,7 +112,7 @@ class RoomPicture:
     Args:
         details: Further values of the reading, as pairs of name and text.
         next_call: In words; ``None`` if unknown.
-        interval: Wanted seconds between two readings of the room.
+        interval: How often it is wanted to be read, and why, in words.
     """
 
     source: SourceView
@@ -126,7 +126,7 @@ class RoomPicture:
     details: tuple[tuple[str, str], ...]
     next_call: str | None
     origin: Origin | None
-    interval: float
+    interval: str
 
 
 class RoomPage:
@@ -188,7 +188,7 @@ class RoomPage:
             details=tuple(_details(table.values(room))),
             next_call=_next_call(next_call, now) if next_call else None,
             origin=self._process.origin(name, room),
-            interval=self._process.own_interval(name, room) or stats.interval,
+            interval=_interval(self._process.own_interval(name, room) or OwnInterval(stats.interval)),
         )
 
 
@@ -293,6 +293,11 @@ def _calls(curve: Curve, stats: SourceStats, room: str, now: float, unix: float)
 
     calls = sorted([*readings(), *failures()], key=lambda call: call.age)
     return calls[:_CALLS_SHOWN]
+
+
+def _interval(own: OwnInterval) -> str:
+    every = f"wanted every {wording.duration(own.seconds)}"
+    return f"{every}, {wording.WHYS[own.why]}" if own.why else every
 
 
 def _next_call(call: NextCall, now: float) -> str:

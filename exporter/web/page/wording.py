@@ -8,7 +8,7 @@ from typing import Final
 
 from exporter.metrics.selection import Reason
 from exporter.model import FailureKind
-from exporter.states import RoomState, SourceState
+from exporter.states import RoomState, SourceState, Why
 
 _NOTABLE_SKEW: Final = 2.0
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
@@ -58,6 +58,20 @@ PUBLISHED: Final = {
     Reason.USERS: "It is among the fullest, or was within the last five minutes.",
     None: "Other rooms are fuller. It counts in the sums and sizes of its source.",
 }
+
+WHYS: Final = {
+    Why.SUFFICES: "as all rooms are while the budget suffices",
+    Why.IDLE: "since it has been empty for long",
+    Why.NEW: "since it is new and not known well yet",
+    Why.DISTURBED: "since something happened to it a moment ago",
+    Why.NEAR: "since a threshold is near",
+    Why.QUIET: "since nothing happens in it",
+    Why.FAST: "since its users change fast",
+    Why.UNUSUAL: "since it is far from what it usually holds",
+    Why.LARGE: "since it is large",
+    Why.SIZE: "like rooms of its size",
+}
+"""The end of the sentence ``wanted every 10 s, …``."""
 
 
 def count(number: int) -> str:

@@ -314,3 +314,27 @@ async def test_everything_else_that_may_be_wrong(site: Site) -> None:
         "Our clock is 15 min 3 s ahead of the vendor's. Stamping calls with the vendor's time."
     )
     assert said(html).startswith("the exporter is not healthy ")
+
+
+async def test_rooms_that_rise_and_fall_fastest(site: Site) -> None:
+    """
+    Five each, of all sources, with their users per minute and now; nothing is said while no room moves.
+    """
+    site.watch("live", [f"up-{number}" for number in range(6)])
+    site.watch("shop", ["down", "gone"])
+    site.read("live", {f"up-{number}": 10 for number in range(6)})
+    site.read("shop", {"down": 900, "gone": 9_000})
+    assert [] == (await page(site)).find("section", id="movers")
+    site.pass_time(20)
+    site.read("live", {f"up-{number}": 10 + 7 * number for number in range(6)})
+    site.read("shop", {"gone": 1_000})
+    site.pass_time(20)
+    site.read("shop", {"down": 400})
+
+    (section,) = (await page(site)).find("section", id="movers")
+
+    assert (
+        "Rising and falling ↗ Rising fastest up-5 live +105 a minute 45 up-4 live +84 a minute 38"
+        " up-3 live +63 a minute 31 up-2 live +42 a minute 24 up-1 live +21 a minute 17"
+        " ↘ Falling fastest gone shop −24,000 a minute 1,000 down shop −750 a minute 400"
+    ) == text(section)

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from exporter.metrics.selection import Arrangement
 from exporter.model import FailureKind, Publish, Reading, Room, Thresholds
-from exporter.polling.importance import Importance
-from exporter.states import SourceState
+from exporter.states import SourceState, Why
 from exporter.web.page.curves import COLLECTED_EVERY
-from exporter.web.process import NamedBy, NextCall, Origin, Turn
+from exporter.web.process import NamedBy, NextCall, Origin, OwnInterval, Turn
 from tests.web.page.html import Html
 from tests.web.page.pages import LIMITS, page, said, text
 from tests.web.site import Site
@@ -190,15 +189,14 @@ async def test_when_it_is_polled_next(site: Site, call: NextCall, words: str) ->
 
 async def test_a_room_with_an_interval_of_its_own(site: Site) -> None:
     """
-    The page tells it, and what it depends on; the JSON API has it, too.
+    The page tells it, and why it is as long as it is; the JSON API has it, too.
     """
     site.watch("live", ["a"])
     site.next_call = NextCall(1_040.0, Turn.REGULAR)
-    site.own_interval = 47.0
-    site.telemetry.sources["live"].own_intervals = Importance(10.0, 120.0)
+    site.own_interval = OwnInterval(47.0, Why.FAST)
 
     assert (
-        "in 40 s wanted every 47 s, its own interval, by how fast it changes and how near a threshold it is"
+        "in 40 s wanted every 47 s, since its users change fast"
         == facts(await page(site, "/rooms/live/a"))["Next poll"]
     )
     assert 47.0 == (await fetch(site, "/api/v1/rooms"))["rooms"][0]["interval_seconds"]

@@ -1,0 +1,77 @@
+"""
+The rooms that rise and fall fastest are known without a look at every room.
+"""
+
+from __future__ import annotations
+
+from exporter.metrics.movers import Movers
+from exporter.metrics.room import Arrival
+from exporter.metrics.table import SourceTable
+from exporter.model import Reading, Room
+
+
+def test_the_fastest_first() -> None:
+    """
+    In users per minute, whatever the time between two readings.
+    """
+    movers = Movers()
+    movers.note("slow", 10, 60.0, 100.0)
+    movers.note("falls", -50, 60.0, 100.0)
+    movers.note("fast", 20, 10.0, 100.0)
+    movers.note("still", 0, 10.0, 100.0)
+
+    assert [("fast", 120.0), ("falls", -50.0), ("slow", 10.0)] == [
+        (each.room, each.per_minute) for each in movers.fastest(100.0)
+    ]
+
+
+def test_one_odd_reading_makes_no_trend() -> None:
+    """
+    The rate is a mean over about a minute, and a room that changes no more is dropped.
+    """
+    movers = Movers()
+    movers.note("a", 60, 60.0, 0.0)
+    movers.note("a", 5, 10.0, 10.0)
+    (after,) = movers.fastest(10.0)
+    assert 55.7 == round(after.per_minute, 1)
+    for second in range(20, 600, 10):
+        movers.note("a", 0, 10.0, float(second))
+
+    assert [] == movers.fastest(600.0)
+
+
+def test_only_the_fastest_are_kept() -> None:
+    """
+    Of a thousand rooms that rise, 32: those that rise fastest.
+    """
+    movers = Movers()
+    for number in range(1000):
+        movers.note(str(number), 1 + number * 37 % 1000, 60.0, 1.0)
+
+    assert [*range(1000, 968, -1)] == [each.per_minute for each in movers.fastest(1.0)]
+
+
+def test_what_is_read_no_more_makes_room() -> None:
+    """
+    A rate that is older than ten minutes is not shown, and gives its place away.
+    """
+    movers = Movers()
+    for number in range(32):
+        movers.note(f"old-{number}", 1000, 60.0, 0.0)
+    movers.note("new", 5, 60.0, 601.0)
+
+    assert ["new"] == [each.room for each in movers.fastest(601.0)]
+
+
+def test_a_table_notes_its_readings() -> None:
+    """
+    From the second reading of a room on, as long as it is watched.
+    """
+    table = SourceTable({"source": "live"}, max_staleness=30.0)
+    table.watch([Room("a"), Room("b")])
+    for at, users in ((0.0, 10), (10.0, 20)):
+        table.record({"a": Reading(users), "b": Reading(5)}, Arrival(at, 1000.0 + at))
+
+    assert [("a", 60.0)] == [(each.room, each.per_minute) for each in table.movers.fastest(10.0)]
+    table.forget(["a"])
+    assert [] == table.movers.fastest(10.0)
