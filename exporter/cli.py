@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from exporter.app import Exporter
     from exporter.cluster.protocols import MakeCluster
     from exporter.config import Config, SourceConfig
+    from exporter.config.cluster import ClusterConfig
     from exporter.model import Shard
     from exporter.polling.load import BudgetLoad, FoundLoad
     from exporter.rooms import RoomsFiles
@@ -280,6 +281,7 @@ def _check_config(config_file: Path, total_shards: int | None) -> int:
         _print_found(found)
     if total_shards is not None:
         warnings += _print_shards(config, total_shards)
+    warnings += _print_cluster(config)
     if errors := [state.error for _, files in watched for state in files.files.values() if state.error is not None]:
         raise UserError("\n".join(errors))
     tight = [budget.name for budget in budgets if not budget.fits]
@@ -319,7 +321,23 @@ def probe(source: str, room: str | None, config_file: Path, list: bool) -> None:
     if found is None:
         names = ", ".join(candidate.name for candidate in config.sources)
         raise UserError(f"SOURCE: found {source!r}; accepted: {names}")
+    if config.cluster is not None:
+        _print_holder(config.cluster, found.budget)
     uvloop.run(probe_list(found, _print) if room is None else probe_room(found, room, _print))
+
+
+def _print_holder(cluster: ClusterConfig, budget: str) -> None:
+    """Print which replica of a cluster holds a budget now."""
+    import asyncio
+
+    from exporter.cluster.looking import look
+
+    seen = asyncio.run(look(cluster))
+    if seen.error is not None:
+        _print(f"Which replica holds the budget {budget} is not known: {seen.error}.")
+    else:
+        owner = seen.owner(budget)
+        _print(f"The budget {budget} is held by {f'replica {owner}' if owner else 'nobody'} now.")
 
 
 @app.command()
@@ -489,6 +507,27 @@ def _print_found(found: FoundLoad) -> None:
             f"  list {lists.budget}: {counted(lists.calls, 'call')} and {lists.seconds:.1f}s for a pass every"
             f" {lists.interval:g}s, {lists.needed:.2f} calls/s needed, {lists.allowed:g} calls/s allowed{late}"
         )
+
+
+def _print_cluster(config: Config) -> list[str]:
+    """Print who shall hold each budget. Returns warnings, which are printed, too."""
+    if config.cluster is None:
+        return []
+    import asyncio
+
+    from exporter.cluster.looking import look, owners_to_be
+
+    found = asyncio.run(look(config.cluster))
+    for line in owners_to_be(config, config.cluster, found):
+        _print(line)
+    name = f"cluster {config.cluster.name}"
+    if found.error is None:
+        replicas = ", ".join(found.replicas) or "none yet"
+        _print(f"{name}: {found.engine}; replicas: {replicas}")
+    warnings = [f"{name}: {words}" for words in (*found.doubts, *([found.error] if found.error else []))]
+    for words in warnings:
+        _print(f"warning: {words}", err=True)
+    return warnings
 
 
 def _print_shards(config: Config, total: int) -> list[str]:

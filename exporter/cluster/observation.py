@@ -212,6 +212,12 @@ class Observer:
         seen = self._records.get(budget)
         return seen.value if seen and budget in self.held and self._is_mine(seen.parsed) else None
 
+    @property
+    def has_rival(self) -> bool:
+        """Whether the other process under this replica's name is at work. An earlier one that was killed is not."""
+        own = self._members.get(self.replica)
+        return self.refused and own is not None and own.changes > 0
+
     # What changes
 
     def request(self, now: float, states: Mapping[str, str] | None = None, *, leave: bool = False) -> Request:

@@ -19,7 +19,7 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
@@ -120,6 +120,7 @@ class RedisEngine:
     def __init__(self, config: RedisConfig, name: str, lease: float) -> None:
         self._timeout = max(_LEAST_TIMEOUT, _TIMEOUT * lease)
         self._lease = lease
+        self._has_copies = bool(config.sentinels)
         self._prefix = f"{{{name}}}:"
         self._exchange = _Script.read("exchange.lua")
         self._write = _Script.read("write.lua")
@@ -202,30 +203,61 @@ class RedisEngine:
 
     async def about(self) -> str:
         """See ``exchange.Engine``."""
-        async with self._attempt(self._bulk):
-            try:
-                information = await self._bulk.execute_command("INFO", "server")
-            except ResponseError:
-                return "redis"
-        text = information.decode() if isinstance(information, bytes) else information
-        fields = text if isinstance(text, dict) else dict(line.split(":", 1) for line in text.split() if ":" in line)
+        fields = dict(line.split(":", 1) for line in (await self._information("server")).split() if ":" in line)
         if "valkey_version" in fields:
             return f"valkey {fields['valkey_version']}"
         return f"redis {fields.get('redis_version', '')}".strip()
 
-    async def setting(self, name: str) -> str | None:
+    async def look(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """
-        A setting of the server; ``None`` if it does not tell.
+        Members and records as they are now. Changes nothing.
 
         Raises:
             EngineError: No answer.
         """
         async with self._attempt(self._bulk):
+            found = await self._bulk.execute_command("HGETALL", self._prefix + "cluster")
+        items = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
+        return _parted((_text(field), _text(value)) for field, value in items)
+
+    async def doubts(self) -> Sequence[str]:
+        """
+        Settings of the server that a cluster should not have, in words. What the server does not tell is left out.
+
+        Raises:
+            EngineError: No answer.
+        """
+        doubts = []
+        if (await self._setting("maxmemory") or "0") != "0":
+            policy = await self._setting("maxmemory-policy") or ""
+            if policy != "noeviction":
+                doubts.append(f"maxmemory-policy is {policy}: the server may delete the cluster's data; use noeviction")
+        replicas = re.search(r"connected_slaves:([0-9]+)", await self._information("replication"))
+        if self._has_copies or (replicas and replicas[1] != "0"):
+            if await self._setting("min-replicas-to-write") == "0":
+                doubts.append(
+                    "min-replicas-to-write is 0: a master that was replaced unawares may go on to grant budgets; use 1"
+                )
+            elif float(await self._setting("min-replicas-max-lag") or 0) > self._lease:
+                doubts.append(f"min-replicas-max-lag is longer than the lease of {self._lease:g} s")
+        return doubts
+
+    async def _setting(self, name: str) -> str | None:
+        async with self._attempt(self._bulk):
             try:
                 found = await self._bulk.config_get(name)
             except ResponseError:
                 return None
-        return next((str(_text(value)) for value in found.values()), None)
+        return next((_text(value) for value in found.values()), None)
+
+    async def _information(self, section: str) -> str:
+        async with self._attempt(self._bulk):
+            try:
+                found = await self._bulk.execute_command("INFO", section)
+            except ResponseError:
+                return ""
+        # redis-py takes the text of INFO apart
+        return "\n".join(f"{key}:{value}" for key, value in found.items()) if isinstance(found, dict) else _text(found)
 
     async def aclose(self) -> None:
         """See ``exchange.Engine``."""
@@ -349,15 +381,21 @@ _decoded = msgspec.json.Decoder(_Answer).decode
 
 def _reply(answer: bytes) -> Reply:
     parts = _decoded(answer)
+    members, records = _parted(zip(parts.fields[::2], parts.fields[1::2], strict=True))
+    inherited = [*parts.inherited]
+    states = dict(zip(inherited[::2], inherited[1::2], strict=True))
+    return Reply(parts.era, Refusal(parts.refusal) if parts.refusal else None, parts.time, members, records, states)
+
+
+def _parted(fields: Iterable[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
+    """Members and records."""
     members, records = {}, {}
-    for field, value in zip(parts.fields[::2], parts.fields[1::2], strict=True):
+    for field, value in fields:
         if field.startswith("o:"):
             records[field[2:]] = value
         elif field.startswith("m:"):
             members[field[2:]] = value
-    inherited = [*parts.inherited]
-    states = dict(zip(inherited[::2], inherited[1::2], strict=True))
-    return Reply(parts.era, Refusal(parts.refusal) if parts.refusal else None, parts.time, members, records, states)
+    return members, records
 
 
 def _scanned(answer: Any) -> tuple[str, dict[str, bytes]]:

@@ -250,12 +250,12 @@ class Replica:
             self.stats.exchanged(Exchanged.ANSWERED, now - sent)
             self._expire()
             lost_data = reply.refusal is Refusal.ERA and self._observer.era != ""
-            was_refused = self._observer.refused
+            had_rival = self._observer.has_rival
             self._time.note(reply.time, sent, now)
             changes = self._observer.replied(request, sent, now, reply)
             self._succeeded(now)
             self._apply(changes)
-            if self._observer.refused and not was_refused:
+            if self._observer.has_rival and not had_rival:
                 self._log.error("no budget is taken", reason=self._refused_why())
             if lost_data:
                 self._log.warning("the cluster's engine has other data than before")
@@ -404,7 +404,10 @@ class Replica:
         self._log.info("joined the cluster", replica=self._observer.replica, engine=self._engine_name)
 
     def _refused_why(self) -> str:
-        return f"another process is at work under this replica's name, {self._observer.replica}"
+        name = self._observer.replica
+        if self._observer.has_rival:
+            return f"another process is at work under this replica's name, {name}"
+        return f"an earlier process may still be at work under this replica's name, {name}"
 
     def _use(self, config: Config) -> None:
         if config.cluster is not None:
