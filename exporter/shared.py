@@ -117,8 +117,8 @@ class SharedSources:
                 self._ours[name].hold(moment)
 
     def state(self, budget: str) -> Mapping[str, object]:
-        """See ``cluster.protocols.Budgets``."""
-        return self._state(budget, last=False)
+        """See ``cluster.protocols.Budgets``. Nothing, if a reload has removed the budget before it was gained."""
+        return self._state(budget, last=False) if budget in self._ours else {}
 
     async def let_go(self, budgets: Sequence[str]) -> Mapping[str, Mapping[str, object]]:
         """See ``cluster.protocols.Budgets``."""

@@ -225,6 +225,7 @@ class Client:
     def reopen(self) -> None:
         """After ``retire``: open connections again."""
         self._closed = False
+        self._opening = {opening for opening in self._opening if not opening.cancelling()}
         self.open()
 
     async def aclose(self) -> None:

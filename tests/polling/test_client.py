@@ -469,6 +469,29 @@ async def test_calls_under_way_end_after_the_client_was_retired() -> None:
         assert [] == server.open
 
 
+@on_each_loop
+async def test_a_retired_client_can_be_opened_again() -> None:
+    """
+    As when a budget comes back to a replica: in the same moment, too, and while connections were being opened.
+    """
+    opener = Opener()
+    async with serving(ok) as (server, base_url), calling(config_for(base_url), opener) as client:
+        client.open()
+        await opener.next()
+        client.retire()
+        assert not client.has_connection()
+        await asyncio.sleep(0.05)
+        assert [] == server.open
+
+        client.reopen()
+        client.retire()
+        client.reopen()
+        await opener.next()
+        assert client.has_connection()
+        assert isinstance(await client.call(get(base_url)), Response)
+        assert client.has_connection()
+
+
 async def test_closing_does_not_wait_for_a_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Nor does it leave the look-up's task behind.
