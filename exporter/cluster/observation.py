@@ -307,7 +307,9 @@ class Observer:
         candidates = {name for name in self.alive(now) if self._members[name].changes >= _PROVED_BEATS}
         most = max(1, int(_HANDED_OVER * len(self.held)))
         chosen = [budget for budget in self.held if budget not in self.budgets and budget not in self._letting_go]
-        for unit in self._units:
+        # All replicas settle at nearly the same time after data was lost; wait until they know it of each other.
+        met = now - self._era_since >= (1 + _MEETING) * self.lease
+        for unit in self._units if met else ():
             budgets = [budget for budget in unit.budgets if budget in self.held and budget not in self._letting_go]
             wished = self._wish.get(budgets[0]) if budgets else None
             if wished is not None and wished != self.replica and wished in candidates and len(chosen) < most:

@@ -81,6 +81,13 @@ class Server:
             else:
                 return
 
+    def wait_for(self, key: str) -> None:
+        """Wait until it has a key, as a replica does a moment after its master. Blocks."""
+        deadline = time.monotonic() + _STARTS_WITHIN
+        while not self.admin.exists(key):
+            assert time.monotonic() < deadline, f"there is no {key}"
+            time.sleep(0.02)
+
     def kill(self) -> None:
         """End it at once."""
         if self._process is not None:

@@ -147,9 +147,7 @@ async def test_a_failover_is_followed(tmp_path):
             config = RedisConfig(sentinels=(("127.0.0.1", port),), master="mymaster")
             engine = RedisEngine(config, "rooms", 5.0)
             before = await patiently(engine)
-            async with asyncio.timeout(10):
-                while not copy.admin.exists("{rooms}:cluster"):  # noqa: ASYNC110 another process makes it
-                    await asyncio.sleep(0.05)
+            copy.wait_for("{rooms}:cluster")
             master.kill()
             after = await patiently(engine, unlike=before)
             await engine.aclose()

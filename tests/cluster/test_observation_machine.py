@@ -203,6 +203,28 @@ class Machine(RuleBasedStateMachine):
         if not self.tells_runs:
             self.break_connections()
 
+    @rule(number=processes, rounds=st.integers(1, 8), killed=st.booleans(), hurries=st.integers(0, 4))
+    def lose_a_hand_over(self, number: int, rounds: int, killed: bool, hurries: int) -> None:
+        """A budget changes hands, and the engine's replica that takes over does not know of it."""
+        self.copy()
+        if not killed:
+            self.let_go(number)
+            self.has_let_go(number)
+            self.exchange(number, 0.0, 0.001)
+        for _ in range(rounds + 12 * killed):
+            for other in range(len(NAMES)):
+                if other != number:
+                    self.exchange(other, 0.0, 0.001)
+            self.wait(0.5)
+        self.fail_over(empty=False)
+        self.hurry(number, hurries)
+
+    @rule(number=processes, times=st.integers(1, 4))
+    def hurry(self, number: int, times: int) -> None:
+        """One replica makes some exchanges without a pause."""
+        for _ in range(times):
+            self.exchange(number, 0.0, 0.001)
+
     @rule()
     def flush(self) -> None:
         """Everything is deleted."""

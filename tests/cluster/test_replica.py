@@ -495,3 +495,23 @@ def test_config_hash_follows_what_replicas_must_agree_on():
     """
     assert config_hash(config().sources) == config_hash(config(more=", replica: x").sources)
     assert config_hash(config().sources) != config_hash(config(3).sources)
+
+
+@in_virtual_time
+async def test_after_a_flush_every_budget_stays_where_it_is():
+    """
+    Replicas settle anew one after another, and none of them hands over anything for that.
+    """
+    house = House(budgets=8)
+    for name in "abc":
+        await house.join(name)
+        await asyncio.sleep(0.2)
+    await house.balanced()
+    before = {budget: holders[0] for budget, holders in house.holders().items()}
+    gained = [len(process.sources.gained) for process in house.processes]
+    house.server.register.flush()
+    await asyncio.sleep(3 * LEASE)
+
+    assert before == {budget: holders[0] for budget, holders in house.holders().items()}
+    assert gained == [len(process.sources.gained) for process in house.processes]
+    await house.end()

@@ -42,7 +42,7 @@ async def test_lost_visitors_are_told_the_way(site: Site) -> None:
     assert 404 == response.status
     assert "text/plain; charset=utf-8" == response.headers["Content-Type"]
     paths = ["/", "/rooms", "/rooms/{source}/{room}", "/docs", "/docs/{page}", *PATHS[2:8]]
-    paths += ["/api/v1/openapi.json", "/sd/rooms"]
+    paths += ["/api/v1/cluster", "/api/v1/openapi.json", "/sd/rooms"]
     assert paths == body.decode().split()[-len(paths) :]
     assert b"alert" not in body
 

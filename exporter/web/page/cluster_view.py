@@ -117,7 +117,7 @@ def _replica(replica: ReplicaStatus, status: ClusterStatus, own: ReplicaStatus |
 
 
 def _held(status: ClusterStatus, unix: float) -> int:
-    """How many budgets this replica may call on. The engine may name it for others still, whose lease has ended."""
+    """How many budgets this replica may call on. The engine may still name others whose lease has ended."""
     return sum(budget.held_until is not None and budget.held_until > unix for budget in _all(status))
 
 
