@@ -236,7 +236,9 @@ def running_exporter(stage: Stage, *flags: str, env: Mapping[str, str]) -> Itera
         running.kill()
 
 
-@pytest.mark.parametrize("log_format", ["json", "logfmt", "console"])
+@pytest.mark.parametrize(
+    "log_format", ["json", *(pytest.param(other, marks=pytest.mark.soak) for other in ("logfmt", "console"))]
+)
 def test_no_failure_shows_a_secret(stage: Stage, log_format: str) -> None:
     """
     Every API's every failure, a bug among them, at the lowest log level: log, pages, metrics, JSON and /proc, before
