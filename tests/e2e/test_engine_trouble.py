@@ -154,4 +154,4 @@ async def test_trouble(tmp_path: Path, names: Sequence[str]) -> None:
             assert max(pauses) <= longest + MACHINE, name
             assert before == await stage.replicas.holders(), name
 
-    assert {} == stage.fullest()
+    assert {} == stage.too_full()

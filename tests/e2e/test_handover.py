@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -71,6 +72,7 @@ class Edition:
 
 
 QUICK = Edition(replicas=4, budgets=4, limit=20, lease=2.0, rounds=1)
+CONTROL = Edition(replicas=2, budgets=4, limit=100, lease=3.0, rounds=5)
 LONG = Edition(replicas=3, budgets=12, limit=100, lease=3.0, rounds=20)
 
 
@@ -126,21 +128,48 @@ class Stage:
             around = [(a, b) for a, b in itertools.pairwise(moments) if b > since]
             self.silences.append(max(b - a for a, b in around))
 
-    def fullest(self) -> dict[str, int]:
-        """Budgets of which a sliding second held too many calls, with the most of them."""
-        worst = {budget: fullest(moments) for budget, moments in self.vendor.by_app.items()}
-        return {budget: calls for budget, calls in worst.items() if calls > self.edition.limit}
+    def too_full(self, since: float = 0.0) -> dict[str, int]:
+        """Budgets of which a sliding second after a Unix time held too many calls, with the most of them."""
+        return {budget: calls for budget, calls in self._fullest(since).items() if calls > self.edition.limit}
+
+    def figures(self) -> str:
+        """What was measured."""
+        silences = sorted(self.silences)
+        middle = silences[len(silences) // 2]
+        silent = f"{silences[0]:.2f} / {middle:.2f} / {silences[-1]:.2f} s without calls (min / median / max)"
+        full = f"fullest second {max(self._fullest(0.0).values())} of {self.edition.limit}"
+        return f"{len(silences)} hand-overs: {silent}; {full}"
+
+    def _fullest(self, since: float) -> dict[str, int]:
+        return {
+            budget: fullest(moment for moment in moments if moment > since)
+            for budget, moments in self.vendor.by_app.items()
+        }
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """
+    Say on the terminal what was measured.
+    """
+
+    def write(text: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n  {text}\n")
+
+    return write
 
 
 @asynccontextmanager
-async def stage(folder: Path, edition: Edition) -> AsyncIterator[Stage]:
-    """A vendor, a Redis, and replicas at full pace."""
+async def stage(folder: Path, edition: Edition, module: str = "exporter") -> AsyncIterator[Stage]:
+    """A vendor, a Redis, and replicas at full pace, which run this module."""
     async with CountingVendor("127.0.0.1") as vendor, RedisServer(folder / "redis") as redis:
         names = [f"exporter-{number}" for number in range(edition.replicas)]
         document = edition.document(vendor.port)
-        async with Replicas(
-            folder, names, document, {"url": redis.url}, "--log.level=info", lease=edition.lease
-        ) as replicas:
+        cluster = Replicas(folder, names, document, {"url": redis.url}, "--log.level=info", lease=edition.lease)
+        for replica in cluster.all:
+            replica.program = [sys.executable, "-m", module]
+        async with cluster as replicas:
             at_work = Stage(edition, vendor, redis, replicas)
             await at_work.at_pace()
             yield at_work
@@ -198,13 +227,15 @@ async def test_each_in_turn(tmp_path: Path) -> None:
             at_work.silences.clear()
             await at_work.at_pace()
 
-    assert {} == at_work.fullest()
+    assert {} == at_work.too_full()
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("trouble", TROUBLES)
-async def test_again_and_again(tmp_path: Path, trouble: Callable[[Stage], Awaitable[Replica]]) -> None:
+async def test_again_and_again(
+    tmp_path: Path, trouble: Callable[[Stage], Awaitable[Replica]], tell: Callable[[str], None]
+) -> None:
     """
     Three replicas at 1,200 calls a second, one of which is troubled and started again twenty times.
     """
@@ -214,5 +245,30 @@ async def test_again_and_again(tmp_path: Path, trouble: Callable[[Stage], Awaita
             await replica.start()
             await at_work.at_pace()
 
-    assert {} == at_work.fullest()
+    tell(at_work.figures())
+    assert {} == at_work.too_full()
     assert max(at_work.silences) <= TROUBLES[trouble](LONG.lease)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+async def test_without_fences_a_frozen_replica_breaks_the_limit(tmp_path: Path, tell: Callable[[str], None]) -> None:
+    """
+    The control run: what the other tests hold is held by the fences, and the vendor here sees what they would let by.
+    """
+    broken = []
+    async with stage(tmp_path, CONTROL, "tests.e2e.unfenced") as at_work:
+        for _ in range(CONTROL.rounds):
+            replica, budgets = await at_work.busiest()
+            frozen = time.time()
+            replica.signal(signal.SIGSTOP)
+            await asyncio.sleep(CONTROL.lease + 2)
+            await at_work.first_calls(budgets, frozen + 0.25, within=5)
+            replica.signal(signal.SIGCONT)
+            await asyncio.sleep(CONTROL.lease)
+            await at_work.at_pace()
+            assert replica.runs
+            broken.append(len(at_work.too_full(since=frozen).keys() & budgets))
+
+    tell(f"{at_work.figures()}; {sum(broken)} of them broke the limit")
+    assert all(broken)
