@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal
+import sys
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -70,12 +71,9 @@ class Edition:
         }
 
 
-QUICK = Edition(replicas=2, budgets=3, limit=20, lease=2.0, rounds=2)
+QUICK = Edition(replicas=4, budgets=4, limit=20, lease=2.0, rounds=1)
+CONTROL = Edition(replicas=2, budgets=4, limit=100, lease=3.0, rounds=5)
 LONG = Edition(replicas=3, budgets=12, limit=100, lease=3.0, rounds=20)
-EDITIONS = [
-    pytest.param(QUICK, id="quick", marks=pytest.mark.timeout(120)),
-    pytest.param(LONG, id="long", marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
-]
 
 
 @dataclass(slots=True)
@@ -130,79 +128,147 @@ class Stage:
             around = [(a, b) for a, b in itertools.pairwise(moments) if b > since]
             self.silences.append(max(b - a for a, b in around))
 
-    def fullest(self) -> dict[str, int]:
-        """Budgets of which a sliding second held too many calls, with the most of them."""
-        worst = {budget: fullest(moments) for budget, moments in self.vendor.by_app.items()}
-        return {budget: calls for budget, calls in worst.items() if calls > self.edition.limit}
+    def too_full(self, since: float = 0.0) -> dict[str, int]:
+        """Budgets of which a sliding second after a Unix time held too many calls, with the most of them."""
+        return {budget: calls for budget, calls in self._fullest(since).items() if calls > self.edition.limit}
+
+    def figures(self) -> str:
+        """What was measured."""
+        silences = sorted(self.silences)
+        middle = silences[len(silences) // 2]
+        silent = f"{silences[0]:.2f} / {middle:.2f} / {silences[-1]:.2f} s without calls (min / median / max)"
+        full = f"fullest second {max(self._fullest(0.0).values())} of {self.edition.limit}"
+        return f"{len(silences)} hand-overs: {silent}; {full}"
+
+    def _fullest(self, since: float) -> dict[str, int]:
+        return {
+            budget: fullest(moment for moment in moments if moment > since)
+            for budget, moments in self.vendor.by_app.items()
+        }
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """
+    Say on the terminal what was measured.
+    """
+
+    def write(text: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n  {text}\n")
+
+    return write
 
 
 @asynccontextmanager
-async def stage(folder: Path, edition: Edition) -> AsyncIterator[Stage]:
-    """A vendor, a Redis, and replicas at full pace."""
+async def stage(folder: Path, edition: Edition, module: str = "exporter") -> AsyncIterator[Stage]:
+    """A vendor, a Redis, and replicas at full pace, which run this module."""
     async with CountingVendor("127.0.0.1") as vendor, RedisServer(folder / "redis") as redis:
         names = [f"exporter-{number}" for number in range(edition.replicas)]
         document = edition.document(vendor.port)
-        async with Replicas(
-            folder, names, document, {"url": redis.url}, "--log.level=info", lease=edition.lease
-        ) as replicas:
+        cluster = Replicas(folder, names, document, {"url": redis.url}, "--log.level=info", lease=edition.lease)
+        for replica in cluster.all:
+            replica.program = [sys.executable, "-m", module]
+        async with cluster as replicas:
             at_work = Stage(edition, vendor, redis, replicas)
             await at_work.at_pace()
             yield at_work
             await vendor.report()
 
 
-@pytest.mark.parametrize("edition", EDITIONS)
-async def test_killed(tmp_path: Path, edition: Edition) -> None:
+async def kill(at_work: Stage) -> Replica:
+    """End one without a word: the others take over once the lease has run out, and not before."""
+    replica, budgets = await at_work.busiest()
+    killed = time.time()
+    await replica.stop(signal.SIGKILL)
+    await asyncio.sleep(0.3)
+    await at_work.first_calls(budgets, killed + 0.25, within=at_work.lease + 5)
+    return replica
+
+
+async def end(at_work: Stage) -> Replica:
+    """Tell one to end: the others go on at once, where it stopped, with its last calls and its pace."""
+    replica, budgets = await at_work.busiest()
+    told = time.time()
+    assert 0 == await replica.stop()
+    await at_work.first_calls(budgets, max(told, time.time() - 0.2), within=5)
+    return replica
+
+
+async def freeze(at_work: Stage) -> Replica:
+    """Let one stand still for longer than its lease: when it goes on, it ends before it makes another call."""
+    replica, budgets = await at_work.busiest()
+    frozen = time.time()
+    replica.signal(signal.SIGSTOP)
+    await asyncio.sleep(at_work.lease + 2)
+    await at_work.first_calls(budgets, frozen + 0.25, within=5)
+    replica.signal(signal.SIGCONT)
+    assert -signal.SIGALRM == await replica.ended()
+    return replica
+
+
+TROUBLES: Final[Mapping[Callable[[Stage], Awaitable[Replica]], Callable[[float], float]]] = {
+    kill: lambda lease: lease + KILLED + MACHINE,
+    end: lambda _: GRACEFUL + MACHINE,
+    freeze: lambda lease: lease + KILLED + MACHINE,
+}
+"""For how many seconds nobody may call, by the lease."""
+
+
+@pytest.mark.timeout(120)
+async def test_each_in_turn(tmp_path: Path) -> None:
     """
-    The others take over once the lease has run out, and not before.
+    Of four replicas one is killed, one ended and one frozen. The last one has every budget, without a call too many.
     """
-    async with stage(tmp_path, edition) as at_work:
-        for _ in range(edition.rounds):
-            replica, budgets = await at_work.busiest()
-            killed = time.time()
-            await replica.stop(signal.SIGKILL)
-            await asyncio.sleep(0.3)
-            await at_work.first_calls(budgets, killed + 0.25, within=edition.lease + 5)
+    async with stage(tmp_path, QUICK) as at_work:
+        for trouble, longest in TROUBLES.items():
+            await trouble(at_work)
+            assert max(at_work.silences) <= longest(QUICK.lease)
+            at_work.silences.clear()
+            await at_work.at_pace()
+
+    assert {} == at_work.too_full()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_again_and_again(
+    tmp_path: Path, trouble: Callable[[Stage], Awaitable[Replica]], tell: Callable[[str], None]
+) -> None:
+    """
+    Three replicas at 1,200 calls a second, one of which is troubled and started again twenty times.
+    """
+    async with stage(tmp_path, LONG) as at_work:
+        for _ in range(LONG.rounds):
+            replica = await trouble(at_work)
             await replica.start()
             await at_work.at_pace()
 
-    assert {} == at_work.fullest()
-    assert max(at_work.silences) <= edition.lease + KILLED + MACHINE
+    tell(at_work.figures())
+    assert {} == at_work.too_full()
+    assert max(at_work.silences) <= TROUBLES[trouble](LONG.lease)
 
 
-@pytest.mark.parametrize("edition", EDITIONS)
-async def test_ended(tmp_path: Path, edition: Edition) -> None:
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+async def test_without_fences_a_frozen_replica_breaks_the_limit(tmp_path: Path, tell: Callable[[str], None]) -> None:
     """
-    The others go on at once, where it stopped: with its last calls and its pace.
+    The control run: what the other tests hold is held by the fences, and the vendor here sees what they would let by.
     """
-    async with stage(tmp_path, edition) as at_work:
-        for _ in range(edition.rounds):
-            replica, budgets = await at_work.busiest()
-            told = time.time()
-            assert 0 == await replica.stop()
-            await at_work.first_calls(budgets, max(told, time.time() - 0.2), within=5)
-            await replica.start()
-            await at_work.at_pace()
-
-    assert {} == at_work.fullest()
-    assert max(at_work.silences) <= GRACEFUL + MACHINE
-
-
-@pytest.mark.parametrize("edition", EDITIONS)
-async def test_frozen(tmp_path: Path, edition: Edition) -> None:
-    """
-    A process that stood still for longer than its lease ends before it makes another call.
-    """
-    async with stage(tmp_path, edition) as at_work:
-        for _ in range(edition.rounds):
+    broken = []
+    async with stage(tmp_path, CONTROL, "tests.e2e.unfenced") as at_work:
+        for _ in range(CONTROL.rounds):
             replica, budgets = await at_work.busiest()
             frozen = time.time()
             replica.signal(signal.SIGSTOP)
-            await asyncio.sleep(edition.lease + 2)
+            await asyncio.sleep(CONTROL.lease + 2)
             await at_work.first_calls(budgets, frozen + 0.25, within=5)
             replica.signal(signal.SIGCONT)
-            assert -signal.SIGALRM == await replica.ended()
-            await replica.start()
+            await asyncio.sleep(CONTROL.lease)
             await at_work.at_pace()
+            assert replica.runs
+            broken.append(len(at_work.too_full(since=frozen).keys() & budgets))
 
-    assert {} == at_work.fullest()
+    tell(f"{at_work.figures()}; {sum(broken)} of them broke the limit")
+    assert all(broken)
