@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,7 @@ from exporter.metrics.telemetry import Telemetry
 from exporter.model import Shard
 from exporter.polling.budget import Timer
 from exporter.polling.client import Client, MakeClient
+from exporter.polling.crowd import Crowd
 from exporter.polling.scheduler import Scheduler
 from exporter.reload import Plan, Reloads, Sources
 from exporter.rooms import Scans
@@ -81,7 +83,7 @@ class Exporter:
     Args:
         load: Reads the config. Called in a thread, at the start and at every reload.
         config_path: Printable path of the config.
-        make_client: Makes a source's client.
+        make_client: Makes a source's client; default: ``Client``.
         make_scheduler: Makes the scheduler of the recurring jobs.
         process_started: Monotonic time at which this process began. An earlier process may have called vendors until
             then. Default: now.
@@ -98,7 +100,7 @@ class Exporter:
         options: WebOptions,
         log: Log,
         clock: Clock | None = None,
-        make_client: MakeClient = Client,
+        make_client: MakeClient | None = None,
         make_scheduler: Callable[[Clock, Telemetry, Log], Scheduler] = Scheduler,
         process_started: float | None = None,
         every_second: Callable[[], None] = lambda: None,
@@ -123,7 +125,7 @@ class Exporter:
             self._scheduler,
             self._timer,
             clock,
-            make_client,
+            make_client or partial(Client, crowd=Crowd()),
             log,
             process_started,
             make_http_sd,

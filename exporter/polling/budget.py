@@ -49,7 +49,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from functools import partial
 from heapq import heappop, heappush
 from time import perf_counter
 from typing import Final, Protocol
@@ -127,6 +128,8 @@ class Timer:
         self._clock = clock
         self.raised = raised
         self._waiting: dict[float, dict[Callable[[], None], None]] = {}
+        self._rung: deque[Callable[[], None]] = deque()
+        self._goes_on = False
 
     def expect(self, rate: float) -> None:
         """Choose the tick for this many calls per second, all budgets together."""
@@ -157,19 +160,38 @@ class Timer:
             return
         if now > moment + _STALL:
             self.resumed_at = now
-        self._call_back(iter(self._waiting.pop(moment)))
+        self._rung += self._waiting.pop(moment)
+        if not self._goes_on:
+            self._call_back()
 
-    def _call_back(self, callbacks: Iterator[Callable[[], None]]) -> None:
-        """Run the callbacks of one moment. There may be hundreds, so after every 5 ms other tasks run."""
+    def call_later_on(self, callback: Callable[[], None]) -> None:
+        """Call back in another iteration of the loop, after the callbacks whose moment has come."""
+        self._rung.append(callback)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if not self._goes_on:
+            self._goes_on = True
+            asyncio.get_running_loop().call_soon(self._call_back)
+
+    def _call_back(self) -> None:
+        """
+        Run the callbacks whose moment has come.
+
+        There may be a thousand, so after every 5 ms other tasks run. If the next moment comes meanwhile, its callbacks
+        wait in the same queue: with 5 ms for each moment, moments would add up.
+        """
+        self._goes_on = False
         began = perf_counter()
-        for callback in callbacks:
+        for _ in range(len(self._rung)):
             try:
-                callback()
+                self._rung.popleft()()
             except Exception as error:  # noqa: BLE001 the other callbacks must run
                 self.raised(error)
             if perf_counter() - began > _LONGEST_TURN:
-                asyncio.get_running_loop().call_soon(self._call_back, callbacks)
                 break
+        if self._rung:
+            self._go_on()
 
 
 class Budget:
@@ -355,16 +377,13 @@ class Budget:
                 declined += 1
                 if declined == _DECLINED_PER_TURN:
                     self._granting = True
-                    asyncio.get_running_loop().call_soon(self._grant_rest, dues)
+                    self._timer.call_later_on(partial(self._grant_rest, dues))
                     return
         self.arm()
 
     def _grant_rest(self, dues: _Overdue) -> None:
         self._granting = False
-        try:
-            self._grant(dues)
-        except Exception as error:  # noqa: BLE001 the exception must be counted, as it is in a callback of the timer
-            self._timer.raised(error)
+        self._grant(dues)
 
     def _check_in_flight(self, now: float) -> None:
         while self._in_flight and self._in_flight[0][0] <= now:

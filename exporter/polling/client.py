@@ -61,6 +61,7 @@ from exporter.config import SourceConfig
 from exporter.limits import highest_for_vendors
 from exporter.metrics.room import Arrival
 from exporter.model import Failure, FailureKind, Request
+from exporter.polling.crowd import Crowd
 from exporter.polling.pace import MOST_LATENESS
 from exporter.resolver import Resolver
 
@@ -117,12 +118,14 @@ class Client:
 
     Args:
         opener: Hears how ``open`` ended. Without one, no connections are opened in advance.
+        crowd: Shared by all sources; default: there are few of them.
     """
 
-    def __init__(self, config: SourceConfig, opener: Opener | None, clock: Clock) -> None:
+    def __init__(self, config: SourceConfig, opener: Opener | None, clock: Clock, crowd: Crowd | None = None) -> None:
         source = config.source
         self._opener = opener
         self.clock = clock
+        self.crowd = crowd or Crowd()
         self._resolver = Resolver(clock.monotonic)
         self._connector = aiohttp.TCPConnector(
             limit=0,
@@ -258,7 +261,7 @@ class Client:
 
     async def _connect(self) -> Failure | None:
         try:
-            async with asyncio.timeout(self.timeout):
+            async with self.crowd.opening(), asyncio.timeout(self.timeout):
                 connection = await self._connector.connect(self._target, traces=[], timeout=_NO_OTHER_TIMEOUT)
         except Exception as error:  # noqa: BLE001 the library raises more than it documents
             self._open_at = self.clock.monotonic() + _CONNECT_AGAIN
@@ -357,6 +360,7 @@ class Exchange:
         else:
             return _NOT_HTTP
         head_at = clock.monotonic()
+        await self._client.crowd.reply()
         if int(message.headers.get(hdrs.CONTENT_LENGTH, 0)) > MAX_REPLY:
             return _TOO_LARGE
         coding = message.headers.get(hdrs.CONTENT_ENCODING, "identity").lower()

@@ -474,6 +474,31 @@ async def test_many_callbacks_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> 
     assert 50 < len(turns)
 
 
+@in_virtual_time
+async def test_moments_share_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    When the next ticks come while the budgets of the first one still wait, each iteration of the loop serves as many
+    budgets as before, in the order of their ticks, and not as many for each tick.
+    """
+    monkeypatch.setattr(budget_module, "perf_counter", itertools.count(step=0.003).__next__)
+    called: list[int] = []
+    turns: list[int] = []
+    timer = timer_of()
+    for number in range(90):
+        timer.call_at(now() + 0.1 + number // 30 * 0.002, functools.partial(called.append, number))
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    await asyncio.sleep(0.09)
+    loop.stall(0.03)  # all three ticks are in the past
+    while len(called) < 90:
+        before = len(called)
+        await asyncio.sleep(0)
+        turns.append(len(called) - before)
+
+    assert [*range(90)] == called
+    assert 2 == max(turns)
+
+
 @pytest.mark.parametrize("make", [Stubborn, Raising])
 @in_virtual_time
 async def test_bidder_that_never_calls(make: Callable[..., Wanting]) -> None:
