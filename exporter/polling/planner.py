@@ -129,7 +129,8 @@ class Planner:
         healthy, suspect = self._split_suspects(waiting)
         if self.cadence is not None:
             self.cadence.disturb(healthy)
-        self._put(Lane.REGULAR, healthy, min(now, self.due(Lane.REGULAR)), self._ticket(healthy))
+        before = math.nextafter(self.due(Lane.REGULAR), -math.inf)
+        self._put(Lane.REGULAR, healthy, min(now, before), self._ticket(healthy))
         self._put(Lane.SUSPECT, suspect, now, self._ticket(suspect))
 
     def slow_down(self, room_ids: Iterable[str], interval: float) -> None:
