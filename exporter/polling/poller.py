@@ -412,18 +412,18 @@ class Poller:
             self._failed_rooms(call, failures, now)
 
     def _publish(self, readings: Mapping[str, Reading], arrival: Arrival) -> None:
-        """Put readings into the table. With a cadence, each room's counts for a time of its own."""
-        now, cadence = self._clock.monotonic(), self.planner.cadence
-        if cadence is None:
+        """Put readings into the table. Where rooms have intervals of their own, each counts for a time of its own."""
+        now, planner = self._clock.monotonic(), self.planner
+        if planner.cadence is not None:
+            rooms = self.table.rooms_of([room for room in readings if room in self.table and room in planner])
+            planner.cadence.learn(rooms, [readings[room.id].users for room in rooms], arrival.monotonic)
+        if self.config.max_staleness is not None or not planner.has_own_intervals:
             self.stats.gaps(self.table.record(readings, arrival), now)
             return
-        rooms = self.table.rooms_of([room for room in readings if room in self.table and room in self.planner])
-        cadence.learn(rooms, [readings[room.id].users for room in rooms], arrival.monotonic)
         groups: dict[float | None, dict[str, Reading]] = {}
         least = 1.5 * self.config.interval + self.config.timeout
         for room_id, reading in readings.items():
-            max_age = cadence.max_age(room_id, least) if self.config.max_staleness is None else None
-            groups.setdefault(max_age, {})[room_id] = reading
+            groups.setdefault(planner.max_age(room_id, least), {})[room_id] = reading
         for max_age, group in groups.items():
             self.stats.gaps(self.table.record(group, arrival, max_age), now)
 
