@@ -245,14 +245,17 @@ async def test_a_callback_brings_a_room_at_once_and_its_end_next() -> None:
 @in_virtual_time
 async def test_an_idle_room_is_polled_rarely() -> None:
     """
-    Every ``idle_interval`` once it was empty for ``idle_after``, and every interval again when somebody comes.
+    Every ``idle_interval`` once it was empty for ``idle_after``, and every interval again when somebody comes; what is
+    known of it is published all the while.
     """
     world = World({"a": 0}, listed=["a"])
     discovery = {"vendor_list": {"interval": "30s"}, "idle_after": "60s", "idle_interval": "40s"}
     async with house(world, im(discovery)) as exporter:
         await exporter.passes(120)
         before = len([call for call in exporter.vendor.calls if call.rooms])
-        await exporter.passes(400)
+        for _ in range(80):
+            await exporter.passes(5)
+            assert {"fresh": 1} == exporter.states("tencent_im")
         assert 9 <= len([call for call in exporter.vendor.calls if call.rooms]) - before <= 11
 
         world.rooms = {"a": 3}
@@ -260,6 +263,30 @@ async def test_an_idle_room_is_polled_rarely() -> None:
         before = len([call for call in exporter.vendor.calls if call.rooms])
         await exporter.passes(100)
         assert 9 <= len([call for call in exporter.vendor.calls if call.rooms]) - before <= 11
+
+
+@in_virtual_time
+async def test_found_rooms_with_a_cadence() -> None:
+    """
+    They are learnt like others, none is unknown while quiet ones wait for `longest`, and a callback makes its room
+    important.
+    """
+    rooms = [f"room-{number:03}" for number in range(300)]
+    world = World(dict.fromkeys(rooms, 0), listed=rooms)
+    keys = {"cadence": {"longest": "120s"}, "rate_limit": 5}
+    async with house(world, im({"vendor_list": {"interval": "30s"}}, **keys)) as exporter:
+        await exporter.passes(120)
+        for _ in range(60):
+            world.rooms["room-007"] = round(exporter.now * 10) % 5000
+            await exporter.passes(10)
+            assert {"fresh": 300} == exporter.states("tencent_im")
+        planner = exporter.pollers["tencent_im"].planner
+        quiet = planner.own_interval("room-100")
+        assert 10.0 == planner.own_interval("room-007") < 0.25 * quiet
+
+        exporter.exporter.sources.hinted("tencent_im", Hint("room-100", Change.MEMBERS))
+        await exporter.passes(30)
+        assert planner.own_interval("room-100") < 0.5 * quiet
 
 
 @in_virtual_time

@@ -129,7 +129,8 @@ class Planner:
         healthy, suspect = self._split_suspects(waiting)
         if self.cadence is not None:
             self.cadence.disturb(healthy)
-        self._put(Lane.REGULAR, healthy, min(now, self.due(Lane.REGULAR)), self._ticket(healthy))
+        before = math.nextafter(self.due(Lane.REGULAR), -math.inf)
+        self._put(Lane.REGULAR, healthy, min(now, before), self._ticket(healthy))
         self._put(Lane.SUSPECT, suspect, now, self._ticket(suspect))
 
     def slow_down(self, room_ids: Iterable[str], interval: float) -> None:
@@ -288,6 +289,17 @@ class Planner:
         if self.cadence is None or self.cadence.even:
             return self._slow.get(room, self.interval)
         return self.cadence.own(room) or self.interval
+
+    @property
+    def has_own_intervals(self) -> bool:
+        """Whether not all rooms have the source's interval."""
+        return self.cadence is not None or bool(self._slow)
+
+    def max_age(self, room: str, least: float) -> float | None:
+        """Seconds for which a reading of this room may be published, at least so many; ``None``: as the source's."""
+        if self.cadence is not None:
+            return self.cadence.max_age(room, least)
+        return max(3 * self._slow[room], least) if room in self._slow else None
 
     def _give_rare(self) -> None:
         if self.cadence is not None:

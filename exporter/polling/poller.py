@@ -458,17 +458,17 @@ class Poller:
     def _by_age(
         self, readings: Mapping[str, Reading], arrival: Arrival
     ) -> Iterable[tuple[float | None, Mapping[str, Reading]]]:
-        """The readings by the seconds for which they may be published: with a cadence, each room has its own."""
-        cadence = self.planner.cadence
-        if cadence is None:
+        """The readings by the seconds for which they may be published: rooms may have intervals of their own."""
+        planner = self.planner
+        if planner.cadence is not None:
+            rooms = self.table.rooms_of([room for room in readings if room in self.table and room in planner])
+            planner.cadence.learn(rooms, [readings[room.id].users for room in rooms], arrival.monotonic)
+        if self.config.max_staleness is not None or not planner.has_own_intervals:
             return ((None, readings),)
-        rooms = self.table.rooms_of([room for room in readings if room in self.table and room in self.planner])
-        cadence.learn(rooms, [readings[room.id].users for room in rooms], arrival.monotonic)
         groups: dict[float | None, dict[str, Reading]] = {}
         least = 1.5 * self.config.interval + self.config.timeout
         for room_id, reading in readings.items():
-            max_age = cadence.max_age(room_id, least) if self.config.max_staleness is None else None
-            groups.setdefault(max_age, {})[room_id] = reading
+            groups.setdefault(planner.max_age(room_id, least), {})[room_id] = reading
         return groups.items()
 
     async def _receive_all(self, call: Call, response: Response | Failure) -> None:

@@ -9,7 +9,14 @@ they are matched by job and source.
 
 from __future__ import annotations
 
-from exporter.metrics.catalogue import SOURCE_INTERVAL, SOURCE_LAST_SUCCESS, SOURCE_ROOMS, SOURCE_UP, Metric
+from exporter.metrics.catalogue import (
+    SOURCE_INTERVAL,
+    SOURCE_LAST_SUCCESS,
+    SOURCE_LONGEST_INTERVAL,
+    SOURCE_ROOMS,
+    SOURCE_UP,
+    Metric,
+)
 from exporter.states import RoomState
 from grafana.generator.variables import OF_SOURCE, select
 
@@ -74,5 +81,6 @@ def average(user_seconds: str) -> str:
 
 
 def in_intervals(seconds: str) -> str:
-    """A duration of each chosen source, as a multiple of its configured interval."""
-    return f"{seconds} / {by_source(select(SOURCE_INTERVAL, OF_SOURCE))}"
+    """A duration of each chosen source, as a multiple of its configured interval; with a cadence, of the longest."""
+    longest, interval = (by_source(select(each, OF_SOURCE)) for each in (SOURCE_LONGEST_INTERVAL, SOURCE_INTERVAL))
+    return f"{seconds} / ({longest} or {interval})"

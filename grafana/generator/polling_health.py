@@ -10,7 +10,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from exporter.metrics import catalogue as metrics
 from exporter.states import RoomState
 from grafana.generator import cluster, discovery, exporter_health, frame, sources
-from grafana.generator.aggregation import by_source, in_intervals, of_sources, success_age, summed
+from grafana.generator.aggregation import by_source, in_intervals, merged, of_sources, success_age, summed
 from grafana.generator.panels import (
     COUNT,
     GREEN,
@@ -43,7 +43,7 @@ def dashboard() -> Dashboard:
             sources.states_over_time(),
             sources.last_failures(),
         ),
-        "Pace": (_intervals(), _stretch(), _budget_use(), _budget_calls(), _budget_holders()),
+        "Pace": (_intervals(), _stretch(), _budget_use(), _budget_calls(), _own_intervals(), _budget_holders()),
         "Calls": (_calls(), _failures(), _durations(), _unrequested_rooms()),
         "Freshness": (_reading_ages(), _success_ages(), _rooms_unread(), _skew()),
         "Discovery": discovery.panels(),
@@ -82,6 +82,19 @@ def _stretch() -> timeseries.Panel:
     )
     query = Query(in_intervals(sources.achieved_interval()), "{{source}}")
     return over_time(subject, query, lines=True).min(0)
+
+
+def _own_intervals() -> timeseries.Panel:
+    subject = Subject(
+        "Rooms by their own interval",
+        "Where a source has a cadence, each room has an interval of its own, short where its count changes fast, is"
+        " large, or is near a threshold. Each line counts the rooms whose interval is so long at most, those of shorter"
+        " ones included. When a line of short intervals falls while rooms are busy, the budget is too small.",
+        (metrics.SOURCE_ROOMS_BY_INTERVAL,),
+        COUNT,
+    )
+    rooms = merged(select(metrics.SOURCE_ROOMS_BY_INTERVAL, OF_SOURCE, 'le=~"10|30|60|120|300"'))
+    return over_time(subject, Query(rooms, "{{source}} {{le}} s")).no_value("no source has a cadence").min(0)
 
 
 def _budget_use() -> timeseries.Panel:

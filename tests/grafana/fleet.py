@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from exporter.metrics import catalogue as metrics
 from exporter.metrics.catalogue import CATALOGUE, Metric
 from exporter.metrics.cluster_stats import Exchanged, Gained, Lost
+from exporter.metrics.source_stats import INTERVAL_BOUNDS
 from exporter.metrics.table import SIZES
 from exporter.model import FailureKind
 from exporter.states import RoomState, SourceState
@@ -72,6 +73,7 @@ class Source:
         last: When the last reading came, if all is well; those before it came an interval apart.
         calls: Calls a second, if all is well.
         dark: From when on its calls fail, one a minute, and the source is in `state`.
+        cadence: Whether its rooms have intervals of their own, up to `interval`; here they all have that.
         finds: Whether its rooms find themselves: by http_sd every 10 s, the vendor's list every 30 s, and callbacks.
     """
 
@@ -87,6 +89,7 @@ class Source:
     reason: FailureKind = FailureKind.TRANSIENT
     code: str = "timeout"
     finds: bool = False
+    cadence: bool = False
 
     @property
     def labels(self) -> dict[str, str]:
@@ -191,6 +194,7 @@ class Exporter:
 
         yield metrics.SOURCE_UP, source.labels, up
         yield metrics.SOURCE_INTERVAL, source.labels, source.interval
+        yield from _intervals(source)
         yield metrics.SOURCE_CLOCK_SKEW, source.labels, 0.2
         for each in SourceState:
             yield metrics.SOURCE_STATE, source.labels | {"state": each}, each is state
@@ -318,6 +322,15 @@ def _state(room: Room, time: float, *, known: bool, dark: bool) -> RoomState:
     if not room.exists_at(time):
         return RoomState.MISSING
     return RoomState.HELD if dark else RoomState.FRESH
+
+
+def _intervals(source: Source) -> Iterator[Sample]:
+    for bound in INTERVAL_BOUNDS if source.cadence else ():
+        le = "+Inf" if bound == math.inf else f"{bound:g}"
+        rooms = len(source.rooms) if bound >= source.interval else 0
+        yield metrics.SOURCE_ROOMS_BY_INTERVAL, source.labels | {"le": le}, rooms
+    if source.cadence:
+        yield metrics.SOURCE_LONGEST_INTERVAL, source.labels, source.interval
 
 
 def _histogram(metric: Metric, labels: dict[str, str], count: float) -> Iterator[Sample]:

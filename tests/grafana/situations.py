@@ -41,6 +41,7 @@ STREAM = Source(
     (Room("main", 900, critical=1000), Room("side", 10, critical=1000)),
     interval=40,
     last=-10,
+    cadence=True,
 )
 SOURCES = (LIVE, CHAT, STREAM)
 ROOM = {

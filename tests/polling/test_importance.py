@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model import NO_THRESHOLDS, Room, Thresholds
+from exporter.metrics.room import Arrival
+from exporter.model import NO_THRESHOLDS, Reading, Room, Thresholds
 from exporter.polling.importance import Importance
 from exporter.polling.load import budget_loads
 from exporter.polling.planner import Lane, Planner
@@ -138,6 +139,47 @@ def test_rooms_that_are_to_be_read_more_seldom():
     planner.speed_up(["room-00007"])
     importance.learn([Room("room-00007")], [40], now)
     assert LONGEST >= planner.own_interval("room-00007")
+
+
+def test_a_room_that_is_brought_forward_is_important():
+    """
+    As after a callback: it is asked next, and soon again.
+    """
+    now = 0.0
+    importance = Importance(INTERVAL, LONGEST)
+    planner = Planner(10, INTERVAL, lambda: now, importance)
+    planner.watch(map(Room, named(100)))
+    for _ in range(200):
+        importance.balance(1.0, 100, now)
+        batch = planner.take(Lane.REGULAR, now)
+        importance.learn(map(Room, batch), [0] * len(batch), now)
+        planner.read(batch, now)
+        now += 10.0
+    quiet = planner.own_interval("room-00007")
+    planner.bring_forward(["room-00007"], now)
+
+    assert 90.0 < quiet
+    assert quiet > 3 * planner.own_interval("room-00007")
+    assert "room-00007" in planner.take(Lane.REGULAR, now)
+
+
+@in_virtual_time
+async def test_what_a_list_says_is_learnt_too():
+    """
+    A room of which the vendor's list says that it fills is important at the next poll, and published for as long as
+    its own interval says.
+    """
+    async with House(source("zego_rtc", 1000, rate_limit=1, cadence={"longest": "120s"})) as house:
+        await house.passes(900)
+        poller = house.pollers["zego_rtc"]
+        before = poller.planner.own_interval("room-00001")
+        now = poller._clock.monotonic()
+        poller.read_elsewhere({"room-00001": Reading(900)}, Arrival(now, 0.0))
+
+        assert before > 3 * poller.planner.own_interval("room-00001")
+        assert [900] == house.tables["zego_rtc"].users_of(["room-00001"])
+        lane, due = poller.planner.next_poll("room-00001") or (None, 0.0)
+        assert (Lane.REGULAR, True) == (lane, due - now <= before / 3)
 
 
 @given(

@@ -83,6 +83,14 @@ TROUBLES: Final[Mapping[str, Trouble]] = {
         waits=60,
         ends=120,
     ),
+    "RtcRoomRising": Trouble(
+        _rooms(hall=Room(390, thresholds={"critical": 400})),
+        {**OF_SOURCE, "room": "hall", "severity": "warning"},
+        waits=75,
+        lasts=120 + 300,
+        held=300.0,
+        held_without_target=300.0,
+    ),
     "RtcRoomUnknown": Trouble(
         _rooms(lobby=Room(None, thresholds=THRESHOLDS, labels={"event": "launch"})),
         {**OF_SOURCE, "room": "lobby", "event": "launch", "severity": "warning"},

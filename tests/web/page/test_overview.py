@@ -5,6 +5,7 @@ The verdict, what needs attention, and the figures beside it.
 from __future__ import annotations
 
 from exporter.model import Reading, Room, Thresholds
+from exporter.polling.importance import Importance
 from exporter.states import SourceState
 from tests.web.page.html import Element
 from tests.web.page.pages import items, limited, link, matching, page, said, text
@@ -334,7 +335,16 @@ async def test_rooms_that_rise_and_fall_fastest(site: Site) -> None:
     (section,) = (await page(site)).find("section", id="movers")
 
     assert (
-        "Rising and falling ↗ Rising fastest up-5 live +105 a minute 45 up-4 live +84 a minute 38"
-        " up-3 live +63 a minute 31 up-2 live +42 a minute 24 up-1 live +21 a minute 17"
-        " ↘ Falling fastest gone shop −24,000 a minute 1,000 down shop −750 a minute 400"
+        "Rising and falling ↗ Rising fastest users a minute, users now up-5 live +105 45 up-4 live +84 38"
+        " up-3 live +63 31 up-2 live +42 24 up-1 live +21 17"
+        " ↘ Falling fastest users a minute, users now gone shop −24,000 1,000 down shop −750 400"
     ) == text(section)
+
+
+async def test_how_often_rooms_are_wanted_with_a_cadence(site: Site) -> None:
+    """
+    The shortest and the longest interval stand beside the achieved one.
+    """
+    site.watch("live", ["a"]).own_intervals = Importance(10.0, 120.0)
+
+    assert "wanted 10 s to 2 min" in (await page(site)).rows("sources")[0]
