@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -151,7 +152,7 @@ class Poller:
         self.stats = SourceStats(
             config.vendor, config.api, config.name, budget.name, config.interval, table, self._signing.skew
         )
-        self.stats.polled = lambda: self.budget.held
+        self.stats.polled = partial(_held, budget)
         self._answers_all = config.codec.lists is not None and config.codec.lists.answers_all
         self.stats.own_intervals = self.planner.cadence
         self._refusals = Refusals()
@@ -232,6 +233,7 @@ class Poller:
         self.budget.withdraw(self)
         self.budget = budget
         self.stats.budget = budget.name
+        self.stats.polled = partial(_held, budget)
         budget.bid(self)
 
     def watch(self, rooms: Sequence[Room]) -> None:
@@ -693,6 +695,10 @@ class Poller:
     def _count_error(self, error: Exception) -> None:
         self._telemetry.unexpected_errors += 1
         self._journal.raised(error)
+
+
+def _held(budget: Budget) -> bool:
+    return budget.held
 
 
 def _sorted(call: Call, reply: Reply) -> tuple[dict[str, Reading], dict[str, Failure]]:

@@ -18,6 +18,7 @@ from grafana.generator.panels import (
     RED,
     TIMES,
     YELLOW,
+    Panel,
     Query,
     Subject,
     dashed,
@@ -34,7 +35,7 @@ def dashboard() -> Dashboard:
         frame.POLLING_HEALTH,
         "Whether the vendors are asked as often as wanted, and how they answer.",
     )
-    rows = {
+    rows: dict[str, tuple[Panel, ...]] = {
         "Sources": (
             sources.up().span(10),
             sources.worst_failed_share(),
@@ -146,7 +147,7 @@ def _budget_holders() -> timeseries.Panel:
         ((RED, None), (GREEN, 1), (RED, 2)),
     )
     held = f"sum by (job, budget) ({select(metrics.BUDGET_HELD, OF_JOB)})"
-    return over_time(subject, Query(held, "{{budget}}"), lines=True).span(24).height(7).min(0)
+    return over_time(subject, Query(held, "{{budget}}"), lines=True).min(0)
 
 
 def _budget_rate() -> str:

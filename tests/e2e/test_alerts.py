@@ -25,6 +25,11 @@ NOT_HERE = {
     "RtcScrapeTooLarge",  # takes 25,000 rooms
     "RtcWebConfigReloadFailed",  # takes a web config
     "RtcShardingMismatch",  # takes shards
+    # These take a cluster.
+    "RtcBudgetOrphaned",
+    "RtcBudgetHeldTwice",
+    "RtcClusterConfigMismatch",
+    "RtcClusterEngineUnreachable",
     "RtcDiscoveryFindsNothing",  # takes an hour's quarter without a room
     "RtcCallbacksSilent",  # takes a process that is older than half an hour
 }
