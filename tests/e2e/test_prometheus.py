@@ -118,7 +118,6 @@ async def test_rules_record_and_alerts_are_silent_while_nothing_is_wrong(stack: 
     Prometheus evaluates every rule without error; each recorded series has data but those of troubles, and no alert's
     expression has any but the watchdog's. (That each has data in its trouble is shown in `tests/e2e/test_alerts.py`.)
     """
-
     recorded = {rule["name"] for rule in await stack.prometheus.rules() if rule["type"] == "recording"}
     expected = recorded - OF_TROUBLES - OF_SHARDS | {"RtcWatchdog"}
 
