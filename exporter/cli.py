@@ -274,7 +274,7 @@ def _check_config(config_file: Path, total_shards: int | None) -> int:
     warnings = [*config.warnings, *(words for source, files in watched for words in _about_files(source, files))]
     for words in warnings:
         _print(f"warning: {words}", err=True)
-    budgets = budget_loads((source, len(files.rooms)) for source, files in watched)
+    budgets = tuple(budget_loads((source, len(files.rooms)) for source, files in watched))
     for budget in budgets:
         _print_budget(budget)
     for source, files in watched:

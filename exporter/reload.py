@@ -331,7 +331,7 @@ class Sources:
         rooms = tuple(running.rooms for running in self.running.values())
         if rooms != self._fitted and any(running.discovery for running in self.running.values()):
             self._fitted = rooms
-            self._update_budgets()
+            await self._update_budgets()
 
     def hinted(self, source_name: str, hint: Hint) -> None:
         """A callback says something of a room."""
@@ -365,7 +365,7 @@ class Sources:
         changed_sources = [running for running in self.running.values() if running.has_unapplied_changes]
         if changed_sources:
             try:
-                self._update_loads()
+                await self._update_loads()
             except Exception as error:  # noqa: BLE001 rooms must change all the same, and the next look tries again
                 self._jobs.raised("rooms files", error)
         turn = Turn()
@@ -520,27 +520,36 @@ class Sources:
         error.add_note(f"source: {source}")
         self._jobs.raised(what, error)
 
-    def _update_loads(self) -> None:
+    async def _update_loads(self) -> None:
         """Update what depends on the numbers of rooms: staleness, warnings about budgets, the states of files."""
-        self._update_budgets()
+        await self._update_budgets()
         for running in self.running.values():
             self._log_files(running)
         self._publish_files()
 
-    def _update_budgets(self) -> None:
-        """Update staleness and warnings about budgets."""
-        loads = budget_loads(
+    async def _update_budgets(self) -> None:
+        """Update staleness and warnings about budgets, one budget at a time. A swap meanwhile begins this anew."""
+        sources, turn = self.running, Turn()
+        overloaded: set[str] = set()
+        for budget in budget_loads(
             (each.config, max(each.rooms, len(each.files.rooms)) if each.discovery else len(each.files.rooms))
-            for each in self.running.values()
-        )
-        for budget in loads:
+            for each in sources.values()
+        ):
+            await turn.let_others_run()
+            if self.running is not sources:
+                self._fitted = ()
+                return
             for source in budget.sources:
-                poller = self.running[source.config.name].poller
+                poller = sources[source.config.name].poller
                 poller.table.max_staleness, poller.share = source.max_staleness, source.share
-            if not budget.fits and budget.name not in self._overloaded:
+            if budget.fits:
+                continue
+            overloaded.add(budget.name)
+            if budget.name not in self._overloaded:
+                self._overloaded |= {budget.name}
                 needed, allowed = f"{budget.needed:.2f}", f"{budget.allowed:g}"
                 self._log.warning("rooms do not fit", budget=budget.name, needed=needed, allowed=allowed)
-        self._overloaded = frozenset(budget.name for budget in loads if not budget.fits)
+        self._overloaded = frozenset(overloaded)
 
     def _publish_files(self) -> None:
         read: dict[str, bool] = defaultdict(lambda: True)

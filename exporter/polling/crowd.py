@@ -2,7 +2,7 @@
 A thousand sources that connect, or hear from their vendors, at the same moment: a few at a time.
 
 The event loop runs everything that is ready before it looks at its timers again. One source's reply takes a tenth of a
-millisecond, and a TLS handshake a whole one. So a thousand at once would hold up scrapes and slots.
+millisecond, and a TLS handshake four times as long. So a thousand at once would hold up scrapes and slots.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from typing import Final
 
 _REPLIES: Final = 20
 _WITHIN: Final = 0.005
-_OPENINGS: Final = 10
-_PLACE_KEPT: Final = 0.01
-"""Seconds: a vendor that does not answer must not keep others from connecting."""
+_OPENINGS: Final = 5
+_PLACE_KEPT: Final = 0.02
+"""
+Seconds. A vendor that is slow to answer must not keep others from connecting, so 250 connections a second can always be
+opened. More would add up: when this process has not run for a while, all handshakes under way go on at once.
+"""
 
 
 class Crowd:
@@ -56,7 +59,7 @@ class Crowd:
 
     @asynccontextmanager
     async def opening(self) -> AsyncIterator[None]:
-        """Open a connection: ten at a time, of which each counts until it is open, at most for 10 ms."""
+        """Open a connection: five at a time, of which each counts until it is open, at most for 20 ms."""
         if len(self._places) < _OPENINGS:
             place = self._take()
         else:

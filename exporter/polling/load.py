@@ -16,7 +16,7 @@ room is late by the same number of seconds, whatever its interval.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -155,12 +155,13 @@ def list_load(config: SourceConfig, rooms: int) -> ListLoad | None:
     return ListLoad(settings.budget, settings.interval, calls, needed, allowed, calls / pace_kept(allowed))
 
 
-def budget_loads(sources: Iterable[tuple[SourceConfig, int]]) -> tuple[BudgetLoad, ...]:
-    """The load of every budget, from each source and its number of rooms."""
+def budget_loads(sources: Iterable[tuple[SourceConfig, int]]) -> Iterator[BudgetLoad]:
+    """The load of every budget, one by one, from each source and its number of rooms."""
     members: dict[str, list[tuple[SourceConfig, int]]] = {}
     for config, rooms in sources:
         members.setdefault(config.budget, []).append((config, rooms))
-    return tuple(_load(name, sharing) for name, sharing in members.items())
+    for name, sharing in members.items():
+        yield _load(name, sharing)
 
 
 def _load(name: str, sharing: list[tuple[SourceConfig, int]]) -> BudgetLoad:

@@ -50,9 +50,9 @@ async def test_few_replies_do_not_wait() -> None:
 
 
 @in_virtual_time
-async def test_connections_open_ten_at_a_time() -> None:
+async def test_connections_open_five_at_a_time() -> None:
     """
-    The next one begins when one is open, or has tried for 10 ms: a hundred that hang for 5 s hold up others for 0.1 s.
+    The next one begins when one is open, or has tried for 20 ms: fifty that hang for 5 s hold up others for 0.2 s.
     Those that were given up in the queue take no place.
     """
     crowd, loop = Crowd(), asyncio.get_running_loop()
@@ -64,7 +64,7 @@ async def test_connections_open_ten_at_a_time() -> None:
             begins.append(loop.time() - began)
             await asyncio.sleep(takes)
 
-    hanging = [asyncio.create_task(connect(5)) for _ in range(100)]
+    hanging = [asyncio.create_task(connect(5)) for _ in range(50)]
     given_up = [asyncio.create_task(connect(5)) for _ in range(50)]
     quick = [asyncio.create_task(connect(0.001)) for _ in range(30)]
     await asyncio.sleep(0)
@@ -73,8 +73,8 @@ async def test_connections_open_ten_at_a_time() -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.gather(*quick)
 
-    assert [10 * (number // 10) for number in range(100)] == [round(1000 * begin) for begin in begins[:100]]
-    assert [100 + number // 10 for number in range(30)] == [round(1000 * begin) for begin in begins[100:]]
+    assert [20 * (number // 5) for number in range(50)] == [round(1000 * begin) for begin in begins[:50]]
+    assert [200 + number // 5 for number in range(30)] == [round(1000 * begin) for begin in begins[50:]]
     for task in hanging:
         task.cancel()
     await asyncio.wait([*hanging, *given_up])
