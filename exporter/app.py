@@ -196,8 +196,8 @@ class Exporter:
         """Let go of the cluster's budgets, stop the jobs, give calls in flight 3.5 s to end, and close everything."""
         began = self.clock.monotonic()
         await self.reloads.stop()
+        await self.callbacks.stop()  # what it has answered is handed over with the budgets
         await self._leave_cluster()
-        await self.callbacks.stop()
         self._scheduler.pause()
         await self.sources.stop(max(0.5, _CALLS_END_WITHIN - (self.clock.monotonic() - began)))
         self._scheduler.stop()

@@ -258,9 +258,14 @@ class Discovery:
         if self._started:
             self._schedule([*self._http_sd, *([Lister.name] if self._lister else [])])
 
-    def inherit(self, room_ids: Iterable[str]) -> None:
-        """Another replica has found these rooms, and polls say that they are there. Some hundred at a time."""
-        self.roster.inherited(room_ids, self._clock.monotonic())
+    def inherit(self, rooms: Mapping[str, Mapping[str, Room]]) -> None:
+        """
+        Another replica has found these rooms, and polls say that they are there. Some hundred at a time.
+
+        Args:
+            rooms: For each, the endpoints of the operator that name it, and with which labels and thresholds.
+        """
+        self.roster.inherited(rooms, self._clock.monotonic())
         self.incomplete = None if self._resting else self.incomplete
         self._apply(Turnover())
 
@@ -374,6 +379,8 @@ class Discovery:
         """Pass a callback's hint about a room to the roster."""
         self.roster.hinted(hint, self._clock.monotonic())
         self._apply(self._turnover)
+        if self.roster.is_by_hint(hint.room_id):
+            self._poller.table.note((hint.room_id,))  # if this replica dies, the callback must not be lost
 
     def polled(
         self, readings: Mapping[str, Reading], failures: Mapping[str, Failure], began: float, now: float
@@ -506,6 +513,7 @@ class Discovery:
             table.forget(changes.unpublish)
         if changes.unpoll:
             poller.forget([*changes.unpoll])
+            table.note(changes.unpoll)
         if changes.poll:
             poller.watch([*changes.poll.values()])
         if changes.publish:

@@ -23,20 +23,23 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import islice
 from typing import Final
 
 from exporter.clock import Clock
-from exporter.cluster.protocols import SILENCE, Inheritance, Record
+from exporter.cluster.protocols import NO_MORE, SILENCE, SOURCE, Inheritance, More, Record
+from exporter.discovery import Discovery
 from exporter.metrics.room import Arrival
-from exporter.metrics.table import SourceTable, Table
-from exporter.model import ROOMS_AT_A_TIME, Reading
+from exporter.metrics.table import Table
+from exporter.model import Reading, in_parts
 from exporter.polling.budget import Budget, Timer
 from exporter.polling.load import budget_loads, list_load
 from exporter.polling.pace_state import read_pace_state
+from exporter.polling.poller import Inherited
 from exporter.reload import Running, Sources
+from exporter.states import RoomState
 from exporter.vendors.callbacks import Change, Hint
 
 _UNDER_WAY: Final = 0.5
@@ -163,17 +166,14 @@ class SharedSources:
                 left -= len(rooms)
                 for room in rooms:
                     del changed[room]
-                drained.setdefault(key, []).extend(_records(running.poller.table, rooms, now))
+                drained.setdefault(key, []).extend(_records(running, rooms, now))
         return drained
 
     def everything(self, source: str) -> Iterator[Sequence[Record]]:
         """See ``cluster.protocols.Readings``."""
         running = self._by_key.get(source)
-        rooms = iter([*running.poller.table] if running else [])
-        while part := [*islice(rooms, ROOMS_AT_A_TIME)]:
-            if running:
-                records = _records(running.poller.table, part, self._clock.monotonic())
-                yield [each for each in records if each.reading is not None]
+        for part in in_parts([*running.poller.table]) if running else ():
+            yield _records(running, part, self._clock.monotonic()) if running else ()
 
     def inherit(self, source: str, records: Sequence[Record]) -> None:
         """See ``cluster.protocols.Readings``."""
@@ -184,6 +184,14 @@ class SharedSources:
         running = self._by_key.get(source)
         if running is not None and running.config.budget not in self._ours:
             self._take(source, records, inherited=False)
+
+    def follow_only(self, source: str, rooms: Container[str]) -> None:
+        """See ``cluster.protocols.Readings``."""
+        running = self._by_key.get(source)
+        if running is None or running.discovery is None or running.config.budget in self._ours:
+            return
+        for part in in_parts([room for room in running.poller.table if room not in rooms]):
+            running.discovery.forget(part)
 
     def sources(self, budget: str) -> Sequence[str]:
         """See ``cluster.protocols.Readings``."""
@@ -254,12 +262,47 @@ class SharedSources:
         running = self._by_key.get(key)
         if running is None:
             return
-        if running.discovery is not None:
-            running.discovery.forget([each.room for each in records if each.reading is None])
-            running.discovery.inherit([each.room for each in records if each.reading is not None])
-        take = running.poller.inherit if inherited else running.poller.table.inherit
-        for arrival, readings in _replies(records, self._clock.monotonic()):
-            take(readings, arrival)
+        poller, table, discovery = running.poller, running.poller.table, running.discovery
+        if discovery is not None:
+            _take_rooms(discovery, records)
+        special = [each for each in records if each.more is not NO_MORE]
+        if special:
+            self._take_user_seconds(running, special, inherited=inherited)
+        replies = _replies(records, self._clock.monotonic())
+        if inherited:
+            poller.inherit(replies)
+        else:
+            for reply in replies:
+                table.inherit(reply.readings, reply.arrival, reply.max_age)
+        if table.states[RoomState.REFUSED]:
+            table.forgive([each.room for each in records if each.watched and not each.more.refused])
+        self._take_states(running, special, inherited=inherited)
+
+    @staticmethod
+    def _take_states(running: Running, records: Iterable[Record], *, inherited: bool) -> None:
+        """Refused rooms, and callbacks that no poll has confirmed yet."""
+        poller, table, discovery = running.poller, running.poller.table, running.discovery
+        for each in records:
+            if not inherited and each.more.refused:
+                table.refuse(each.room)
+            elif each.more.refused:
+                poller.inherit_refusal(each.room, each.more.refused, each.age)
+            elif inherited and each.more.candidate and discovery is not None:
+                discovery.hinted(Hint(each.room, Change.CREATED, None, None))
+
+    @staticmethod
+    def _take_user_seconds(running: Running, records: Iterable[Record], *, inherited: bool) -> None:
+        """Who polls may publish all of them, since the other replicas know it."""
+        table, rooms = running.poller.table, dict[str, tuple[float, float]]()
+        for record in records:
+            if record.more.user_seconds is not None:
+                seconds, told = record.more.user_seconds
+                rooms[record.room] = seconds, seconds if inherited else told
+        whole = rooms.pop(SOURCE, None)
+        if rooms:
+            table.go_on_from(rooms)
+        if whole is not None:
+            table.go_on_from_sum(*whole)
 
     def _arrange(self) -> None:
         """Sources and budgets may be other ones than before."""
@@ -301,7 +344,7 @@ class SharedSources:
         for running in resting if last_words else ():
             table = running.poller.table
             if table.changed:
-                records = _records(table, [*table.changed], self._clock.monotonic())
+                records = _records(running, [*table.changed], self._clock.monotonic())
                 self._last_words.setdefault(_key(running), []).extend(records)
         self._arrange_sources(resting)
 
@@ -316,6 +359,13 @@ class SharedSources:
         return calls
 
 
+def _take_rooms(discovery: Discovery, records: Sequence[Record]) -> None:
+    """Watch the rooms that the other replica has found, and no longer those that it has not any more."""
+    discovery.forget([each.room for each in records if not each.watched])
+    found = [each for each in records if each.watched and each.room != SOURCE and not each.more.candidate]
+    discovery.inherit({each.room: each.more.named for each in found})
+
+
 def _rooms(running: Running) -> int:
     files = len(running.files.rooms)
     return max(running.rooms, files) if running.discovery else files
@@ -325,22 +375,60 @@ def _key(running: Running) -> str:
     return f"{running.config.name}@{sha256(running.config.rooms_key.encode()).hexdigest()[:8]}"
 
 
-def _records(table: SourceTable, rooms: Iterable[str], now: float) -> list[Record]:
-    return [
-        Record(room, None, 0.0, 0.0)
-        if arrival is None
-        else Record(room, reading, now - arrival.monotonic, arrival.unix)
-        for room, reading, arrival in table.last_readings(rooms)
-    ]
+def _records(running: Running, rooms: Iterable[str], now: float) -> list[Record]:
+    """What is known of these rooms, and of the source they are of."""
+    poller, discovery = running.poller, running.discovery
+    table, cadence, named = poller.table, poller.planner.cadence, NO_MORE.named
+    integrates = table.user_seconds is not None
+    endpoints = discovery is not None and bool(discovery.settings.http_sd)
+    plain = cadence is None and not integrates and not endpoints
+    records = []
+    for room in rooms:
+        row = table.row(room)
+        if row is None:
+            candidate = discovery is not None and discovery.roster.is_by_hint(room)
+            records.append(Record(room, None, 0.0, 0.0, more=More(candidate=True)) if candidate else Record.gone(room))
+            continue
+        batch, reading, more = row.batch, row.reading, NO_MORE
+        if not plain or row.state is RoomState.REFUSED or (batch is not None and batch.arrival.listed):
+            named = discovery.roster.endpoints_of(room) if discovery is not None and endpoints else named
+            more = More(
+                max_age=batch.max_age if batch else None,
+                listed=batch is not None and batch.arrival.listed,
+                refused=poller.refused(room) if row.state is RoomState.REFUSED else 0,
+                user_seconds=(row.user_seconds, row.told_user_seconds) if integrates else None,
+                cadence=cadence.knowledge(room) if cadence else None,
+                named=named,
+            )
+        if batch is None:
+            records.append(Record(room, None, 0.0, 0.0, more=more))
+        else:
+            records.append(Record(room, reading, now - batch.arrival.monotonic, batch.arrival.unix, more=more))
+    if table.user_seconds is not None and records:
+        records.append(
+            Record(SOURCE, None, 0.0, 0.0, more=More(user_seconds=(table.user_seconds, table.told_user_seconds)))
+        )
+    return records
 
 
-def _replies(records: Iterable[Record], now: float) -> list[tuple[Arrival, Mapping[str, Reading]]]:
+def _replies(records: Iterable[Record], now: float) -> list[Inherited]:
     """The readings by the replies that they came with, oldest first."""
-    replies: dict[float, tuple[float, dict[str, Reading]]] = {}
+    replies: dict[
+        tuple[float, float | None, bool], tuple[float, dict[str, Reading], dict[str, tuple[float, float]]]
+    ] = {}
     for record in records:
         if record.reading is not None:
-            age, readings = replies.get(record.unix) or (0.0, {})
-            readings[record.room] = record.reading
-            replies[record.unix] = max(age, record.age), readings
+            more = record.more
+            key = record.unix, more.max_age, more.listed
+            reply = replies.get(key)
+            if reply is None or reply[0] < record.age:
+                _, readings, cadence = reply or (0.0, {}, {})
+                reply = replies[key] = record.age, readings, cadence
+            reply[1][record.room] = record.reading
+            if more.cadence is not None:
+                reply[2][record.room] = more.cadence
     ordered = sorted(replies.items(), key=lambda reply: -reply[1][0])
-    return [(Arrival(now - age, unix), readings) for unix, (age, readings) in ordered]
+    return [
+        Inherited(readings, Arrival(now - age, unix, listed), max_age, cadence)
+        for (unix, max_age, listed), (age, readings, cadence) in ordered
+    ]

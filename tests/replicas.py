@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.samples import Sample
 
@@ -161,7 +162,7 @@ class FakeCluster:
             known = self.engine.rooms.setdefault(source, {})
             for record in records:
                 known[record.room] = record, now
-                if record.reading is None:
+                if not record.watched:
                     del known[record.room]
             for replica in (other for other in replicas_of(self.engine) if other is not self and other.every_room):
                 replica.readings.follow(source, records)

@@ -64,11 +64,13 @@ class Hints:
         self._worker = asyncio.create_task(self._work(), name="callbacks")
 
     async def stop(self) -> None:
-        """Work no more; what waits is dropped."""
+        """Hand over what waits, and work no more."""
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.wait([self._worker])
             self._worker = None
+            while len(self):
+                self._hand_over(*self._oldest())
 
     async def _work(self) -> None:
         while True:

@@ -183,7 +183,7 @@ class Listener:
         self._receivers = {each.name: self._receiver(each, before.get(each.name)) for each in subscriptions}
 
     async def stop(self) -> None:
-        """Take no more callbacks; hints that wait are dropped."""
+        """Take no more callbacks; hints that wait are handed over."""
         if self._server is not None:
             self._server.close()
         if self._connections is not None:

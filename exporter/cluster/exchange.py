@@ -227,8 +227,8 @@ class Engine(Protocol):
     async def forget(self, source: str, rooms: Sequence[str]) -> None:
         """Delete readings that nobody can publish any more."""
 
-    async def send(self, replica: str, data: bytes) -> None:
-        """Send a callback to one replica, once at most."""
+    async def send(self, replica: str, data: bytes) -> bool:
+        """Send a callback to one replica, once at most. Returns whether it was there to hear it."""
 
     def listen(self, replica: str, *, rooms: bool) -> AsyncIterator[Message]:
         """

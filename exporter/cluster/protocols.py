@@ -13,14 +13,16 @@ protocols.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
+
+import msgspec
 
 from exporter.cluster.status import ClusterStatus
 from exporter.config import Config
 from exporter.metrics.cluster_stats import ClusterFigures
-from exporter.model import Reading
+from exporter.model import Reading, Room
 
 SILENCE: Final = 1.07
 """
@@ -46,21 +48,59 @@ class Inheritance:
     silent: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+SOURCE: Final = ""
+"""The room of the record that is about a source as a whole."""
+
+
+class More(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
-    The last reading of a room.
+    What the records of some rooms tell besides a reading. It travels in this order; later versions may add to its end.
 
     Args:
-        reading: ``None``: the room is watched no longer.
-        age: Seconds since the reply arrived, when the record was drained or is inherited.
+        max_age: Seconds for which the reading may be published; ``None``: as long as those of its source.
+        listed: Whether the vendor's list told the reading.
+        refused: How often in a row the vendor has refused the room; 0: it does not.
+        candidate: A callback named the room, and no poll has confirmed it yet.
+        user_seconds: Of the room or the source: summed up, and published at most.
+        cadence: What its importance is made of: mean change of its users, and its usual users.
+        named: Endpoints of the operator that name it, with the labels and thresholds that they give.
+    """
+
+    max_age: float | None = None
+    listed: bool = False
+    refused: int = 0
+    candidate: bool = False
+    user_seconds: tuple[float, float] | None = None
+    cadence: tuple[float, float] | None = None
+    named: Mapping[str, Room] = {}
+
+
+NO_MORE: Final = More()
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """
+    What a replica tells of a room.
+
+    Args:
+        reading: The last one; ``None``: there is none.
+        age: Seconds since the reply arrived, when the record was drained or is inherited. Without a reading: since the
+            record was made.
         unix: Unix time of its arrival as the holder published it (``rtc_room_reading_timestamp_seconds``).
+        watched: False: the room is watched no longer.
     """
 
     room: str
     reading: Reading | None
     age: float
     unix: float
+    watched: bool = True
+    more: More = NO_MORE
+
+    @classmethod
+    def gone(cls, room: str) -> Record:
+        """This room is watched no longer."""
+        return cls(room, None, 0.0, 0.0, watched=False)
 
 
 class Budgets(Protocol):
@@ -137,6 +177,9 @@ class Readings(Protocol):
 
     def follow(self, source: str, records: Sequence[Record]) -> None:
         """Take over the readings of a source that another replica polls (``serve: all``)."""
+
+    def follow_only(self, source: str, rooms: Container[str]) -> None:
+        """Another replica watches these rooms of a source, and no others: forget what it had found besides."""
 
     def sources(self, budget: str) -> Sequence[str]:
         """

@@ -17,14 +17,30 @@ from typing import Final
 
 import msgspec
 
-from exporter.cluster.protocols import Record
+from exporter.cluster.protocols import NO_MORE, More, Record
 from exporter.model import Reading
 
 _VERSION: Final = 1
 _REMEMBERED: Final = 600.0
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[int, int, int | None, int | None, bool | None, bool, int, float]).decode
+
+
+class _Packed(msgspec.Struct, array_like=True, gc=False):
+    """How a record travels. ``arrived`` is in milliseconds of the engine's clock."""
+
+    version: int
+    users: int | None
+    admin_users: int | None
+    invisible_users: int | None
+    exists: bool | None
+    missing: bool
+    arrived: int
+    unix: float
+    more: More = NO_MORE
+
+
+_decode = msgspec.msgpack.Decoder(_Packed).decode
 
 
 class ServerTime:
@@ -66,16 +82,16 @@ class ServerTime:
 
 def pack(record: Record, arrived: int) -> bytes:
     """
-    A record with a reading.
+    A record of a watched room.
 
     Args:
         arrived: Milliseconds of the engine's clock.
     """
     reading = record.reading
-    if reading is None:
-        raise ValueError("a record without a reading")
-    return _encode(
-        (
+    packed = (
+        (_VERSION, None, None, None, None, False, arrived, record.unix)
+        if reading is None
+        else (
             _VERSION,
             reading.users,
             reading.admin_users,
@@ -86,15 +102,18 @@ def pack(record: Record, arrived: int) -> bytes:
             record.unix,
         )
     )
+    return _encode(packed if record.more is NO_MORE else (*packed, record.more))
 
 
 def unpack(room: str, data: bytes, time: ServerTime, now: float) -> Record | None:
     """The record; ``None`` if another version of the exporter wrote it in another way."""
     try:
-        version, users, admin_users, invisible_users, exists, missing, arrived, unix = _decode(data)
+        packed = _decode(data)
     except msgspec.DecodeError:
         return None
-    if version != _VERSION:
+    if packed.version != _VERSION:
         return None
-    reading = Reading(users, admin_users, invisible_users, exists, missing)
-    return Record(room, reading, time.age(arrived, now), unix)
+    users, reading = packed.users, None
+    if users is not None:
+        reading = Reading(users, packed.admin_users, packed.invisible_users, packed.exists, packed.missing)
+    return Record(room, reading, time.age(packed.arrived, now), packed.unix, more=packed.more)

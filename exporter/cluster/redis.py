@@ -171,10 +171,10 @@ class RedisEngine:
         async with self._attempt(self._bulk):
             await self._bulk.execute_command("HDEL", self._rooms(source), *rooms)
 
-    async def send(self, replica: str, data: bytes) -> None:
+    async def send(self, replica: str, data: bytes) -> bool:
         """See ``exchange.Engine``."""
         async with self._attempt(self._bulk):
-            await self._bulk.execute_command("PUBLISH", f"{self._prefix}hints:{replica}", data)
+            return bool(await self._bulk.execute_command("PUBLISH", f"{self._prefix}hints:{replica}", data))
 
     async def listen(self, replica: str, *, rooms: bool) -> AsyncGenerator[Message, None]:
         """See ``exchange.Engine``."""

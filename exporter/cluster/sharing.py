@@ -3,7 +3,8 @@ Gives other replicas the readings of held budgets, and takes theirs.
 
 Four times a second everything that has changed is written, each source in a script that first checks that its budget's
 record still names this replica. Who gains a budget reads what is there. With ``serve: all`` each write is published,
-too; what a lost message held is in the next reading of the room, and once a minute everything is read anew.
+too; what a lost message held is in the next reading of the room, and once a minute everything is read anew. Rooms that
+are not there then are gone, unless the engine may just have lost its data.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import msgspec
 from exporter.clock import Clock
 from exporter.cluster.exchange import Engine
 from exporter.cluster.observation import Observer
-from exporter.cluster.protocols import Readings, Record
+from exporter.cluster.protocols import SOURCE, Readings, Record
 from exporter.cluster.readings import ServerTime, pack, unpack
 from exporter.model import in_parts
 
@@ -51,15 +52,13 @@ class Sharing:
         self._clock = clock
         self._budget_of: dict[str, str] = {}
         self._waiting: dict[str, dict[str, bytes | None]] = {}
-        self._followed: dict[str, set[str]] = {}
+        self._heard: set[str] | None = None
         self._hints: deque[tuple[float, str, str, Mapping[str, object]]] = deque(maxlen=_MOST_HINTS)
         self._writing = asyncio.Lock()
 
     def use(self, budgets: Iterable[str]) -> None:
         """These are the budgets of the config."""
         self._budget_of = {key: budget for budget in budgets for key in self._readings.sources(budget)}
-        for forgotten in self._followed.keys() - self._budget_of.keys():
-            del self._followed[forgotten]
 
     async def write(self) -> None:
         """
@@ -93,12 +92,11 @@ class Sharing:
         """
         for source in self._readings.sources(budget):
             useless: list[str] = []
-            self._followed.pop(source, None)
             async for found in self._engine.read(source):
                 records, now = [], self._clock.monotonic()
                 for room, data in found.items():
                     record = unpack(room, data, self._time, now)
-                    if record is None or record.age > _USELESS_AFTER:
+                    if record is None or (record.age > _USELESS_AFTER and room != SOURCE and not record.more.named):
                         useless.append(room)
                     else:
                         records.append(record)
@@ -118,13 +116,19 @@ class Sharing:
         for source, budget in [*self._budget_of.items()]:
             if self._observer.record(budget) is not None or not self._time.known:
                 continue
-            present: set[str] = set()
-            async for found in self._engine.read(source):
-                present.update(found)
-                for part in in_parts(found.items()):
-                    self._follow(source, dict(part), ())
-                    await asyncio.sleep(0)
-            self._follow(source, {}, [*self._followed.get(source, set()) - present])
+            settled, era = self._observer.settled(self._clock.monotonic()), self._observer.era
+            present = self._heard = set()
+            try:
+                async for found in self._engine.read(source):
+                    present.update(found)
+                    for part in in_parts(found.items()):
+                        self._follow(source, dict(part), ())
+                        await asyncio.sleep(0)
+            finally:
+                self._heard = None
+            # After lost data the holder writes everything again.
+            if settled and self._observer.era == era and self._observer.record(budget) is None:
+                self._readings.follow_only(source, present)
 
     async def heard(self, data: bytes) -> None:
         """Another replica has written readings."""
@@ -138,6 +142,8 @@ class Sharing:
                 self._follow(source, dict(part), ())
                 await asyncio.sleep(0)
             self._follow(source, {}, gone)
+            if self._heard is not None:
+                self._heard.update(rooms)
 
     def hinted(self, data: bytes) -> None:
         """Another replica has received a callback for a source that this one polls."""
@@ -156,8 +162,7 @@ class Sharing:
     def _take_up(self, source: str, records: Sequence[Record]) -> None:
         waiting, now = self._waiting.setdefault(source, {}), self._clock.monotonic()
         for record in records:
-            known = record.reading is not None
-            waiting[record.room] = pack(record, self._time.stamp(now - record.age)) if known else None
+            waiting[record.room] = pack(record, self._time.stamp(now - record.age)) if record.watched else None
 
     async def _write(self, source: str) -> None:
         budget = self._budget_of.get(source)
@@ -189,21 +194,21 @@ class Sharing:
             since, source, room, hint = self._hints.popleft()
             budget = self._budget_of.get(source, "")
             owner = owners.get(budget)
-            if budget in self._observer.held:
+            if self._observer.grants(budget):
                 self._readings.hint(source, room, hint)
-            elif owner is not None and owner.replica:
-                await self._engine.send(owner.replica, _encode((source, room, hint)))
-            elif now - since < _HINT_WAITS * self._observer.lease:
+                continue
+            message, elsewhere = _encode((source, room, hint)), budget not in self._observer.held
+            if elsewhere and owner is not None and owner.replica and await self._engine.send(owner.replica, message):
+                continue
+            # Nobody polls the source, or who does is not to be reached: it may have died.
+            if now - since < _HINT_WAITS * self._observer.lease:
                 self._hints.append((since, source, room, hint))
 
     def _follow(self, source: str, rooms: Mapping[str, bytes], gone: Iterable[str]) -> None:
-        now, followed = self._clock.monotonic(), self._followed.setdefault(source, set())
+        now = self._clock.monotonic()
         found = (unpack(room, data, self._time, now) for room, data in rooms.items())
         records = [record for record in found if record is not None]
-        gone = [room for room in gone if room in followed]
-        followed.difference_update(gone)
-        followed.update(record.room for record in records)
-        records += [Record(room, None, 0.0, 0.0) for room in gone]
+        records += map(Record.gone, gone)
         if records:
             self._readings.follow(source, records)
 

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from exporter.metrics.selection import Reason
-from exporter.model import Room, Severity
+from exporter.model import Reading, Room, Severity
 from exporter.states import RoomState
 
 
@@ -116,6 +116,7 @@ class Row(msgspec.Struct, gc=False):
         batch: The reply that the published reading came with; ``None`` while nothing is published.
         read_at: Monotonic time of the last reading, published or already too old.
         user_seconds: Integral of its users over time, since it is watched.
+        told_user_seconds: So much of it is published.
     """
 
     room: Room
@@ -132,6 +133,14 @@ class Row(msgspec.Struct, gc=False):
     exists: bool | None = None
     missing: bool = False
     user_seconds: float = 0.0
+    told_user_seconds: float = 0.0
+
+    @property
+    def reading(self) -> Reading | None:
+        """The published reading."""
+        if self.batch is None or self.users is None:
+            return None
+        return Reading(self.users, self.admin_users, self.invisible_users, self.exists, self.missing)
 
     def last_known(self) -> RoomState:
         """The state after a poll that gave no reading."""

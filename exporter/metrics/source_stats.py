@@ -232,7 +232,9 @@ class SourceStats:
             up=recent and self.state is SourceState.OK,
             rooms=dict.fromkeys(RoomState, 0) if self.hidden else self.table.states.copy(),
             users=0 if self.hidden else self.table.users,
-            user_seconds=self.table.user_seconds if self.table.known else None,
+            user_seconds=None
+            if self.table.user_seconds is None or not self.table.known
+            else self.table.told_user_seconds,
             sizes=self.table.sizes(),
             with_threshold=self.table.with_threshold.copy(),
             published_rooms=self.table.published,

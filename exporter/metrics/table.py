@@ -32,6 +32,8 @@ all its lines in the step in which its reading is recorded. ``arrange`` changes 
 User-seconds are the integral of a room's users over time, by the trapezoidal rule: 10 users at 12.0 s and 20 at 22.0 s
 add 150. Nothing is added for the time between two readings if the earlier one was too old before the later one came.
 So the rate of ``rtc_room_user_seconds_total`` is the average number of users over the time in which the room was known.
+Where somebody collects what ``changed``, for other replicas of a cluster, the sum is published one reading later than
+it is known. Then another replica knows it, too, and what all of them publish never falls when one of them dies.
 
 Why not one prometheus_client ``Gauge`` with labels: it formats every line at every scrape, and a value that was once
 set stays until somebody removes it.
@@ -102,6 +104,7 @@ class SourceTable:
         with_threshold: Rooms with this threshold.
         users: Sum over the rooms with a published reading.
         user_seconds: Integral of ``users`` over time; ``None`` where it is not summed up.
+        told_user_seconds: So much of it is published.
         arrangement: Which rooms have series, and which.
         published: Rooms that have series of their own.
         began: Rooms that began to have series while others had none.
@@ -118,6 +121,7 @@ class SourceTable:
         self.known = self.unread = self.limited = 0
         self.users = 0
         self.user_seconds: float | None = None
+        self.told_user_seconds = 0.0
         self.arrangement = Arrangement()
         self.published = self.began = self.ceased = 0
         self.above: dict[str, Above] = {}
@@ -206,22 +210,29 @@ class SourceTable:
             self.version += 1
             yield
 
-    def user_seconds_of(self, room_ids: Iterable[str]) -> list[float]:
-        """The user-seconds of these watched rooms, to be restored elsewhere."""
-        return [row.user_seconds for row in map(self._rows.__getitem__, room_ids)]
+    def go_on_from(self, user_seconds: Mapping[str, tuple[float, float]]) -> None:
+        """
+        Go on from the user-seconds of rooms that another process summed up. Nothing falls by that.
 
-    def restore_user_seconds(self, rooms: Mapping[str, float], source: float) -> None:
-        """Go on from these user-seconds of rooms and of the whole source. Rooms that are not watched are ignored."""
+        Args:
+            user_seconds: Sum of each room, and what may be published of it. Rooms that are not watched are ignored.
+        """
         if self.user_seconds is None:
             return
-        self.user_seconds = source
-        for room_id, seconds in rooms.items():
+        for room_id, (seconds, told) in user_seconds.items():
             row = self._rows.get(room_id)
             if row is not None:
-                row.user_seconds = seconds
+                row.user_seconds = max(row.user_seconds, seconds)
+                row.told_user_seconds = max(row.told_user_seconds, told)
                 if row.batch is not None:
-                    self._put_value(room_id, row, _USER_SECONDS, _total(seconds))
+                    self._put_value(room_id, row, _USER_SECONDS, _total(row.told_user_seconds))
         self.version += 1
+
+    def go_on_from_sum(self, user_seconds: float, told: float) -> None:
+        """The same for the sum over all rooms, of which rooms that are gone are a part."""
+        if self.user_seconds is not None:
+            self.user_seconds = max(self.user_seconds, user_seconds)
+            self.told_user_seconds = max(self.told_user_seconds, told)
 
     def record(self, readings: Mapping[str, Reading], arrival: Arrival, max_age: float | None = None) -> list[float]:
         """
@@ -233,17 +244,22 @@ class SourceTable:
         Returns:
             The seconds since the previous reading, for each room that has one.
         """
+        return self._record(readings, arrival, max_age, integrates=self.user_seconds is not None)
+
+    def _record(
+        self, readings: Mapping[str, Reading], arrival: Arrival, max_age: float | None, *, integrates: bool
+    ) -> list[float]:
         batch = Batch(arrival, tuple(readings), max_age)
         self._order(batch)[batch] = None
         timestamp = _timestamp(arrival)
-        selection, integrates = self._selection, self.user_seconds is not None
+        selection, totals = self._selection, self.user_seconds is not None
         gaps = []
         for room_id, reading in readings.items():
             row = self._rows.get(room_id)
             if row is None:
                 continue
-            if integrates:
-                self._integrate(room_id, row, reading.users, arrival.monotonic)
+            if totals:
+                self._sum_up(room_id, row, reading.users if integrates else None, arrival.monotonic)
             if selection is not None:
                 selection.read(room_id, row.users, reading.users, row.limit, arrival.monotonic)
             if row.users is not None and row.read_at is not None:
@@ -262,8 +278,7 @@ class SourceTable:
             batch.published += 1
         if not batch.published:
             del self._order(batch)[batch]
-        if self.changed is not None:
-            self.changed.update(dict.fromkeys(readings))
+        self.note(readings)
         self._apply_selection()
         self.version += 1
         return gaps
@@ -272,7 +287,8 @@ class SourceTable:
         self, readings: Mapping[str, Reading], arrival: Arrival, max_age: float | None = None
     ) -> Mapping[str, Reading]:
         """
-        Publish readings that another process made at that time. Rooms that have a younger one keep it.
+        Publish readings that another process made at that time. Rooms that have a younger one keep it. To user-seconds
+        they add nothing.
 
         Args:
             max_age: As in ``record``.
@@ -292,7 +308,7 @@ class SourceTable:
                 batch.arrival.monotonic <= arrival.monotonic for batch in islice(reversed(order), 1)
             )
             changed, self.changed = self.changed, None
-            self.record(newer, arrival, max_age)
+            self._record(newer, arrival, max_age, integrates=False)
             self.changed = changed
         return newer
 
@@ -313,13 +329,19 @@ class SourceTable:
         row = self._rows.get(room_id)
         if row is not None:
             self._set_state(row, RoomState.REFUSED)
+            self.note((room_id,))
             self._apply_selection()
 
-    def forgive(self) -> None:
-        """No room is refused any more: the refusals came from a problem of the source, not of its rooms."""
-        for row in self._rows.values():
-            if row.state is RoomState.REFUSED:
+    def forgive(self, room_ids: Iterable[str] | None = None) -> None:
+        """
+        These rooms are not refused any more, default: all. Then the refusals came from a problem of the source, not of
+        its rooms.
+        """
+        for room_id in self._rows if room_ids is None else room_ids:
+            row = self._rows.get(room_id)
+            if row is not None and row.state is RoomState.REFUSED:
                 self._set_state(row, row.last_known())
+                self.note((room_id,))
         self._apply_selection()
 
     def expire(self, now: float) -> None:
@@ -362,7 +384,7 @@ class SourceTable:
             above=self.above.get(room_id),
             published=row.number != NOWHERE,
             reason=None if self._selection is None else self._selection.reason(room_id),
-            user_seconds=None if self.user_seconds is None else row.user_seconds,
+            user_seconds=None if self.user_seconds is None else row.told_user_seconds,
         )
 
     def first_unread(self) -> str | None:
@@ -414,7 +436,7 @@ class SourceTable:
             catalogue.ROOM_INVISIBLE_USERS: row.invisible_users,
             catalogue.ROOM_EXISTS: row.exists,
             catalogue.ROOM_READING_TIMESTAMP: None if row.batch is None else float(_timestamp(row.batch.arrival)),
-            catalogue.ROOM_USER_SECONDS: row.user_seconds if row.batch and self.user_seconds is not None else None,
+            catalogue.ROOM_USER_SECONDS: row.told_user_seconds if row.batch and self.user_seconds is not None else None,
         }
         return {metric: float(value) for metric, value in values.items() if value is not None}
 
@@ -432,15 +454,14 @@ class SourceTable:
         oldest = [next(iter(batches)).arrival.unix for batches in self._orders() if batches]
         return min(oldest, default=None)
 
-    def last_readings(self, room_ids: Iterable[str]) -> Iterator[tuple[str, Reading | None, Arrival | None]]:
-        """The published readings of these rooms, with their arrivals; ``None`` twice for a room that is not watched."""
-        for room_id in room_ids:
-            row = self._rows.get(room_id)
-            if row is None:
-                yield room_id, None, None
-            elif row.batch is not None and row.users is not None:
-                reading = Reading(row.users, row.admin_users, row.invisible_users, row.exists, row.missing)
-                yield room_id, reading, row.batch.arrival
+    def note(self, room_ids: Iterable[str]) -> None:
+        """Whoever collects what ``changed`` shall look at these rooms, whether they are watched or not."""
+        if self.changed is not None:
+            self.changed.update(dict.fromkeys(room_ids))
+
+    def row(self, room_id: str) -> Row | None:
+        """All that is known of a room; not to be changed. ``None`` if it is not watched."""
+        return self._rows.get(room_id)
 
     def snapshot(self) -> list[Page]:
         """All lines as they are now, one column for each of ``ROOM_METRICS``. Later readings do not change it."""
@@ -475,6 +496,7 @@ class SourceTable:
             self._show(row, begins=False)
         if self._selection is not None:
             self._select(self._selection, row)
+        self.note((room.id,))
 
     def _count_thresholds(self, row: Row, change: int) -> None:
         self.limited += change * (row.limit < math.inf)
@@ -522,7 +544,7 @@ class SourceTable:
         self._put_value(room_id, row, _EXISTS, _count(row.exists))
         self._put_value(room_id, row, _TIMESTAMP, _timestamp(row.batch.arrival))
         if self.user_seconds is not None:
-            self._put_value(room_id, row, _USER_SECONDS, _total(row.user_seconds))
+            self._put_value(room_id, row, _USER_SECONDS, _total(row.told_user_seconds))
 
     def _hide(self, row: Row, *, ceases: bool) -> None:
         """Take a room's row away. All that is known of it stays."""
@@ -549,6 +571,7 @@ class SourceTable:
     def _remove(self, room_id: str) -> None:
         row = self._rows.pop(room_id)
         users = row.users
+        self._tell_user_seconds(row, row.user_seconds)
         self._withdraw(row)
         if self._selection is not None:
             self._selection.forget(room_id, users)
@@ -559,17 +582,23 @@ class SourceTable:
         self._count_thresholds(row, -1)
         if row.number != NOWHERE:
             self._hide(row, ceases=self._selection is not None)
-        if self.changed is not None:
-            self.changed[room_id] = None
+        self.note((room_id,))
 
-    def _integrate(self, room_id: str, row: Row, users: int, now: float) -> None:
-        """Add the user-seconds since the reading before, if that was published until now."""
-        seconds = now - row.read_at if row.read_at is not None else 0.0
-        if row.users is not None and seconds > 0.0 and not self._is_stale(row, now):
+    def _sum_up(self, room_id: str, row: Row, users: int | None, now: float) -> None:
+        """Add the user-seconds since the reading before, if that was published until now. ``None``: add nothing."""
+        seconds, before = now - row.read_at if row.read_at is not None else 0.0, row.user_seconds
+        if users is not None and row.users is not None and seconds > 0.0 and not self._is_stale(row, now):
             added = 0.5 * (row.users + users) * seconds
             row.user_seconds += added
             self.user_seconds = (self.user_seconds or 0.0) + added
-        self._put_value(room_id, row, _USER_SECONDS, _total(row.user_seconds))
+        if users is not None:
+            self._tell_user_seconds(row, row.user_seconds if self.changed is None else before)
+        self._put_value(room_id, row, _USER_SECONDS, _total(row.told_user_seconds))
+
+    def _tell_user_seconds(self, row: Row, seconds: float) -> None:
+        if seconds > row.told_user_seconds:
+            self.told_user_seconds += seconds - row.told_user_seconds
+            row.told_user_seconds = seconds
 
     def _is_stale(self, row: Row, now: float) -> bool:
         """Whether the last reading is too old at this monotonic time, swept or not."""

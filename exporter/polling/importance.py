@@ -221,6 +221,21 @@ class Importance:
                 known.level = max(known.level, _NEW_LEVEL)
                 self._counts[known.level] += 1
 
+    def knowledge(self, room: str) -> tuple[float, float] | None:
+        """What importance is made of, besides the users: their mean change per √s, and their usual number."""
+        known = self._rooms.get(room)
+        return None if known is None or known.doubt else (round(known.change, 3), round(known.usual, 1))
+
+    def inherit(self, room: str, users: int, at: float, knowledge: tuple[float, float]) -> None:
+        """Another process read this room then, and knew this of it. ``learn`` of that reading next."""
+        known = self._rooms.get(room)
+        if known is None:
+            known = self._rooms[room] = Known(users, at, 0.0, 0.0, _NEW_LEVEL)
+            self._counts[_NEW_LEVEL] += 1
+        elif known.at > at:
+            return
+        known.users, known.at, known.doubt, (known.change, known.usual) = users, at, 0, knowledge
+
     def forget(self, rooms: Iterable[str]) -> None:
         """These rooms are no longer watched. Unknown ids are ignored."""
         for room in rooms:

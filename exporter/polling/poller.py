@@ -83,6 +83,21 @@ class Call(msgspec.Struct):
         return self.request.redact_failure(failure, self.source.proxy_secrets) if self.request else failure
 
 
+class Inherited(msgspec.Struct, frozen=True, gc=False):
+    """
+    Readings of one reply to another process.
+
+    Args:
+        max_age: Seconds for which they may be published; ``None``: ``max_staleness``.
+        cadence: What is known of the importance of some of the rooms (``Importance.knowledge``).
+    """
+
+    readings: Mapping[str, Reading]
+    arrival: Arrival
+    max_age: float | None = None
+    cadence: Mapping[str, tuple[float, float]] = {}
+
+
 class Outcomes(Protocol):
     """A listener that is told the outcome of each poll before the table publishes it."""
 
@@ -271,11 +286,33 @@ class Poller:
         self.stats.succeeded(self._clock.monotonic(), self._clock.unix())
         self.planner.read_elsewhere(readings, arrival.monotonic)
 
-    def inherit(self, readings: Mapping[str, Reading], arrival: Arrival) -> None:
+    def inherit(self, replies: Sequence[Inherited]) -> None:
         """Take over readings that another process made, unless there are younger ones."""
-        for max_age, group in self._by_age(readings, arrival):
-            self.stats.took_over(self.table.inherit(group, arrival, max_age), arrival)
-        self.planner.read_elsewhere(self.table.reads_of(readings, arrival.unix), arrival.monotonic)
+        cadence = self.planner.cadence
+        for reply in replies:
+            self.stats.took_over(self.table.inherit(reply.readings, reply.arrival, reply.max_age), reply.arrival)
+            if cadence is not None:
+                at = reply.arrival.monotonic
+                for room, knowledge in reply.cadence.items():
+                    cadence.inherit(room, reply.readings[room].users, at, knowledge)
+                rooms = self.table.rooms_of([room for room in reply.readings if room in self.table])
+                cadence.learn(rooms, [reply.readings[room.id].users for room in rooms], at)
+        self._balance(self._clock.monotonic())
+        for reply in replies:
+            rooms_read = self.table.reads_of(reply.readings, reply.arrival.unix)
+            self.planner.read_elsewhere(rooms_read, reply.arrival.monotonic)
+            self._suspect_missing(reply.readings, rooms_read, reply.arrival.monotonic)
+
+    def inherit_refusal(self, room: str, times: int, age: float) -> None:
+        """Another process was refused this room so often in a row, the last time so many seconds ago."""
+        if room in self.planner:
+            self.table.refuse(room)
+            wait = self._refusals.inherit(room, times) * self.config.interval
+            self.planner.suspect((room,), self._clock.monotonic() + max(0.0, wait - age))
+
+    def refused(self, room: str) -> int:
+        """How often in a row a room was refused; 0 if it is not."""
+        return self._refusals.times(room)
 
     async def maintain(self) -> None:
         """The body of this source's recurring job: connections, incidents, refusals, changed secrets."""
@@ -579,16 +616,21 @@ class Poller:
     def _read(self, call: Call, read: Mapping[str, Reading]) -> None:
         """A call read these rooms."""
         self.planner.read(read, call.phase)
-        # A vendor that reports missing rooms refuses a whole batch because of one: ask for them alone. One that answers
-        # for all rooms does not.
-        in_batches = self.planner.batch_size > 1 and not self._answers_all
-        missing = [room for room, reading in read.items() if reading.missing] if in_batches else ()
-        if missing:
-            self.planner.suspect_missing(missing, call.phase)
+        self._suspect_missing(read, read, call.phase)
         self._refusals.read(read)
         if self._attempts:
             for room in read:
                 self._attempts.pop(room, None)
+
+    def _suspect_missing(self, readings: Mapping[str, Reading], rooms: Iterable[str], phase: float) -> None:
+        """
+        A vendor that reports missing rooms refuses a whole batch because of one: ask for them alone. One that answers
+        for all rooms does not.
+        """
+        if self.planner.batch_size > 1 and not self._answers_all:
+            missing = [room for room in rooms if readings[room].missing]
+            if missing:
+                self.planner.suspect_missing(missing, phase)
 
     def _succeeded(self, call: Call, now: float) -> None:
         """A call read at least one room."""

@@ -41,7 +41,16 @@ class Refusals:
         """A room was refused when asked for alone. Returns the number of intervals to wait before the next call."""
         self._in_a_row += 1
         times = self._times[room] = self._times.get(room, 0) + 1
-        return min(_FIRST << min(times - 1, 10), _LONGEST)
+        return _wait(times)
+
+    def times(self, room: str) -> int:
+        """How often in a row a room was refused; 0 if it is not."""
+        return self._times.get(room, 0)
+
+    def inherit(self, room: str, times: int) -> int:
+        """Another process was refused this room so often in a row. Returns as ``refused``."""
+        self._times[room] = times
+        return _wait(times)
 
     def read(self, rooms: Iterable[str]) -> None:
         """A call read these rooms, so neither they nor the source are refused."""
@@ -78,3 +87,8 @@ class Refusals:
         """Forget rooms that are no longer watched."""
         for room in rooms:
             self._times.pop(room, None)
+
+
+def _wait(times: int) -> int:
+    """Intervals to wait after this many refusals in a row."""
+    return min(_FIRST << min(times - 1, 10), _LONGEST)

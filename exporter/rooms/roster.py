@@ -189,6 +189,21 @@ class Roster:
         member = self._members.get(room_id)
         return member is not None and member.operated
 
+    def is_by_hint(self, room_id: str) -> bool:
+        """Whether this is a candidate that a callback brought, and nothing else."""
+        member = self._members.get(room_id)
+        return member is not None and member.by_hint
+
+    def is_configured(self, room_id: str) -> bool:
+        """Whether the config or its files name this room."""
+        exact = (Origin.CONFIG, Origin.FILES)
+        return any(room_id in each.named for each in self.registers.values() if each.origin in exact)
+
+    def endpoints_of(self, room_id: str) -> dict[str, Room]:
+        """The operator's endpoints that name this room, and what they say of it."""
+        registers = [each for each in self.registers.values() if each.origin is Origin.HTTP_SD]
+        return {each.name: naming.room for each in registers if (naming := each.named.get(room_id))}
+
     def drain(self) -> Changes:
         """The changes since the last call."""
         changes, self._changes = self._changes, Changes()
@@ -351,22 +366,54 @@ class Roster:
     def begin(self, now: float) -> None:
         """This replica finds rooms from now on: nothing found is dropped before a list was read once."""
         self._began = now
+        for register in self.registers.values():
+            register.last_success = register.last_complete = None
 
-    def inherited(self, room_ids: Iterable[str], now: float) -> None:
-        """Another replica watches these rooms, and knows that they are there. Some hundred at a time."""
-        for room_id in room_ids:
+    def inherited(self, rooms: Mapping[str, Mapping[str, Room]], now: float) -> None:
+        """
+        Another replica watches these rooms, and knows that they are there. Some hundred at a time.
+
+        Args:
+            rooms: For each, the endpoints of the operator that name it, and with which labels and thresholds. They name
+                it here as well, until they are asked.
+        """
+        for room_id, named in rooms.items():
             member = self._members.get(room_id)
             if member is None and (len(self._members) >= self._config.max_rooms or self._filter.objection(room_id)):
                 continue
-            if member is None or not member.operated:
-                room = Room(room_id)
-                self._register(PREDECESSOR, Origin.PREDECESSOR).named[room_id] = Naming(room, now, 0)
-                self._is_there(member or self._join(room, Origin.PREDECESSOR, now, now, counted=False), now)
+            if named:
+                self._name_by_endpoints(room_id, named, now)
+                member = self._members.get(room_id)
+            if member is not None and member.operated:
+                if not named and not self.is_configured(room_id):
+                    self._keep(member, now)  # the last endpoint has just ceased to name it
+                continue
+            room = Room(room_id)
+            self._register(PREDECESSOR, Origin.PREDECESSOR).named[room_id] = Naming(room, now, 0)
+            self._is_there(member or self._join(room, Origin.PREDECESSOR, now, now, counted=False), now)
+
+    def _name_by_endpoints(self, room_id: str, named: Mapping[str, Room], now: float) -> None:
+        for endpoint in self._config.http_sd:
+            room, register = named.get(endpoint.name), self._register(endpoint.name, Origin.HTTP_SD)
+            naming, member = register.named.get(room_id), self._members.get(room_id)
+            if room is None:
+                register.named.pop(room_id, None)
+            elif naming is None:
+                register.named[room_id] = Naming(room, now, 0)
+                if member is None:
+                    self._join(room, Origin.HTTP_SD, now, now, counted=False)
+                else:
+                    member.confirmed = True
+                    self._reconsider(room_id, None, now)
+            elif naming.room != room:
+                naming.room = room
+        if (member := self._members.get(room_id)) is not None:
+            self._relabel(member)
 
     def gone_elsewhere(self, room_ids: Iterable[str]) -> None:
         """Another replica, which watches them, says that these rooms are gone. Those that the config names stay."""
         for room_id in room_ids:
-            if room_id in self._members and not self._is_configured(room_id):
+            if room_id in self._members and not self.is_configured(room_id):
                 for register in self.registers.values():
                     register.named.pop(room_id, None)
                 self._forget(room_id)
@@ -399,8 +446,8 @@ class Roster:
         Args:
             keep: Keep what is published, since what the other one finds is published here, too.
         """
-        configured = {Origin.CONFIG, Origin.FILES}
-        self.registers = {name: each for name, each in self.registers.items() if each.origin in configured}
+        kept = {Origin.CONFIG, Origin.FILES} | ({Origin.HTTP_SD} if keep else set())
+        self.registers = {name: each for name, each in self.registers.items() if each.origin in kept}
         for known in (self._tombstones, self._closed, self._refused):
             known.clear()
         for room_ids in in_parts(tuple(self._members)):
@@ -417,10 +464,13 @@ class Roster:
             yield
 
     def _keep(self, member: Member, now: float) -> None:
+        for register in self.registers.values():
+            register.named.pop(member.room.id, None)
         self._register(PREDECESSOR, Origin.PREDECESSOR).named[member.room.id] = Naming(member.room, now, 0)
         self._operated -= member.operated
         member.operated = False
         self._is_there(member, now)
+        self._relabel(member)
 
     def _forget(self, room_id: str) -> None:
         member = self._members.pop(room_id)
@@ -766,11 +816,7 @@ class Roster:
             member.empty_since = now
         after = self._config.idle_after
         if after and not member.idle and member.life is Life.ACTIVE and now - member.empty_since >= after:
-            self._set_idle(member, idle=not self._is_configured(member.room.id))
-
-    def _is_configured(self, room_id: str) -> bool:
-        exact = (Origin.CONFIG, Origin.FILES)
-        return any(room_id in each.named for each in self.registers.values() if each.origin in exact)
+            self._set_idle(member, idle=not self.is_configured(member.room.id))
 
     def _set_idle(self, member: Member, *, idle: bool) -> None:
         if idle is not member.idle and member.room.id in self._members:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
 
 from exporter.clock import Clock
 from exporter.cluster.exchange import EngineError, Message, Reply, Request
@@ -47,8 +47,8 @@ class FakeSources:
     def read(self, source: str, users: Mapping[str, int | None]) -> None:
         """A reply came; ``None``: a room is watched no longer."""
         for room, count in users.items():
-            reading = None if count is None else Reading(count)
-            self.changed.setdefault(source, []).append(Record(room, reading, 0.0, self._clock.unix()))
+            record = Record.gone(room) if count is None else Record(room, Reading(count), 0.0, self._clock.unix())
+            self.changed.setdefault(source, []).append(record)
 
     # Budgets
 
@@ -110,10 +110,15 @@ class FakeSources:
     def follow(self, source: str, records: Sequence[Record]) -> None:
         """See ``protocols``."""
         for record in records:
-            if record.reading is None:
+            if not record.watched:
                 self.rooms[source].pop(record.room, None)
             else:
                 self.rooms[source][record.room] = record
+
+    def follow_only(self, source: str, rooms: Container[str]) -> None:
+        """See ``protocols``."""
+        for room in [room for room in self.rooms[source] if room not in rooms]:
+            del self.rooms[source][room]
 
     def sources(self, budget: str) -> Sequence[str]:
         """See ``protocols``."""
@@ -202,10 +207,11 @@ class FakeEngine:
         for room in rooms:
             self._server.rooms[source].pop(room, None)
 
-    async def send(self, replica: str, data: bytes) -> None:
+    async def send(self, replica: str, data: bytes) -> bool:
         """See ``exchange.Engine``."""
         await self._pass()
         self._server.publish(f"hints:{replica}", "hints", data)
+        return bool(self._server.listening[f"hints:{replica}"])
 
     async def listen(self, replica: str, *, rooms: bool) -> AsyncIterator[Message]:
         """See ``exchange.Engine``."""

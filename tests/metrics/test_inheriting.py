@@ -74,11 +74,10 @@ def test_changes_are_collected_only_where_somebody_wants_them() -> None:
     table.inherit({"c": Reading(3)}, arrival(101.0))
     table.forget(["b"])
     assert {"a", "b"} == table.changed.keys()
-    found = {room: (reading, at) for room, reading, at in table.last_readings(["a", "b", "c"])}
-    assert {"a": (Reading(1), arrival(101.0)), "b": (None, None), "c": (Reading(3), arrival(101.0))} == found
-
-    table.expire(1_000.0)
-    assert [] == [*table.last_readings(["a"])]
+    table.watch([Room("d")])
+    table.refuse("c")
+    table.forgive()
+    assert {"a", "b", "c", "d"} == table.changed.keys()
 
 
 def test_all_of_a_reading_is_there_to_hand_on() -> None:
@@ -89,7 +88,12 @@ def test_all_of_a_reading_is_there_to_hand_on() -> None:
     reading = Reading(0, 1, 2, exists=False, missing=True)
     table.record({"a": reading}, arrival(100.0))
 
-    assert [("a", reading, arrival(100.0))] == [*table.last_readings(["a"])]
+    row = table.row("a")
+    assert row is not None
+    assert row.batch is not None
+    assert (reading, arrival(100.0)) == (row.reading, row.batch.arrival)
+    table.expire(1_000.0)
+    assert None is row.reading
 
 
 def test_a_hidden_source_is_in_no_scrape_but_keeps_its_rooms() -> None:

@@ -306,19 +306,40 @@ def test_a_room_that_is_not_published_for_a_while_keeps_its_total() -> None:
 
 def test_user_seconds_are_taken_over_elsewhere() -> None:
     """
-    One number for each room and one for the source; rooms that are not watched there are ignored.
+    One number for each room and one for the source; rooms that are not watched there are ignored, and nothing falls.
     """
     table = table_of(*map(Room, "ab"), families=EVERYTHING)
     for moment in (0.0, 10.0):
         table.record({"a": Reading(10), "b": Reading(1)}, Arrival(moment, EPOCH))
     other = table_of(Room("a"), families=EVERYTHING)
     other.record({"a": Reading(10)}, arrival(0.0))
-    other.restore_user_seconds(dict(zip("ab", table.user_seconds_of("ab"), strict=True)), table.user_seconds or 0.0)
-
-    taken_over = user_seconds(other), other.user_seconds
+    other.go_on_from({"a": (100.0, 100.0), "b": (10.0, 10.0)})
+    other.go_on_from_sum(110.0, 110.0)
+    taken_over = user_seconds(other), other.told_user_seconds
     other.record({"a": Reading(10)}, arrival(10.0))
+    assert [(100, 110), (200, 210)] == [taken_over, (user_seconds(other), other.told_user_seconds)]
 
-    assert [(100, 110), (200, 210)] == [taken_over, (user_seconds(other), other.user_seconds)]
+    other.go_on_from({"a": (150.0, 150.0)})
+    other.go_on_from_sum(160.0, 160.0)
+    assert (200, 210) == (user_seconds(other), other.told_user_seconds)
+
+
+def test_user_seconds_that_other_replicas_must_know_are_published_a_reading_later() -> None:
+    """
+    So that a replica that takes over never publishes less; a reading that another one made adds nothing.
+    """
+    table = table_of(Room("a"), families=EVERYTHING)
+    table.changed = {}
+    told = []
+    for moment in (0.0, 10.0, 20.0):
+        table.record({"a": Reading(10)}, Arrival(moment, EPOCH))
+        told.append((user_seconds(table), table.told_user_seconds, table.user_seconds))
+    assert [(0, 0, 0), (0, 0, 100), (100, 100, 200)] == told
+
+    table.inherit({"a": Reading(10)}, Arrival(30.0, EPOCH))
+    assert (100, 200) == (user_seconds(table), table.user_seconds)
+    table.forget(["a"])
+    assert 200 == table.told_user_seconds
 
 
 def test_no_user_seconds_unless_they_are_chosen() -> None:

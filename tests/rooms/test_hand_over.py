@@ -20,7 +20,7 @@ class Successor(House):
 
     def inherits(self, *rooms: str) -> None:
         """The one before knew these rooms."""
-        self.roster.inherited(rooms, self.now)
+        self.roster.inherited({room: {} for room in rooms}, self.now)
         self.apply()
 
     def begins(self) -> None:
@@ -175,7 +175,7 @@ def test_who_hands_over_and_goes_on_publishing_keeps_what_was_there() -> None:
     house.poll({"found": THERE})
     house.hands_over(keep=True)
     assert {"own", "backend", "found"} == house.published.keys() == house.polled
-    assert {"config", PREDECESSOR} == house.roster.registers.keys()
+    assert {"config", "http_sd", PREDECESSOR} == house.roster.registers.keys()
 
     house.roster.gone_elsewhere(["own", "backend", "nobody"])
     house.apply()
