@@ -171,11 +171,11 @@ class Importance:
 
     def learn(self, rooms: Iterable[Room], users: Iterable[int], at: float) -> None:
         """These rooms were read at this monotonic time."""
-        counts, intervals, rare = self._counts, self._intervals, self.rare
+        known_rooms, counts, intervals, rare = self._rooms, self._counts, self._intervals, self.rare
         for room, present in zip(rooms, users, strict=True):
-            known = self._rooms.get(room.id)
+            known = known_rooms.get(room.id)
             if known is None:
-                known = self._rooms[room.id] = Known(present, at, _NEW, float(present), _NEW_LEVEL)
+                known = known_rooms[room.id] = Known(present, at, _NEW, float(present), _NEW_LEVEL)
                 counts[_NEW_LEVEL] += 1
             elif known.level == _QUIET and present == 0 == known.users:
                 known.at = at  # like most rooms most of the time: there is nothing to learn
