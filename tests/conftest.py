@@ -5,7 +5,8 @@ What every test may use, and what none leaves behind.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
@@ -26,3 +27,16 @@ def logging_as_before() -> Iterator[None]:
     root.level, root.handlers[:], quiet.filters[:], logging.raiseExceptions = before
     structlog.reset_defaults()
     logs._writer = None
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """
+    Say on the terminal what was measured.
+    """
+
+    def write(text: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n  {text}\n")
+
+    return write

@@ -41,6 +41,7 @@ _LEFT_WITHIN: Final = 0.6
 """Seconds for the last words of a replica that leaves, once its calls have ended."""
 
 _AGAIN: Final = 3
+_SOON: Final = 0.005
 _GAINED: Final = {How.RELEASED: Gained.RELEASED, How.FIRST: Gained.FIRST}
 
 
@@ -301,7 +302,12 @@ class Replica:
         self._deadman.arm(seconds)
         if self._ending is not None:
             self._ending.cancel()
-        self._ending = asyncio.get_running_loop().call_later(max(0.0, seconds - EARLY), self._expire)
+        self._ending = asyncio.get_running_loop().call_later(max(0.0, seconds - EARLY), self._end)
+
+    def _end(self) -> None:
+        self._expire()
+        if self._observer.held:  # uvloop's timers are up to a millisecond early
+            self._ending = asyncio.get_running_loop().call_later(_SOON, self._end)
 
     def _expire(self) -> None:
         expired = self._observer.expire(self._clock.monotonic())

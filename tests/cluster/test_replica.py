@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -356,6 +358,31 @@ async def test_a_long_outage_pauses_calls_and_nothing_else():
     assert 1 == a.replica.stats.lost[Lost.EXPIRED]
     assert not a.replica.status().refused
     await house.end()
+
+
+@in_virtual_time
+async def test_a_timer_that_is_early_does_not_keep_the_lease():
+    """
+    Timers of uvloop fire up to a millisecond early. The lease is let go of all the same before the kernel would end
+    the process, although no exchange comes to an end meanwhile.
+    """
+    house = House(budgets=1)
+    a = await house.join("a")
+    loop = asyncio.get_running_loop()
+    with patch.object(loop, "call_later", lambda delay, *then: call_at(loop, delay - 0.001, *then)):
+        await house.settled()
+        await asyncio.sleep(1.0)
+        house.server.down, house.server.delay = True, LEASE
+        await asyncio.sleep(LEASE - 1.0)
+
+    assert a.timer.ends_at is None
+    assert "lease ended: no calls until the cluster's engine answers" in a.events()
+    await house.end()
+
+
+def call_at(loop: asyncio.AbstractEventLoop, delay: float, *then: Any) -> asyncio.TimerHandle:
+    """What ``call_later`` does."""
+    return loop.call_at(loop.time() + max(0.0, delay), *then)
 
 
 @in_virtual_time

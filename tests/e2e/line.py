@@ -15,6 +15,7 @@ class Line:
 
     Attributes:
         port: To connect to.
+        to: Where new connections lead.
         delay: Seconds by which each piece comes later.
         open: While it is false, nothing passes and nobody hears of it: a hole, without a reset.
     """
@@ -24,7 +25,7 @@ class Line:
         self.delay = 0.0
         self.open = asyncio.Event()
         self.open.set()
-        self._to = to
+        self.to = to
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -51,7 +52,7 @@ class Line:
         self._writers.add(writer)
         await self.open.wait()
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.to)
         except OSError:
             writer.transport.abort()
             return

@@ -198,6 +198,9 @@ class Alertmanager:
 class Prometheus:
     """
     Prometheus with the committed configuration and rules, at debug level: it mentions a failed scrape nowhere else.
+
+    Args:
+        exporter: Its address; of several, all of them with commas.
     """
 
     def __init__(self, folder: Path, exporter: str, alertmanager: str, faster: float) -> None:
@@ -243,12 +246,23 @@ class Prometheus:
         Raises:
             AssertionError: Prometheus does not take the expression.
         """
-        now = time.time()
+        series = await self.graph(promql, time.time() - 60, step=1)
+        return any(moments for _, moments in series)
+
+    async def graph(self, promql: str, since: float, step: float) -> list[tuple[dict[str, str], list[float]]]:
+        """
+        The series of an expression from a Unix time until now: labels, and the moments at which it has a number.
+
+        Raises:
+            AssertionError: Prometheus does not take the expression.
+        """
         answer = await self.daemon.get(
-            "/api/v1/query_range", query=promql, start=f"{now - 60:.3f}", end=f"{now:.3f}", step="1"
+            "/api/v1/query_range", query=promql, start=f"{since:.3f}", end=f"{time.time():.3f}", step=f"{step:g}"
         )
-        values = (value for series in answer["data"]["result"] for _, value in series["values"])
-        return any(not math.isnan(float(value)) for value in values)
+        return [
+            (series["metric"], [at for at, value in series["values"] if not math.isnan(float(value))])
+            for series in answer["data"]["result"]
+        ]
 
     async def rules(self) -> list[dict[str, Any]]:
         """Every rule that is loaded, with its health and, for an alert, its state."""
@@ -288,7 +302,7 @@ def _rewrite(configuration: Path, addresses: Mapping[str, str], faster: float) -
     _shorten(given["global"], faster, "evaluation_interval")
     for place in [*given["scrape_configs"], *given["alerting"]["alertmanagers"]]:
         for static in place["static_configs"]:
-            static["targets"] = [addresses[target] for target in static["targets"]]
+            static["targets"] = ",".join(addresses[target] for target in static["targets"]).split(",")
     configuration.write_text(yaml.safe_dump(given), encoding="utf-8")
     for path, rules in _rules(given["rule_files"], faster):
         file = configuration.parent / path

@@ -5,7 +5,9 @@ Debian's Redis and Sentinel as processes of a test, on free ports of 127.0.0.1, 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -20,15 +22,24 @@ class RedisServer:
 
     Args:
         folder: Its own, for its log and its configuration.
-        options: As in redis.conf, e.g. ``{"maxmemory": "1mb"}``.
+        lines: More of its configuration, e.g. ``["maxmemory 1mb"]``.
+        environment: More of its environment.
     """
 
-    def __init__(self, folder: Path, program: str = "redis-server", port: int | None = None, **options: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        program: str = "redis-server",
+        port: int | None = None,
+        lines: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = folder
         self._program = program
-        self._options = {"save": '""', "appendonly": "no", **{key.replace("_", "-"): options[key] for key in options}}
+        self._lines = [*lines] if program == "redis-sentinel" else ['save ""', "appendonly no", *lines]
+        self._environment = {**os.environ, **(environment or {})}
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
@@ -42,13 +53,15 @@ class RedisServer:
         """Start it and wait until it answers."""
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / "server.conf"
-        lines = [f"port {self.port}", "bind 127.0.0.1", f"dir {self._folder}"]
-        file.write_text("\n".join([*lines, *(f"{name} {value}" for name, value in self._options.items())]) + "\n")
+        lines = [f"port {self.port}", "bind 127.0.0.1", f"dir {self._folder}", *self._lines]
+        file.write_text("\n".join(lines) + "\n")
         program = find_program(self._program)
         assert program
         arguments = [str(program), str(file), *(["--sentinel"] if self._program == "redis-sentinel" else [])]
         with (self._folder / "server.log").open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(*arguments, stdout=log, stderr=log)
+            self._process = await asyncio.create_subprocess_exec(
+                *arguments, stdout=log, stderr=log, env=self._environment
+            )
         for _ in range(100):
             with suppress(OSError):
                 if await self.command("PING") == "+PONG":

@@ -37,6 +37,11 @@ class Replica(ExporterProcess):
         """Whether it has been started and has not ended."""
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def started(self) -> bool:
+        """Whether it has been started, and not been waited for."""
+        return self._client is not None
+
     async def ended(self) -> int:
         """Wait for its end; returns its exit code."""
         assert self._process
@@ -94,7 +99,7 @@ class Replicas:
         for replica in self.all:
             if replica.runs:
                 replica.signal(signal.SIGCONT)
-        await asyncio.gather(*(replica.stop(signal.SIGKILL) for replica in self.all if replica.runs))
+        await asyncio.gather(*(replica.stop(signal.SIGKILL) for replica in self.all if replica.started))
 
     async def holders(self) -> dict[str, frozenset[str]]:
         """What each running replica holds."""

@@ -42,6 +42,7 @@ class Trouble:
 
     redis: RedisServer
     line: Line
+    clock: Path
 
     async def restart_empty(self, after: float) -> None:
         """Killed, and back without its data."""
@@ -91,6 +92,14 @@ class Trouble:
         assert await self.redis.command("CONFIG", "SET", "maxmemory-policy", "allkeys-random") == "+OK"
         await self.full()
 
+    async def step_clock(self) -> None:
+        """Its wall clock goes forward by an hour, and back by two."""
+        for offset in ("+3600", "-3600"):
+            self.clock.write_text(f"{offset}\n")
+            stepped = await self.redis.command("EVAL", "return redis.call('TIME')[1] - ARGV[1]", "0", str(time.time()))
+            assert abs(int(stepped.removeprefix(":")) - int(offset)) <= 1
+            await asyncio.sleep(EDITION.lease)
+
 
 LONGEST: Final[Mapping[str, tuple[Callable[[Trouble], Awaitable[None]], float]]] = {
     "reset": (lambda trouble: trouble.reset(), 0.3),
@@ -101,6 +110,7 @@ LONGEST: Final[Mapping[str, tuple[Callable[[Trouble], Awaitable[None]], float]]]
     "slow": (lambda trouble: trouble.slow(4), 0.3),
     "evicting": (lambda trouble: trouble.evict(), 0.3),
     "full": (lambda trouble: trouble.full(), 0.3),
+    "clock stepped": (lambda trouble: trouble.step_clock(), 0.3),
     "frozen for long": (lambda trouble: trouble.freeze(AWAY), AWAY - UNNOTICED + 1.5),
     "hole for long": (lambda trouble: trouble.hole(AWAY), AWAY - UNNOTICED + 1.5),
     "away for long, back empty": (
@@ -109,22 +119,39 @@ LONGEST: Final[Mapping[str, tuple[Callable[[Trouble], Awaitable[None]], float]]]
     ),
 }
 """Each trouble, and the longest time without a call that it may cost: 0.3 s is what a busy machine needs anyway."""
+NEEDS: Final = {"clock stepped": [pytest.mark.needs_program("faketime", "valkey-server")]}
 QUICK: Final = ("reset", "empty", "hole", "away for long, back empty")
 
 
+def _stepped(folder: Path, clock: Path) -> RedisServer:
+    """A server whose wall clock differs from the machine's by what a file says. Debian's Redis and faketime clash."""
+    (library,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
+    environment = {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    return RedisServer(folder, "valkey-server", environment=environment)
+
+
 @asynccontextmanager
-async def at_work(folder: Path) -> AsyncIterator[tuple[Stage, Trouble]]:
+async def at_work(folder: Path, *, steps: bool) -> AsyncIterator[tuple[Stage, Trouble]]:
     """Replicas at full pace, and the means to trouble them."""
     async with AsyncExitStack() as stack:
         vendor = await stack.enter_async_context(CountingVendor("127.0.0.1"))
-        redis = await stack.enter_async_context(RedisServer(folder / "redis"))
+        clock = folder / "clock"
+        clock.write_text("+0\n")
+        redis = await stack.enter_async_context(
+            _stepped(folder / "redis", clock) if steps else RedisServer(folder / "redis")
+        )
         line = await stack.enter_async_context(Line(redis.port))
         names = [f"exporter-{number}" for number in range(EDITION.replicas)]
         url = {"url": f"redis://127.0.0.1:{line.port}/0"}
         cluster = Replicas(folder, names, EDITION.document(vendor.port), url, lease=EDITION.lease)
         stage = Stage(EDITION, vendor, redis, await stack.enter_async_context(cluster))
         await stage.at_pace()
-        yield stage, Trouble(redis, line)
+        yield stage, Trouble(redis, line, clock)
         await vendor.report()
 
 
@@ -132,14 +159,14 @@ async def at_work(folder: Path) -> AsyncIterator[tuple[Stage, Trouble]]:
     "names",
     [
         pytest.param(QUICK, id="quick"),
-        *(pytest.param([name], id=name, marks=pytest.mark.soak) for name in LONGEST),
+        *(pytest.param([name], id=name, marks=[pytest.mark.soak, *NEEDS.get(name, ())]) for name in LONGEST),
     ],
 )
 async def test_trouble(tmp_path: Path, names: Sequence[str]) -> None:
     """
     No call too many, no longer pause than the documents say, and all budgets are called at full pace afterwards.
     """
-    async with at_work(tmp_path) as (stage, trouble):
+    async with at_work(tmp_path, steps="clock stepped" in names) as (stage, trouble):
         before = await stage.replicas.holders()
         for name in names:
             make, longest = LONGEST[name]

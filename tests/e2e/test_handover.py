@@ -36,6 +36,9 @@ GRACEFUL = 1.0
 MACHINE = 0.5
 """Seconds for which a busy machine may hold up a process that is woken up or a call that is due."""
 
+LATE, STALL = 0.05, 2.0
+"""Part of many hand-overs that a busy machine may make later than that, and by how many seconds at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edition:
@@ -104,7 +107,7 @@ class Stage:
             await self.vendor.report()
             since = time.time() - 2
             calls = [sum(moment > since for moment in moments[-500:]) for moments in self.vendor.by_app.values()]
-            return len(calls) == self.edition.budgets and min(calls) >= 1.8 * self.edition.limit
+            return len(calls) == self.edition.budgets and min(calls) >= 1.7 * self.edition.limit
 
         await until(full, 30)
 
@@ -145,19 +148,6 @@ class Stage:
             budget: fullest(moment for moment in moments if moment > since)
             for budget, moments in self.vendor.by_app.items()
         }
-
-
-@pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """
-    Say on the terminal what was measured.
-    """
-
-    def write(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n  {text}\n")
-
-    return write
 
 
 @asynccontextmanager
@@ -247,7 +237,9 @@ async def test_again_and_again(
 
     tell(at_work.figures())
     assert {} == at_work.too_full()
-    assert max(at_work.silences) <= TROUBLES[trouble](LONG.lease)
+    longest = TROUBLES[trouble](LONG.lease)
+    assert sum(silence > longest for silence in at_work.silences) <= LATE * len(at_work.silences)
+    assert max(at_work.silences) <= longest + STALL
 
 
 @pytest.mark.soak

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -79,19 +78,6 @@ class Night:
         count = f'count(ALERTS{{alertname="{ABOVE}",alertstate="firing",room="{STAGE}"}}) or vector(0)'
         [(_, least)] = await self.stack.prometheus.vector(f"min_over_time(({count})[{seconds:.0f}s:500ms])")
         return least
-
-
-@pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """
-    Say on the terminal what was measured.
-    """
-
-    def write(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n  {text}\n")
-
-    return write
 
 
 @pytest_asyncio.fixture
