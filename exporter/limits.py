@@ -12,6 +12,9 @@ from typing import Final
 MOST_DESCRIPTORS: Final = 65_536
 """The exporter never needs more."""
 
+LEAST_DESCRIPTORS: Final = 32
+"""With fewer, the event loop or the port does not start, or no vendor can be called."""
+
 _OTHERS: Final = 32
 """Descriptors for files, the event loop, the log and listening sockets."""
 

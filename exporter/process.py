@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import asyncio
 
 from exporter import alarm
-from exporter.limits import MOST_DESCRIPTORS
+from exporter.errors import UserError
+from exporter.limits import LEAST_DESCRIPTORS, MOST_DESCRIPTORS, descriptors
 
 _THRESHOLDS: Final = 3_000, 2, 1_000_000
 """
@@ -44,11 +45,21 @@ _SWITCH: Final = 0.0005
 
 
 def prepare() -> None:
-    """Set up a process that polls and serves scrapes. Call this once, before anything else runs."""
+    """
+    Set up a process that polls and serves scrapes. Call this once, before anything else runs.
+
+    Raises:
+        UserError: It may open too few files.
+    """
     global _ends_within  # noqa: PLW0603 one per process, as the other settings are
     gc.set_threshold(*_THRESHOLDS)
     sys.setswitchinterval(_SWITCH)
     raise_open_files()
+    if descriptors() < LEAST_DESCRIPTORS:
+        raise UserError(
+            f"limit of open files: found {descriptors()}; accepted: at least {LEAST_DESCRIPTORS} "
+            "(ulimit -n, LimitNOFILE of systemd, --ulimit nofile of Docker)"
+        )
     _ends_within = _ENDS_WITHIN
 
 

@@ -64,6 +64,21 @@ print(resource.getrlimit(resource.RLIMIT_NOFILE), limits.descriptors())
     assert "(200, 200) 200" == in_a_process(code)
 
 
+@pytest.mark.parametrize(
+    ("limit", "mistake"), [(12, "limit of open files"), (31, "limit of open files"), (32, "/nowhere")]
+)
+def test_too_few_files_are_told_in_one_line(limit: int, mistake: str) -> None:
+    """
+    With a dozen, not even the event loop begins. With enough, the config that does not exist is the mistake.
+    """
+    command = f"ulimit -n {limit}; exec {sys.executable} -m exporter run --config.file=/nowhere"
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"{mistake}: found ")
+    assert 1 == ended.returncode
+
+
 @pytest.mark.parametrize("error", [PermissionError, ValueError])
 def test_a_limit_that_may_not_be_raised_stays(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
     """

@@ -50,10 +50,13 @@ class Mover(msgspec.Struct, gc=False):
 class Movers:
     """The fastest rooms of one source."""
 
-    __slots__ = ("_kept",)
+    __slots__ = ("_floor", "_kept", "_looked_until")
 
     def __init__(self) -> None:
         self._kept: dict[str, Mover] = {}
+        # None that is kept is slower than this floor, and none is forgotten before this time. So most rooms that are
+        # too slow are told without a look at those that are kept.
+        self._floor = self._looked_until = 0.0
 
     def note(self, room: str, change: int, seconds: float, now: float) -> None:
         """A reading at this monotonic time differs by ``change`` users from the one so many seconds before it."""
@@ -64,6 +67,7 @@ class Movers:
         if known is not None:
             known.per_minute += seconds / (seconds + _MINUTE) * (rate - known.per_minute)
             known.at = now
+            self._floor = min(self._floor, abs(known.per_minute))
             if abs(known.per_minute) < _LEAST:
                 del self._kept[room]
         elif abs(rate) >= _LEAST:
@@ -79,11 +83,17 @@ class Movers:
         return sorted(kept, key=lambda each: -abs(each.per_minute))
 
     def _keep(self, mover: Mover) -> None:
-        if len(self._kept) >= _KEPT:
-            slowest = min(
-                self._kept.values(), key=lambda each: (mover.at - each.at <= _REMEMBERED, abs(each.per_minute))
-            )
-            if abs(slowest.per_minute) >= abs(mover.per_minute) and mover.at - slowest.at <= _REMEMBERED:
+        rate = abs(mover.per_minute)
+        if len(self._kept) < _KEPT:
+            self._floor = min(self._floor, rate)
+        elif rate <= self._floor and mover.at <= self._looked_until:
+            return
+        else:
+            kept = self._kept.values()
+            slowest = min(kept, key=lambda each: (mover.at - each.at <= _REMEMBERED, abs(each.per_minute)))
+            self._looked_until = min(each.at for each in kept) + _REMEMBERED
+            self._floor = abs(slowest.per_minute) if mover.at <= self._looked_until else 0.0
+            if rate <= self._floor:
                 return
             del self._kept[slowest.room]
         self._kept[mover.room] = mover

@@ -45,7 +45,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -55,6 +55,8 @@ from exporter.polling.importance import Importance
 _PUSH: Final = 0.03
 _SLACK: Final = 0.02
 _STALE_KEPT: Final = 1_000
+_DROPPED: Final = 2_000
+"""Entries that no longer count which ``due`` drops at most: it may be asked when 100,000 rooms have gone."""
 _BOUND: Final = 0
 """The ticket of a room whose call is in flight."""
 
@@ -113,7 +115,7 @@ class Planner:
             if room.id not in self._tickets:
                 self._put(Lane.REGULAR, (room.id,), now, self._ticket((room.id,)))
 
-    def forget(self, room_ids: Iterable[str]) -> None:
+    def forget(self, room_ids: Collection[str]) -> None:
         """Remove rooms. Unknown ids are ignored."""
         for room_id in room_ids:
             self._tickets.pop(room_id, None)
@@ -121,6 +123,8 @@ class Planner:
             self._slow.pop(room_id, None)
             if self.cadence is not None:
                 self.cadence.forget((room_id,))
+        for heap in self._lanes:
+            self._drop(heap, 2 * len(room_ids))
         self._compact()
 
     def bring_forward(self, room_ids: Iterable[str], now: float) -> None:
@@ -147,10 +151,14 @@ class Planner:
         return tuple([self.due(lane) if self._lanes[lane] else math.inf for lane in LANES])
 
     def due(self, lane: Lane) -> float:
-        """When the first room of a lane is due; infinity for an empty lane."""
+        """
+        When the first room of a lane is due; infinity for an empty lane.
+
+        Just after thousands of rooms have gone, it may be too early. Then ``take`` has none, and asking again helps.
+        """
         heap = self._lanes[lane]
-        while heap and not self._is_valid(heap[0]):
-            self._close(heapq.heappop(heap))
+        if heap and not self._is_valid(heap[0]):
+            self._drop(heap, _DROPPED)
         return heap[0][0] if heap else math.inf
 
     def next_poll(self, room: str) -> tuple[Lane, float] | None:
@@ -180,8 +188,11 @@ class Planner:
         batch: list[str] = []
         for source, until in ((lane, now), (Lane.REGULAR, now), (Lane.RETRY, now), (Lane.REGULAR, math.inf)):
             while (free := self.batch_size - len(batch)) and (due := self.due(source)) <= until and due < math.inf:
-                batch += self._pop(source, free)
-        if self.cadence is not None and lane is Lane.REGULAR:
+                rooms = self._pop(source, free)
+                if not rooms:
+                    break
+                batch += rooms
+        if self.cadence is not None and lane is Lane.REGULAR and batch:
             self.cadence.taken(batch[0], now - first_due)
         return tuple(batch)
 
@@ -325,6 +336,13 @@ class Planner:
             elif tickets[room] != entry[1]:
                 entry[2].append(room)
             tickets[room] = entry[1]
+
+    def _drop(self, heap: list[Entry], most: int) -> None:
+        """Drop up to so many entries that no longer count from the top of a lane."""
+        for _ in range(most):
+            if not heap or self._is_valid(heap[0]):
+                break
+            self._close(heapq.heappop(heap))
 
     @staticmethod
     def _close(entry: Entry) -> None:

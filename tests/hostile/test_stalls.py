@@ -188,36 +188,50 @@ async def test_config(tmp_path: Path, name: str) -> None:
     assert STALL > await best(stall, STALL)
 
 
-def thousand(name: str, port: int, *, one_limit: bool) -> str:
+def thousand(name: str, url: str, *, one_limit: bool) -> str:
     """
     A config of a thousand sources, each of an app of its own or all of one, whose calls the vendor counts together.
     """
-    keys = f"api: zego_zim, server_secret: {'0123456789abcdef' * 2}, rooms: [a], base_url: 'http://127.0.0.1:{port}'"
+    keys = f"api: zego_zim, server_secret: {'0123456789abcdef' * 2}, rooms: [a], base_url: '{url}'"
     apps = [1 if one_limit else 1 + number for number in range(1_000)]
     return "sources:\n" + "".join(f"- {{name: {name}-{n}, app_id: {app}, {keys}}}\n" for n, app in enumerate(apps))
 
 
-@pytest.mark.parametrize("one_limit", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["limits", "one limit"])
-async def test_a_thousand_sources(tmp_path: Path, one_limit: bool) -> None:
+@pytest.mark.parametrize(
+    ("answers", "one_limit"),
+    [
+        (True, False),
+        pytest.param(False, False, marks=pytest.mark.soak),
+        pytest.param(True, True, marks=pytest.mark.soak),
+        pytest.param(False, True, marks=pytest.mark.soak),
+    ],
+)
+async def test_a_thousand_sources(tmp_path: Path, *, answers: bool, one_limit: bool) -> None:
     """
-    A reload brings them all at once, one puts others in their place, and one takes these away.
+    A reload brings them all at once, one puts others in their place, and one takes these away; whether the vendor
+    answers them all or refuses their connections.
     """
-    port = free_port()
+    reply = with_body(zego(""))
+
+    async def answer(number: int, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply)
 
     async def stall() -> float:
-        config = config_of(tmp_path, port)
-        few = config.read_text()
-        texts = [*(thousand(name, port, one_limit=one_limit) for name in ("old", "new")), few]
-        flags = "--log.level=error", "--web.enable-lifecycle"
-        async with WatchedExporter(config, *flags) as exporter, aiohttp.ClientSession() as session:
-            await asyncio.sleep(0.5)
-            await exporter.worst_stall()
-            for text in texts:
-                config.write_text(text)
-                async with session.post(f"{exporter.url}/-/reload") as response:
-                    assert 200 == response.status
-                await asyncio.sleep(1)
-            return await exporter.worst_stall()
+        async with serving(answer) as (_, url):
+            vendor = url if answers else f"http://127.0.0.1:{free_port()}"
+            config = config_of(tmp_path, free_port())
+            few = config.read_text()
+            texts = [*(thousand(name, vendor, one_limit=one_limit) for name in ("old", "new")), few]
+            flags = "--log.level=error", "--web.enable-lifecycle"
+            async with WatchedExporter(config, *flags) as exporter, aiohttp.ClientSession() as session:
+                await asyncio.sleep(0.5)
+                await exporter.worst_stall()
+                for text in texts:
+                    config.write_text(text)
+                    async with session.post(f"{exporter.url}/-/reload") as response:
+                        assert 200 == response.status
+                    await asyncio.sleep(1.5)
+                return await exporter.worst_stall()
 
     assert STALL > await best(stall, STALL)
 

@@ -4,7 +4,9 @@ The rooms that rise and fall fastest are known without a look at every room.
 
 from __future__ import annotations
 
-from exporter.metrics.movers import Movers
+from typing import Any
+
+from exporter.metrics.movers import Mover, Movers
 from exporter.metrics.room import Arrival
 from exporter.metrics.table import SourceTable
 from exporter.model import Reading, Room
@@ -75,3 +77,40 @@ def test_a_table_notes_its_readings() -> None:
     assert [("a", 60.0)] == [(each.room, each.per_minute) for each in table.movers.fastest(10.0)]
     table.forget(["a"])
     assert [] == table.movers.fastest(10.0)
+
+
+class LookedAt(dict[str, Mover]):
+    """
+    The rooms that are kept, and how often all of them were looked at.
+    """
+
+    looks = 0
+
+    def values(self) -> Any:
+        """All of them."""
+        self.looks += 1
+        return super().values()
+
+
+def test_slower_rooms_cost_no_look() -> None:
+    """
+    Once 32 rooms are known to be faster, a thousand slower ones are told without a look at those. One that is faster
+    than a room that has become slower takes its place.
+    """
+    movers = Movers()
+    kept = movers._kept = LookedAt()
+    for number in range(32):
+        movers.note(f"fast-{number}", 100 + number, 60.0, 0.0)
+    for number in range(1_000):
+        movers.note(f"slow-{number}", 50, 60.0, 1.0)
+    assert kept.looks <= 2
+    assert "slow-999" not in kept
+
+    movers.note("fast-9", -20, 60.0, 60.0)
+    movers.note("faster", 50, 60.0, 60.0)
+    assert "faster" in kept
+    assert "fast-9" not in kept
+    assert 32 == len(kept)
+
+    movers.note("after a long time", 2, 60.0, 601.0)
+    assert "after a long time" in kept
