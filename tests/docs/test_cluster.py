@@ -88,7 +88,7 @@ async def test_the_user_of_the_page_may_do_what_a_replica_does(port: int) -> Non
     await anext(listening)
     await listening.aclose()
     assert (await engine.about()).startswith("redis ")
-    assert "0" == await engine.setting("min-replicas-to-write")
+    assert "0" == await engine._setting("min-replicas-to-write")
     await engine.aclose()
 
     with redis.Redis(port=port) as administrator:
