@@ -37,14 +37,16 @@ class Exporter:
 
     Args:
         sources: As in the config, with room ids in the place of ``rooms_files``.
+        cluster: As in the config.
     """
 
-    def __init__(self, sources: Sequence[Mapping[str, object]]) -> None:
+    def __init__(self, sources: Sequence[Mapping[str, object]], cluster: Mapping[str, object] | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
         config = folder / "exporter.yml"
         # Every JSON document is a YAML document.
-        config.write_text(json.dumps({"sources": [_with_file(source, folder) for source in sources]}))
+        document: dict[str, object] = {"sources": [_with_file(source, folder) for source in sources]}
+        config.write_text(json.dumps(document | ({"cluster": cluster} if cluster else {})))
         self._port = free_port()
         command = ["-m", "exporter", "run", f"--config.file={config}", f"--web.listen-address=127.0.0.1:{self._port}"]
         self._log = folder / "log"

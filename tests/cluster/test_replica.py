@@ -5,7 +5,7 @@ Whole replicas in virtual time: budgets and readings change hands.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -542,3 +542,42 @@ async def test_after_a_flush_every_budget_stays_where_it_is():
     assert before == {budget: holders[0] for budget, holders in house.holders().items()}
     assert gained == [len(process.sources.gained) for process in house.processes]
     await house.end()
+
+
+@in_virtual_time
+async def test_200_budgets_of_2000_calls_a_second_are_shared_out_evenly():
+    """
+    Four replicas hold 200 budgets of 1 to 19 calls per second; none has more than 1.25 × the mean, and when one is
+    killed, none of the other three.
+    """
+    limits = {f"b{number}": 1 + number * 7 % 19 for number in range(200)}
+    house = House()
+    house.config = of_limits(limits)
+    replicas = [await house.join(name) for name in "abcd"]
+    await house.balanced()
+    four = shares(limits, replicas)
+    await replicas[0].kill()
+    await house.balanced()
+    three = shares(limits, replicas[1:])
+
+    assert 1990 <= sum(limits.values()) <= 2010
+    assert sum(limits.values()) == sum(four) == sum(three)
+    assert max(four) <= 1.25 * sum(four) / 4
+    assert max(three) <= 1.25 * sum(three) / 3
+    house.processes.remove(replicas[0])
+    await house.end()
+
+
+def of_limits(limits: Mapping[str, int]) -> Config:
+    """A config with these budgets, each of which may need all that it allows."""
+    sources = "".join(
+        text(f"rooms_files: [rooms/*.yml]\nbudget: {budget}\nrate_limit: {limit}", name=f"s-{budget}")
+        for budget, limit in limits.items()
+    )
+    cluster = f"cluster: {{redis: {{url: redis://redis/0}}, lease: {LEASE:g}s}}\n"
+    return parse(f"sources:\n{sources}{cluster}", Path("exporter.yml"), ENV)
+
+
+def shares(limits: Mapping[str, int], replicas: Iterable[Process]) -> list[int]:
+    """Calls per second of what each of them holds."""
+    return [sum(limits[budget] for budget in each.may_write()) for each in replicas]

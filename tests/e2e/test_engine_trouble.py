@@ -76,8 +76,8 @@ class Trouble:
         self.line.reset()
 
     async def slow(self, seconds: float) -> None:
-        """Each way takes 300 ms."""
-        self.line.delay = 0.3
+        """An answer takes 300 ms."""
+        self.line.delay = 0.15
         await asyncio.sleep(seconds)
         self.line.delay = 0.0
 

@@ -13,6 +13,7 @@ from typing import Final
 from tests.benchmarks.benches import (
     cadence,
     call_cpu,
+    cluster,
     first_pass,
     growth,
     guarded,
@@ -44,6 +45,7 @@ BENCHES: Final[Mapping[str, Bench]] = MappingProxyType(
         "call-cpu": call_cpu.bench,
         "slots": slots.bench,
         "200-budgets": slots.many_budgets,
+        "cluster": cluster.bench,
         "first-pass": first_pass.bench,
         "churn": memory.churn,
     }
