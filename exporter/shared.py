@@ -414,7 +414,7 @@ def _records(running: Running, rooms: Iterable[str], now: float) -> list[Record]
 def _replies(records: Iterable[Record], now: float) -> list[Inherited]:
     """The readings by the replies that they came with, oldest first."""
     replies: dict[
-        tuple[float, float | None, bool], tuple[float, dict[str, Reading], dict[str, tuple[float, float]]]
+        tuple[float, float | None, bool], tuple[float, dict[str, Reading], dict[str, tuple[float, float, int]]]
     ] = {}
     for record in records:
         if record.reading is not None:
