@@ -192,7 +192,7 @@ async def _one_round(pair: Pair, turn: int) -> None:
     delays.append(await pair.shown(f"after-the-kill-{turn}", LEASE + 5.0) - opened)
     await asyncio.sleep(max(0.0, closed + 12.0 - time.monotonic()) if turn else 3 * SCRAPED)
     gone = {(CALLED_BACK, "open-0")} if not turn else {(CALLED_BACK, f"called-back-{turn - 1}")}
-    _no_gaps(pair, killed, KILLED, gone)
+    worst = [_no_gaps(pair, killed, KILLED, gone)]
 
     # It comes back, gets its part, and the other one ends in order.
     await holder.start()
@@ -204,14 +204,12 @@ async def _one_round(pair: Pair, turn: int) -> None:
     opened = await pair.order(CALLED_BACK, f"after-the-end-{turn}", "create")
     delays.append(await pair.shown(f"after-the-end-{turn}", 5.0) - opened)
     await asyncio.sleep(3 * SCRAPED)
-    _no_gaps(pair, began, ENDED, gone)
+    worst.append(_no_gaps(pair, began, ENDED, gone))
     for room in gone:
         assert pair.seen[room][-1] < closed + 15, "a closed room stays"
     pair.existed |= gone
-    worst = [max(gap for room, gap in pair.gaps(since).items() if room not in gone) for since in (killed, began)]
-    sys.stdout.write(
-        f"\ncallbacks {[round(each, 2) for each in delays]} s, gaps {[round(each, 2) for each in worst]} s"
-    )
+    told = [[round(each, 2) for each in figures] for figures in (delays, worst)]
+    sys.stdout.write(f"\ncallbacks {told[0]} s, gaps {told[1]} s")
     assert 2.0 + MACHINE > delays[0]
     assert KILLED + 1.0 > delays[1]
     assert 2.0 + MACHINE > delays[2]
@@ -219,8 +217,10 @@ async def _one_round(pair: Pair, turn: int) -> None:
     await pair.shared()
 
 
-def _no_gaps(pair: Pair, since: float, longest: float, gone: set[tuple[str, str]]) -> None:
+def _no_gaps(pair: Pair, since: float, longest: float, gone: set[tuple[str, str]]) -> float:
+    """Returns the longest gap since then, which must be shorter than this."""
     closed = {room for room in pair.seen if pair.seen[room][-1] < since} | gone
     gaps = {room: round(gap, 2) for room, gap in pair.gaps(since).items() if room not in closed}
     assert gaps
     assert {} == {room: gap for room, gap in gaps.items() if gap > longest}
+    return max(gaps.values())
