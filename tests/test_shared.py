@@ -621,3 +621,33 @@ async def test_readings_grow_too_old_everywhere_at_the_same_time() -> None:
         shown = await other.rooms()
         assert (await holder.rooms()).keys() == shown.keys()
         assert 300 < len(shown) < 600
+
+
+@in_virtual_time
+async def test_a_source_that_moves_to_another_budget_has_one_poller() -> None:
+    """
+    The replica that has reloaded holds the new budget, and waits while the other one polls the source on the former.
+    """
+    stay = source("zego_rtc", 5, name="stay", budget="new", interval="2s")
+    before, after = (source("zego_rtc", 5, name="moved", budget=budget, interval="2s") for budget in ("former", "new"))
+    async with pair(stay, before) as (holder, other):
+        await holder.cluster.let_go(["new"])
+        holder.cluster.claims = other.cluster.claims = False
+        other.cluster.claims = True
+        await other.passes(1)
+        other.cluster.claims = False
+        assert ({"former"}, {"new"}) == ({*holder.cluster._until}, {*other.cluster._until})
+
+        await other.load(stay, after)
+        await other.passes(20)
+        assert 0 == other.pollers["moved"].stats.calls
+        assert [] == [name for metric, name in await other.scrape() if (metric, name) == ("rtc_room_users", "moved")]
+
+        await holder.load(stay, after)
+        await holder.passes(1)
+        calls = holder.pollers["moved"].stats.calls
+        other.cluster.readings.leave(other.cluster.readings.sources("new")[1], elsewhere=False)
+        await other.passes(10)
+        assert calls == holder.pollers["moved"].stats.calls
+        assert 0 < other.pollers["moved"].stats.calls
+        assert ("rtc_room_users", "moved") in await other.scrape()

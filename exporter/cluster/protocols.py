@@ -181,6 +181,12 @@ class Readings(Protocol):
     def follow_only(self, source: str, rooms: Container[str]) -> None:
         """Another replica watches these rooms of a source, and no others: forget what it had found besides."""
 
+    def leave(self, source: str, *, elsewhere: bool) -> None:
+        """
+        Whether another replica still polls this source, although its budget is held here: by an earlier config, which
+        has it on another budget.
+        """
+
     def sources(self, budget: str) -> Sequence[str]:
         """
         Keys of the sources whose rooms are polled on this budget. Another app has another key under the same name.

@@ -342,7 +342,7 @@ class Poller:
 
     def dues(self) -> tuple[float, ...]:
         """Monotonic time at which a call of each lane may leave. A source that is not ok offers its trials only."""
-        if self._awaits_all:
+        if self._awaits_all or self._resting:
             return _NEVER
         may_call = max(self.health.may_call(), self._client.ready_at())
         if may_call == math.inf:
