@@ -75,7 +75,11 @@ class Sharing:
         for source, budget in self._budget_of.items():
             if before.get(source, budget) != budget:
                 self._elsewhere[source] = self._clock.monotonic()
-        self._withdrawn |= {key for key, (budget, _) in self._announced.items() if self._budget_of.get(key) != budget}
+        self._withdrawn |= {
+            key
+            for key, (budget, record) in self._announced.items()
+            if self._budget_of.get(key) != budget and self._observer.record(budget) == record
+        }
         self._elsewhere = {key: since for key, since in self._elsewhere.items() if key in self._budget_of}
 
     async def write(self) -> None:

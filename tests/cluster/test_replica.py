@@ -532,6 +532,8 @@ def test_a_source_that_moves_to_another_budget_is_polled_by_one_replica(ending):
         (former,), (later,) = a.may_write(), b.may_write()
         moved = f"s{former[1:]}@key"
         await asyncio.sleep(1.0)
+        # What it has said when it held the budget itself counts no longer.
+        b.replica._sharing._announced[moved] = former, "b|earlier|0"
         _move(b, moved, later)
         b.sources.elsewhere.add(moved)  # as the sources do by themselves
         b.replica.use(house.config)
