@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import pytest
 
-from exporter.model import Failure, FailureKind
+from exporter.metrics.room import Arrival
+from exporter.model import Failure, FailureKind, Reading
 from tests.polling.answers import fails, refuses
 from tests.polling.house import House, named, source, worst_window
 from tests.polling.virtual_time import in_virtual_time, until
@@ -651,3 +652,18 @@ async def test_a_source_that_moves_to_another_budget_has_one_poller() -> None:
         assert calls == holder.pollers["moved"].stats.calls
         assert 0 < other.pollers["moved"].stats.calls
         assert ("rtc_room_users", "moved") in await other.scrape()
+
+
+@in_virtual_time
+async def test_counts_of_a_list_are_told_from_polls_everywhere() -> None:
+    """
+    ``read_by`` in the JSON of either replica.
+    """
+    async with pair(source("zego_rtc", 3), every_room=True) as (holder, other):
+        await holder.passes(1)
+        arrival = Arrival(holder.loop.time(), holder.clock.unix(), listed=True)
+        holder.pollers["zego_rtc"].read_elsewhere({named(3)[0]: Reading(9)}, arrival)
+        await other.passes(1)
+        rows = [other.tables["zego_rtc"].row(room) for room in named(3)]
+
+        assert [True, False, False] == [row.batch.arrival.listed for row in rows if row and row.batch]
