@@ -16,7 +16,7 @@ from tests.e2e.redis_server import RedisServer
 from tests.e2e.replicas import Replica, until
 from tests.e2e.vendors import Vendors
 
-pytestmark = [pytest.mark.timed, pytest.mark.needs_program("redis-server")]
+pytestmark = [pytest.mark.timed, pytest.mark.soak, pytest.mark.needs_program("redis-server")]
 
 LEASE = 2.0
 
