@@ -11,6 +11,9 @@ A source is polled here while the budget of its polls is *ours*: gained, and nei
 belongs to it, and is read here as well. A lease may run out while a budget is ours, when the engine of the cluster does
 not answer. Then no call leaves, but the source stays at work and its readings are published until they are too old.
 
+A source that a reload has moved to a budget of ours rests all the same while another replica still polls it on its
+former budget.
+
 Another replica polls the other sources. They keep their rooms of config and files here, open no connections and ask
 nobody for rooms. They are hidden (``serve: own``), or show what the other replica has read (``serve: all``).
 
@@ -64,6 +67,8 @@ class SharedSources:
         self._clock = clock
         self._ours: dict[str, Budget] = {}
         self._letting_go: set[str] = set()
+        self._elsewhere: set[str] = set()
+        self._budget_of: Mapping[str, str] = {}
         self._every_room = False
         self._by_budget: Mapping[str, Sequence[Running]] = {}
         self._by_key: Mapping[str, Running] = {}
@@ -182,16 +187,22 @@ class SharedSources:
     def follow(self, source: str, records: Sequence[Record]) -> None:
         """See ``cluster.protocols.Readings``."""
         running = self._by_key.get(source)
-        if running is not None and running.config.budget not in self._ours:
+        if running is not None and not self.is_ours(running):
             self._take(source, records, inherited=False)
 
     def follow_only(self, source: str, rooms: Container[str]) -> None:
         """See ``cluster.protocols.Readings``."""
         running = self._by_key.get(source)
-        if running is None or running.discovery is None or running.config.budget in self._ours:
+        if running is None or running.discovery is None or self.is_ours(running):
             return
         for part in in_parts([room for room in running.poller.table if room not in rooms]):
             running.discovery.forget(part)
+
+    def leave(self, source: str, *, elsewhere: bool) -> None:
+        """See ``cluster.protocols.Readings``."""
+        if elsewhere is not (source in self._elsewhere):
+            (self._elsewhere.add if elsewhere else self._elsewhere.discard)(source)
+            self._arrange_sources([self._by_key[source]] if source in self._by_key else ())
 
     def sources(self, budget: str) -> Sequence[str]:
         """See ``cluster.protocols.Readings``."""
@@ -206,7 +217,7 @@ class SharedSources:
     def hint(self, source: str, room: str, hint: Mapping[str, object]) -> None:
         """See ``cluster.protocols.Readings``."""
         running = self._by_key.get(source)
-        if running is None or running.discovery is None or running.config.budget not in self._ours:
+        if running is None or running.discovery is None or not self.is_ours(running):
             return
         session, at = hint.get("session"), hint.get("at")
         try:
@@ -231,7 +242,7 @@ class SharedSources:
 
     def is_ours(self, running: Running) -> bool:
         """Whether this process polls this source."""
-        return running.config.budget in self._ours
+        return running.config.budget in self._ours and _key(running) not in self._elsewhere
 
     def _hand_on(self, source_name: str, hint: Hint) -> bool:
         running = self._sources.running.get(source_name)
@@ -317,6 +328,12 @@ class SharedSources:
                 budget.go_on(before.state(last=True), 0.0, 0.0)
                 budget.hold(before.held_until)
                 self._ours[name] = budget
+        former = self._budget_of
+        self._budget_of = {key: each.config.budget for key, each in self._by_key.items()}
+        for key, name in self._budget_of.items():
+            if former.get(key, name) not in (name, *self._ours):
+                self._elsewhere.add(key)  # until the cluster knows better
+        self._elsewhere &= self._by_key.keys()
         self._arrange_sources(self._sources.running.values())
 
     def _arrange_sources(self, sources: Iterable[Running]) -> None:
@@ -414,7 +431,7 @@ def _records(running: Running, rooms: Iterable[str], now: float) -> list[Record]
 def _replies(records: Iterable[Record], now: float) -> list[Inherited]:
     """The readings by the replies that they came with, oldest first."""
     replies: dict[
-        tuple[float, float | None, bool], tuple[float, dict[str, Reading], dict[str, tuple[float, float]]]
+        tuple[float, float | None, bool], tuple[float, dict[str, Reading], dict[str, tuple[float, float, int]]]
     ] = {}
     for record in records:
         if record.reading is not None:

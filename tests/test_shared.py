@@ -7,12 +7,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from math import sin
+from typing import Any, Final
 
 import pytest
 
-from exporter.model import Failure, FailureKind
-from tests.polling.house import House, source, worst_window
+from exporter.metrics.room import Arrival
+from exporter.model import Failure, FailureKind, Reading
+from tests.polling.answers import fails, refuses
+from tests.polling.house import House, named, source, worst_window
 from tests.polling.virtual_time import in_virtual_time, until
 from tests.replicas import LEASE, Engine, Replica
 
@@ -462,3 +465,205 @@ async def test_a_lowered_pace_is_published_by_its_holder_alone() -> None:
         pace, limit = "rtc_budget_pace_calls_per_second", "rtc_budget_limit_calls_per_second"
         assert (pace, budget.name) not in here
         assert there[limit, budget.name] * 0.9 == there[pace, budget.name]
+
+
+USER_SECONDS: Final[dict[str, Any]] = {"families": ["users", "reading_timestamp", "info", "user_seconds"]}
+
+
+@pytest.mark.parametrize("every_room", [False, True])
+@pytest.mark.parametrize("ending", ["let go", "killed"])
+def test_user_seconds_go_on_at_the_next_replica(ending: str, every_room: bool) -> None:
+    """
+    Of each room and of the source; nobody publishes less than was published before, and at the end as much as one
+    process alone.
+    """
+
+    @in_virtual_time
+    async def go_on() -> None:
+        totals, of_source = "rtc_room_user_seconds_total", ("rtc_source_user_seconds_total", "zego_rtc")
+        async with pair(source("zego_rtc", 20, interval="10s", **USER_SECONDS), every_room=every_room) as (
+            holder,
+            other,
+        ):
+            await holder.passes(65)
+            before, whole = await holder.rooms(totals), (await holder.scrape())[of_source]
+            assert 20 == len(before)
+            assert all(3 * 40 <= seconds <= 3 * 65 for seconds in before.values())
+            if every_room:
+                assert before == await other.rooms(totals)
+                assert whole == (await other.scrape())[of_source]
+            if ending == "let go":
+                await holder.cluster.stop()
+            else:
+                holder.dies()
+            least = before
+            for _ in range(20):
+                await other.passes(1)
+                now = await other.rooms(totals)
+                if now:
+                    assert all(now[room] >= seconds for room, seconds in least.items())
+                    least = now
+            await other.passes(45)
+
+            after, total = await other.rooms(totals), (await other.scrape())[of_source]
+            assert all(3 * 50 <= after[room] - seconds <= 3 * 80 for room, seconds in before.items())
+            assert whole < total
+            assert total == pytest.approx(sum(after.values()), abs=0.02)
+
+    go_on()
+
+
+@in_virtual_time
+async def test_nothing_is_added_while_nobody_could_read_a_room() -> None:
+    """
+    The last reading was too old before the next replica made its first one.
+    """
+    metric = "rtc_room_user_seconds_total"
+    async with pair(source("zego_rtc", 3, interval="10s", **USER_SECONDS)) as (holder, other):
+        other.cluster.claims = False
+        await holder.passes(65)
+        before = await holder.rooms(metric)
+        holder.dies()
+        await other.passes(300)
+        other.cluster.claims = True
+        await other.passes(12)
+
+        assert all(0 <= total - before[room] <= 3 * 11 for room, total in (await other.rooms(metric)).items())
+
+
+@in_virtual_time
+async def test_refused_rooms_stay_refused_at_the_next_replica() -> None:
+    """
+    It asks for each alone when the vendor may be asked again, so no batch fails because of them.
+    """
+    async with pair(source("zego_rtc", 20, interval="10s"), every_room=True) as (holder, other):
+        bad = named(20)[3]
+        holder.vendor.answer = refuses({bad})
+        await holder.passes(30)
+        assert {"fresh": 19, "refused": 1} == holder.states("zego_rtc") == other.states("zego_rtc")
+        failed = sum(other.pollers["zego_rtc"].stats.failed_calls.values())
+        calls = len(holder.vendor.calls)
+        holder.dies()
+        await other.passes(LEASE + 20)
+
+        assert {"fresh": 19, "refused": 1} == other.states("zego_rtc")
+        assert failed == sum(other.pollers["zego_rtc"].stats.failed_calls.values())
+        holder.vendor.answer = lambda _: None
+        await other.passes(60)
+        assert {"fresh": 20} == other.states("zego_rtc")
+        alone = [call for call in holder.vendor.calls[calls:] if call.rooms == (bad,)]
+        assert 1 == len(alone)
+
+
+@in_virtual_time
+async def test_a_missing_room_is_asked_alone_at_the_next_replica_too() -> None:
+    """
+    ZEGO may refuse a batch because of it.
+    """
+    async with pair(source("zego_rtc", 50, interval="10s")) as (holder, other):
+        gone = named(50)[7]
+        holder.vendor.answer = lambda call: fails("zego_rtc", 104) if gone in call.rooms else None
+        await holder.passes(60)
+        assert {"fresh": 49, "missing": 1} == holder.states("zego_rtc")
+        calls = len(holder.vendor.calls)
+        await holder.cluster.stop()
+        await other.passes(30)
+
+        assert {"fresh": 49, "missing": 1} == other.states("zego_rtc")
+        assert {1} == {len(call.rooms) for call in holder.vendor.calls[calls:] if gone in call.rooms}
+
+
+@pytest.mark.parametrize("every_room", [False, True])
+def test_importance_is_inherited(every_room: bool) -> None:
+    """
+    Quiet rooms stay quiet, with readings that are older than those of others may be; important ones are read as often
+    as before. Nothing is withdrawn, and there is no rush that would hold them up.
+    """
+
+    @in_virtual_time
+    async def inherited() -> None:
+        rooms, busy = named(600), set(named(80))
+        of = source("zego_rtc", rooms, rate_limit=1, interval="10s", cadence={"longest": "10m"})
+        async with pair(of, every_room=every_room) as (holder, other):
+            holder.vendor.users = lambda room: (
+                int(200 + 80 * sin(other.now / 7 + int(room[-3:]))) if room in busy else 1
+            )
+            await holder.passes(300)
+            before = sum(len(busy & {*call.rooms}) for call in holder.vendor.of("zego_rtc", holder.loop.time() - 100))
+            holder.dies()
+            least = 600
+            for _ in range(60):
+                await other.passes(1)
+                shown = len(await other.rooms())
+                least = min(least, shown or least)
+            after = sum(len(busy & {*call.rooms}) for call in other.vendor.of("zego_rtc", other.loop.time() - 50))
+            planners = [replica.pollers["zego_rtc"].planner for replica in (holder, other)]
+
+            assert 600 == least
+            assert before / 2 <= 1.2 * after
+            assert all(100 < planner.own_interval(rooms[-1]) for planner in planners)
+
+    inherited()
+
+
+@in_virtual_time
+async def test_readings_grow_too_old_everywhere_at_the_same_time() -> None:
+    """
+    ``serve: all`` with a cadence: a reading of an important room counts for a shorter time than one of a quiet room.
+    """
+    rooms = named(600)
+    of = source("zego_rtc", rooms, rate_limit=1, interval="10s", cadence={"longest": "10m"})
+    async with pair(of, every_room=True) as (holder, other):
+        holder.vendor.users = lambda room: int(200 + 80 * sin(other.now / 7)) if room < rooms[80] else 1
+        await holder.passes(250)
+        holder.vendor.answer = lambda _: TIMEOUT
+        await holder.passes(100)
+
+        shown = await other.rooms()
+        assert (await holder.rooms()).keys() == shown.keys()
+        assert 300 < len(shown) < 600
+
+
+@in_virtual_time
+async def test_a_source_that_moves_to_another_budget_has_one_poller() -> None:
+    """
+    The replica that has reloaded holds the new budget, and waits while the other one polls the source on the former.
+    """
+    stay = source("zego_rtc", 5, name="stay", budget="new", interval="2s")
+    before, after = (source("zego_rtc", 5, name="moved", budget=budget, interval="2s") for budget in ("former", "new"))
+    async with pair(stay, before) as (holder, other):
+        await holder.cluster.let_go(["new"])
+        holder.cluster.claims = other.cluster.claims = False
+        other.cluster.claims = True
+        await other.passes(1)
+        other.cluster.claims = False
+        assert ({"former"}, {"new"}) == ({*holder.cluster._until}, {*other.cluster._until})
+
+        await other.load(stay, after)
+        await other.passes(20)
+        assert 0 == other.pollers["moved"].stats.calls
+        assert [] == [name for metric, name in await other.scrape() if (metric, name) == ("rtc_room_users", "moved")]
+
+        await holder.load(stay, after)
+        await holder.passes(1)
+        calls = holder.pollers["moved"].stats.calls
+        other.cluster.readings.leave(other.cluster.readings.sources("new")[1], elsewhere=False)
+        await other.passes(10)
+        assert calls == holder.pollers["moved"].stats.calls
+        assert 0 < other.pollers["moved"].stats.calls
+        assert ("rtc_room_users", "moved") in await other.scrape()
+
+
+@in_virtual_time
+async def test_counts_of_a_list_are_told_from_polls_everywhere() -> None:
+    """
+    ``read_by`` in the JSON of either replica.
+    """
+    async with pair(source("zego_rtc", 3), every_room=True) as (holder, other):
+        await holder.passes(1)
+        arrival = Arrival(holder.loop.time(), holder.clock.unix(), listed=True)
+        holder.pollers["zego_rtc"].read_elsewhere({named(3)[0]: Reading(9)}, arrival)
+        await other.passes(1)
+        rows = [other.tables["zego_rtc"].row(room) for room in named(3)]
+
+        assert [True, False, False] == [row.batch.arrival.listed for row in rows if row and row.batch]

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from exporter.model import Room
+from exporter.model import Room, Thresholds
 from exporter.rooms.roster import PREDECESSOR
 from exporter.vendors.callbacks import Change, Hint
+from tests.polling.vendor import TIMEOUT
 from tests.polling.virtual_time import in_virtual_time
 from tests.replicas import LEASE, Engine, Replica
 from tests.test_discovery import HTTP_SD, World, im, published, roster
@@ -262,3 +263,139 @@ async def test_a_reload_keeps_what_was_inherited() -> None:
         await other.passes(60)
 
         assert {"own": 1, "a": 5} == published(other)
+
+
+@pytest.mark.parametrize("every_room", [False, True])
+@pytest.mark.parametrize("ending", ["let go", "killed"])
+def test_what_a_backend_says_of_rooms_is_inherited(ending: str, every_room: bool) -> None:
+    """
+    Labels and thresholds that it alone names are there with the readings, also of a room that was never read, and stay
+    while it cannot be reached. Its first answer counts.
+    """
+
+    @in_virtual_time
+    async def inherited() -> None:
+        event = (("event", "launch"),)
+        rooms = [Room("a", event, Thresholds(3, 9)), Room("never", event), Room("own", event, Thresholds(7))]
+        world = World({"own": 1, "a": 5}, rooms, ["a"])
+        source = im({**HTTP_SD, **LISTED, "drop_after": 2}, "own")
+        async with Pair(world, source, every_room=every_room) as (holder, other):
+            holder.vendor.answer = lambda call: TIMEOUT if call.rooms == ("never",) else world.answer(call)
+            await holder.passes(40)
+            described = [*holder.tables["tencent_im"].rooms_of(["a", "never", "own"])]
+            assert rooms == described
+            world.named = world.listed = None
+            if ending == "let go":
+                await holder.cluster.stop()
+            else:
+                holder.dies()
+            for _ in range(100):
+                await other.passes(1)
+                if other.pollers["tencent_im"].budget.held or every_room:
+                    assert described == other.tables["tencent_im"].rooms_of(["a", "never", "own"])
+                    assert {"a"} == {*other.tables["tencent_im"].above}
+            assert ["http_sd"] == [each.provider for each in roster(other).named("never")]
+            assert {0} == set(roster(other).added.values())
+
+            world.named = [Room("a", thresholds=Thresholds(3))]
+            world.listed = ["a"]
+            await other.passes(60)
+            assert [Room("a", thresholds=Thresholds(3)), Room("own")] == sorted(
+                other.tables["tencent_im"].rooms_of(other.tables["tencent_im"]), key=lambda room: room.id
+            )
+
+    inherited()
+
+
+@in_virtual_time
+async def test_every_replica_follows_what_a_backend_says() -> None:
+    """
+    ``serve: all``: labels come and change, and a room that only the list names any more loses them.
+    """
+    rooms = [Room("a", (("event", "launch"),), Thresholds(3))]
+    world = World({"a": 5}, rooms, ["a"])
+    async with Pair(world, im({**HTTP_SD, **LISTED}), every_room=True) as (holder, other):
+        tables = [replica.tables["tencent_im"] for replica in (holder, other)]
+        await holder.passes(15)
+        assert 2 * rooms == [table.rooms_of("a")[0] for table in tables]
+
+        world.named = rooms = [Room("a", (("event", "repeat"),))]
+        await holder.passes(15)
+        assert 2 * rooms == [table.rooms_of("a")[0] for table in tables]
+
+        world.named = []
+        await holder.passes(15)
+        assert 2 * [Room("a")] == [table.rooms_of("a")[0] for table in tables]
+        assert {"a": 5} == published(holder) == published(other)
+
+
+@pytest.mark.parametrize("ending", ["let go", "killed"])
+def test_a_callback_is_not_lost_with_the_replica_that_heard_it(ending: str) -> None:
+    """
+    The vendor calls back once. No poll has confirmed the room yet when the replica ends.
+    """
+
+    @in_virtual_time
+    async def kept() -> None:
+        world = World({"found": 5}, listed=None)
+        async with Pair(world, im(HTTP_SD)) as (holder, other):
+            await holder.passes(20)
+            holder.vendor.answer = lambda _: TIMEOUT
+            holder.exporter.sources.hinted("tencent_im", Hint("found", Change.CREATED, "session", 5.0))
+            await holder.passes(1)
+            assert {} == published(holder)
+            if ending == "let go":
+                await holder.cluster.stop()
+            else:
+                holder.dies()
+            holder.vendor.answer = world.answer
+            await other.passes(LEASE + 2)
+            assert {"found": 5} == published(other)
+
+    kept()
+
+
+@in_virtual_time
+async def test_an_unconfirmed_callback_is_forgotten_everywhere() -> None:
+    """
+    No poll has confirmed the room: the next replica does not ask for it again.
+    """
+    world = World({}, listed=None)
+    async with Pair(world, im(HTTP_SD)) as (holder, other):
+        await holder.passes(20)
+        holder.exporter.sources.hinted("tencent_im", Hint("forged", Change.CREATED, "session", 5.0))
+        await holder.passes(2)
+        assert ["forged"] == [*other.cluster.engine.rooms["tencent_im@" + _key(holder)]]
+        await holder.passes(120)
+        calls = len(holder.vendor.calls)
+        await holder.cluster.stop()
+        await other.passes(60)
+
+        assert {} == other.cluster.engine.rooms["tencent_im@" + _key(holder)]
+        assert calls == len(holder.vendor.calls)
+
+
+def _key(replica: Replica) -> str:
+    (budget,) = replica.budgets
+    return replica.cluster.readings.sources(budget)[0].partition("@")[2]
+
+
+@in_virtual_time
+async def test_a_removal_that_was_missed_is_made_up_for() -> None:
+    """
+    ``serve: all``: when everything is read anew, what the other replica does not watch any more goes; a room of the
+    config stays.
+    """
+    world = World({"own": 1, "a": 5, "b": 6}, [Room("b")], listed=["a"])
+    async with Pair(world, im({**LISTED, **HTTP_SD}, "own"), every_room=True) as (holder, other):
+        await holder.passes(20)
+        holder.cluster.claims = False
+        await holder.cluster.let_go([*holder.cluster._until])
+        await other.passes(5)
+        key = "tencent_im@" + _key(holder)
+        assert {"own": 1, "a": 5, "b": 6} == published(holder)
+
+        holder.cluster.readings.follow_only(key, {"a"})
+        other.cluster.readings.follow_only(key, set())
+        assert {"own": 1, "a": 5} == published(holder)
+        assert {"own": 1, "a": 5, "b": 6} == published(other)

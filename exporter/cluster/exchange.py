@@ -224,6 +224,9 @@ class Engine(Protocol):
     def read(self, source: str) -> AsyncIterator[Mapping[str, bytes]]:
         """The readings of a source, some hundred at a time."""
 
+    async def get(self, source: str, room: str) -> bytes | None:
+        """One field of what ``read`` gives."""
+
     async def forget(self, source: str, rooms: Sequence[str]) -> None:
         """Delete readings that nobody can publish any more."""
 

@@ -62,7 +62,7 @@ class More(msgspec.Struct, frozen=True, array_like=True, gc=False):
         refused: How often in a row the vendor has refused the room; 0: it does not.
         candidate: A callback named the room, and no poll has confirmed it yet.
         user_seconds: Of the room or the source: summed up, and published at most.
-        cadence: What its importance is made of: mean change of its users, and its usual users.
+        cadence: What its importance is made of (``Importance.knowledge``).
         named: Endpoints of the operator that name it, with the labels and thresholds that they give.
     """
 
@@ -71,7 +71,7 @@ class More(msgspec.Struct, frozen=True, array_like=True, gc=False):
     refused: int = 0
     candidate: bool = False
     user_seconds: tuple[float, float] | None = None
-    cadence: tuple[float, float] | None = None
+    cadence: tuple[float, float, int] | None = None
     named: Mapping[str, Room] = {}
 
 
@@ -180,6 +180,12 @@ class Readings(Protocol):
 
     def follow_only(self, source: str, rooms: Container[str]) -> None:
         """Another replica watches these rooms of a source, and no others: forget what it had found besides."""
+
+    def leave(self, source: str, *, elsewhere: bool) -> None:
+        """
+        Whether another replica still polls this source, although its budget is held here: by an earlier config, which
+        has it on another budget.
+        """
 
     def sources(self, budget: str) -> Sequence[str]:
         """

@@ -5,7 +5,7 @@ them together, and none of them expires.
 ========================== =======================================================================================
 ``{name}:cluster``          hash: ``epoch``, ``token``, ``m:<replica>`` members, ``o:<budget>`` records
 ``{name}:states``           hash: what the next holder of a budget needs
-``{name}:rooms:<source>``   hash: room → reading; the source's name, and a hash of what its room ids mean
+``{name}:rooms:<source>``   hash: room → record; the source's name, and a hash of what its room ids mean
 ``{name}:news`` …           channels: a budget was let go; readings; callbacks for one replica
 ========================== =======================================================================================
 
@@ -165,6 +165,12 @@ class RedisEngine:
             yield found
             if cursor == "0":
                 return
+
+    async def get(self, source: str, room: str) -> bytes | None:
+        """See ``exchange.Engine``."""
+        async with self._attempt(self._bulk):
+            found: bytes | None = await self._bulk.execute_command("HGET", self._rooms(source), room)
+        return found
 
     async def forget(self, source: str, rooms: Sequence[str]) -> None:
         """See ``exchange.Engine``."""

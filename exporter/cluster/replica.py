@@ -353,11 +353,15 @@ class Replica:
             try:
                 await self._sharing.write()
                 if self._cluster.serve == "all" and self._connected and self._rereading.due():
-                    await self._sharing.follow_everything()
+                    self._spawn(self._follow_everything())
             except EngineError:
                 pass  # exchanges tell of it
             except Exception as error:  # noqa: BLE001 whatever it is, later readings must be written
                 self._raised("cluster", error)
+
+    async def _follow_everything(self) -> None:
+        with suppress(EngineError):  # exchanges tell of it
+            await self._sharing.follow_everything()
 
     async def _listen(self) -> None:
         """Follow what others publish. Without it, everything works a little later."""

@@ -5,6 +5,10 @@ Four times a second everything that has changed is written, each source in a scr
 record still names this replica. Who gains a budget reads what is there. With ``serve: all`` each write is published,
 too; what a lost message held is in the next reading of the room, and once a minute everything is read anew. Rooms that
 are not there then are gone, unless the engine may just have lost its data.
+
+A reload may move a source to another budget, and replicas reload one after the other. So that no two of them poll the
+source meanwhile, each time of a budget is *announced* beside a source's readings by the replica that polls it. Who
+holds the new budget leaves the source to the holder of the announced one until that has reloaded, or has gone.
 """
 
 from __future__ import annotations
@@ -28,8 +32,13 @@ _READ_EVERY: Final = 60.0
 _ROOMS_IN_WRITE: Final = 2_000
 _USELESS_AFTER: Final = 3_600.0
 _MOST_HINTS: Final = 1_000
+_TOLD_AFTER: Final = 0.3
+"""Leases within which an exchange is answered that has begun meanwhile."""
 _HINT_WAITS: Final = 2
 """Leases. Somebody polls the source again by then."""
+
+_POLLED: Final = "\n"
+"""No room has this name. What it holds is not a record but the budget on which the source is polled, and its record."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_news = msgspec.msgpack.Decoder(tuple[str, dict[str, bytes], list[str]]).decode
@@ -52,13 +61,26 @@ class Sharing:
         self._clock = clock
         self._budget_of: dict[str, str] = {}
         self._waiting: dict[str, dict[str, bytes | None]] = {}
-        self._heard: set[str] | None = None
+        self._heard: dict[str, set[str]] | None = None
+        self._announced: dict[str, tuple[str, str]] = {}
+        self._withdrawn: set[str] = set()
+        self._elsewhere: dict[str, float] = {}
         self._hints: deque[tuple[float, str, str, Mapping[str, object]]] = deque(maxlen=_MOST_HINTS)
         self._writing = asyncio.Lock()
 
     def use(self, budgets: Iterable[str]) -> None:
         """These are the budgets of the config."""
+        before = self._budget_of
         self._budget_of = {key: budget for budget in budgets for key in self._readings.sources(budget)}
+        for source, budget in self._budget_of.items():
+            if before.get(source, budget) != budget:
+                self._elsewhere[source] = self._clock.monotonic()
+        self._withdrawn |= {
+            key
+            for key, (budget, record) in self._announced.items()
+            if self._budget_of.get(key) != budget and self._observer.record(budget) == record
+        }
+        self._elsewhere = {key: since for key, since in self._elsewhere.items() if key in self._budget_of}
 
     async def write(self) -> None:
         """
@@ -71,12 +93,15 @@ class Sharing:
             return
         async with self._writing:
             self._collect()
+            await self._announce()
+            await self._look_elsewhere()
             for source in [*self._waiting]:
                 await self._write(source)
             await self._send_hints()
 
     async def write_everything(self) -> None:
         """Write all readings of held budgets: the engine has lost them."""
+        self._announced.clear()
         for source, budget in [*self._budget_of.items()]:
             if self._observer.record(budget) is not None:
                 for part in self._readings.everything(source):
@@ -91,20 +116,30 @@ class Sharing:
             EngineError: No answer, or a refusal.
         """
         for source in self._readings.sources(budget):
-            useless: list[str] = []
-            async for found in self._engine.read(source):
-                records, now = [], self._clock.monotonic()
-                for room, data in found.items():
-                    record = unpack(room, data, self._time, now)
-                    if record is None or (record.age > _USELESS_AFTER and room != SOURCE and not record.more.named):
-                        useless.append(room)
-                    else:
-                        records.append(record)
-                for part in in_parts(records):
-                    self._readings.inherit(source, part)
-                    await asyncio.sleep(0)
-            for some in in_parts(useless):
-                await self._engine.forget(source, some)
+            await self._inherit(source)
+            elsewhere = self._is_elsewhere(budget, await self._engine.get(source, _POLLED))
+            self._elsewhere.pop(source, None)
+            if elsewhere:
+                self._elsewhere[source] = self._clock.monotonic()
+            self._readings.leave(source, elsewhere=elsewhere)
+
+    async def _inherit(self, source: str) -> None:
+        useless: list[str] = []
+        async for found in self._engine.read(source):
+            records, now = [], self._clock.monotonic()
+            for room, data in found.items():
+                if room == _POLLED:
+                    continue
+                record = unpack(room, data, self._time, now)
+                if record is None or (record.age > _USELESS_AFTER and room != SOURCE and not record.more.named):
+                    useless.append(room)
+                else:
+                    records.append(record)
+            for part in in_parts(records):
+                self._readings.inherit(source, part)
+                await asyncio.sleep(0)
+        for some in in_parts(useless):
+            await self._engine.forget(source, some)
 
     async def follow_everything(self) -> None:
         """
@@ -113,22 +148,27 @@ class Sharing:
         Raises:
             EngineError: No answer, or a refusal.
         """
-        for source, budget in [*self._budget_of.items()]:
-            if self._observer.record(budget) is not None or not self._time.known:
-                continue
-            settled, era = self._observer.settled(self._clock.monotonic()), self._observer.era
-            present = self._heard = set()
-            try:
-                async for found in self._engine.read(source):
-                    present.update(found)
-                    for part in in_parts(found.items()):
-                        self._follow(source, dict(part), ())
-                        await asyncio.sleep(0)
-            finally:
-                self._heard = None
-            # After lost data the holder writes everything again.
-            if settled and self._observer.era == era and self._observer.record(budget) is None:
-                self._readings.follow_only(source, present)
+        if self._heard is not None or not self._time.known:
+            return  # the last reading is still under way
+        present: dict[str, set[str]] = {}
+        settled, era, self._heard = self._observer.settled(self._clock.monotonic()), self._observer.era, present
+        try:
+            for source, budget in [*self._budget_of.items()]:
+                if self._observer.record(budget) is None:
+                    rooms = present[source] = set()
+                    async for found in self._engine.read(source):
+                        rooms.update(found)
+                        for part in in_parts(found.items()):
+                            self._follow(source, dict(part), ())
+                            await asyncio.sleep(0)
+            # After lost data the holder writes everything again. The next exchange tells of it.
+            await asyncio.sleep(_TOLD_AFTER * self._observer.lease)
+            for source, rooms in present.items():
+                followed = self._observer.record(self._budget_of.get(source, "")) is None
+                if settled and self._observer.era == era and followed:
+                    self._readings.follow_only(source, rooms)
+        finally:
+            self._heard = None
 
     async def heard(self, data: bytes) -> None:
         """Another replica has written readings."""
@@ -142,8 +182,8 @@ class Sharing:
                 self._follow(source, dict(part), ())
                 await asyncio.sleep(0)
             self._follow(source, {}, gone)
-            if self._heard is not None:
-                self._heard.update(rooms)
+            if self._heard is not None and source in self._heard:
+                self._heard[source].update(rooms)
 
     def hinted(self, data: bytes) -> None:
         """Another replica has received a callback for a source that this one polls."""
@@ -186,6 +226,48 @@ class Sharing:
                 if waiting.get(room, b"") is data:
                     del waiting[room]
         self._waiting.pop(source, None)
+
+    async def _announce(self) -> None:
+        """Tell on which budget each source is polled here, once for each time that the budget is held."""
+        for source in [*self._withdrawn]:
+            await self._engine.forget(source, [_POLLED])
+            self._withdrawn.discard(source)
+            self._announced.pop(source, None)
+        for source, budget in self._budget_of.items():
+            record = self._observer.record(budget)
+            if record is None or source in self._elsewhere or self._announced.get(source) == (budget, record):
+                continue
+            data = f"{budget}\n{record}".encode()
+            if await self._engine.write(source, budget, record, {_POLLED: data}, (), None):
+                self._announced[source] = budget, record
+
+    async def _look_elsewhere(self) -> None:
+        """Poll what was left to another replica as soon as that polls it no more."""
+        now = self._clock.monotonic()
+        for source, since in [*self._elsewhere.items()]:
+            budget = self._budget_of[source]
+            if self._observer.record(budget) is None:
+                continue
+            data = await self._engine.get(source, _POLLED)
+            if self._is_elsewhere(budget, data):
+                self._elsewhere[source] = now
+            elif data is None or now - since >= self._observer.lease or self._is_own(data):
+                # Otherwise another replica may have taken the budget over, and not announced it yet.
+                await self._inherit(source)
+                del self._elsewhere[source]
+                self._readings.leave(source, elsewhere=False)
+
+    def _is_own(self, data: bytes) -> bool:
+        budget, _, record = data.decode().partition("\n")
+        return self._observer.record(budget) == record
+
+    def _is_elsewhere(self, budget: str, data: bytes | None) -> bool:
+        """Whether another replica polls a source of this budget on the announced one."""
+        announced, _, record = (data or b"").decode().partition("\n")
+        owner = self._observer.owners().get(announced)
+        alive = owner is not None and owner.replica in self._observer.alive(self._clock.monotonic())
+        others = owner is not None and owner.replica != self._observer.replica
+        return announced not in ("", budget) and others and alive and str(owner) == record
 
     async def _send_hints(self) -> None:
         """Hand on callbacks to the replica that polls their source; those of sources that nobody polls wait a while."""

@@ -221,12 +221,12 @@ class Importance:
                 known.level = max(known.level, _NEW_LEVEL)
                 self._counts[known.level] += 1
 
-    def knowledge(self, room: str) -> tuple[float, float] | None:
-        """What importance is made of, besides the users: their mean change per √s, and their usual number."""
+    def knowledge(self, room: str) -> tuple[float, float, int] | None:
+        """``change``, ``usual`` and ``doubt`` of a room; see ``Known``."""
         known = self._rooms.get(room)
-        return None if known is None or known.doubt else (round(known.change, 3), round(known.usual, 1))
+        return None if known is None else (round(known.change, 3), round(known.usual, 1), known.doubt)
 
-    def inherit(self, room: str, users: int, at: float, knowledge: tuple[float, float]) -> None:
+    def inherit(self, room: str, users: int, at: float, knowledge: tuple[float, float, int]) -> None:
         """Another process read this room then, and knew this of it. ``learn`` of that reading next."""
         known = self._rooms.get(room)
         if known is None:
@@ -234,7 +234,7 @@ class Importance:
             self._counts[_NEW_LEVEL] += 1
         elif known.at > at:
             return
-        known.users, known.at, known.doubt, (known.change, known.usual) = users, at, 0, knowledge
+        known.users, known.at, (known.change, known.usual, known.doubt) = users, at, knowledge
 
     def forget(self, rooms: Iterable[str]) -> None:
         """These rooms are no longer watched. Unknown ids are ignored."""
@@ -284,9 +284,12 @@ class Importance:
             )
         return age
 
-    def plan(self, rooms: Sequence[str], at: float) -> Iterator[tuple[str, int, float, float]]:
+    def plan(self, rooms: Sequence[str], at: float, most: float = math.inf) -> Iterator[tuple[str, int, float, float]]:
         """
         When rooms that were read at this monotonic time are due again.
+
+        Args:
+            most: Seconds after which they are due at the latest, whatever their intervals are by now.
 
         Yields:
             Room, its level, the earliest and the latest monotonic time of its next reading.
@@ -295,11 +298,11 @@ class Importance:
         for room in rooms:
             known = known_rooms.get(room)
             if known is None:
-                wanted = intervals[_NEW_LEVEL]
+                wanted = min(intervals[_NEW_LEVEL], most)
                 yield room, _NEW_LEVEL, at + max(shortest, wanted * _EARLY), at + wanted
                 continue
             level = known.level
-            wanted = intervals[level]
+            wanted = min(intervals[level], most)
             soonest = wanted * _EARLY
             if 0.0 < known.interval < soonest:
                 soonest = known.interval

@@ -211,16 +211,17 @@ class Planner:
         self._suspects.difference_update(watched)
         self._put_read(watched, phase)
 
-    def read_elsewhere(self, rooms: Iterable[str], at: float) -> None:
+    def read_elsewhere(self, rooms: Iterable[str], at: float, most: float = math.inf) -> None:
         """
-        These rooms were read at that time, and not by a call of ours for them: their polls are due one interval later.
+        These rooms were read at that time, and not by a call of ours for them: their polls are due one interval later,
+        and with a cadence after so many seconds at most.
 
         What a call under way says of a room counts more, and what a list says of a room tells nothing of whether the
         vendor still refuses to be asked for it.
         """
         tickets = self._tickets
         read = tuple([room for room in rooms if tickets.get(room, _BOUND) != _BOUND and room not in self._suspects])
-        self._put_read(read, at)
+        self._put_read(read, at, most)
 
     def reschedule(self, rooms: Iterable[str], due: float) -> None:
         """Make these rooms due at this time, each in its lane: regular or suspect."""
@@ -316,7 +317,7 @@ class Planner:
         if self.cadence is not None:
             self.cadence.rare = self._slow
 
-    def _put_read(self, rooms: tuple[str, ...], at: float) -> None:
+    def _put_read(self, rooms: tuple[str, ...], at: float, most: float = math.inf) -> None:
         slow, cadence = self._slow, self.cadence
         if cadence is None or cadence.even:
             if slow and not slow.keys().isdisjoint(rooms):
@@ -327,7 +328,7 @@ class Planner:
             self._put(Lane.REGULAR, rooms, at + self.interval, self._ticket(rooms))
             return
         tickets, open_entries, size = self._tickets, self._open, self.batch_size
-        for room, level, earliest, latest in cadence.plan(rooms, at):
+        for room, level, earliest, latest in cadence.plan(rooms, at, most):
             entry = open_entries.get(level)
             if entry is None or not 0 < len(entry[2]) < size or not earliest <= entry[0] <= latest:
                 self._issued += 1

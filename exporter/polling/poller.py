@@ -95,7 +95,7 @@ class Inherited(msgspec.Struct, frozen=True, gc=False):
     readings: Mapping[str, Reading]
     arrival: Arrival
     max_age: float | None = None
-    cadence: Mapping[str, tuple[float, float]] = {}
+    cadence: Mapping[str, tuple[float, float, int]] = {}
 
 
 class Outcomes(Protocol):
@@ -300,7 +300,9 @@ class Poller:
         self._balance(self._clock.monotonic())
         for reply in replies:
             rooms_read = self.table.reads_of(reply.readings, reply.arrival.unix)
-            self.planner.read_elsewhere(rooms_read, reply.arrival.monotonic)
+            # Own intervals may have grown since; a reading is published for three of those that it was made with.
+            most = math.inf if reply.max_age is None else max(self.config.interval, reply.max_age / 3)
+            self.planner.read_elsewhere(rooms_read, reply.arrival.monotonic, most)
             self._suspect_missing(reply.readings, rooms_read, reply.arrival.monotonic)
 
     def inherit_refusal(self, room: str, times: int, age: float) -> None:
@@ -340,7 +342,7 @@ class Poller:
 
     def dues(self) -> tuple[float, ...]:
         """Monotonic time at which a call of each lane may leave. A source that is not ok offers its trials only."""
-        if self._awaits_all:
+        if self._awaits_all or self._resting:
             return _NEVER
         may_call = max(self.health.may_call(), self._client.ready_at())
         if may_call == math.inf:

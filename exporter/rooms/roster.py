@@ -393,11 +393,12 @@ class Roster:
             self._is_there(member or self._join(room, Origin.PREDECESSOR, now, now, counted=False), now)
 
     def _name_by_endpoints(self, room_id: str, named: Mapping[str, Room], now: float) -> None:
+        others = False
         for endpoint in self._config.http_sd:
             room, register = named.get(endpoint.name), self._register(endpoint.name, Origin.HTTP_SD)
             naming, member = register.named.get(room_id), self._members.get(room_id)
             if room is None:
-                register.named.pop(room_id, None)
+                others = register.named.pop(room_id, None) is not None or others
             elif naming is None:
                 register.named[room_id] = Naming(room, now, 0)
                 if member is None:
@@ -406,8 +407,9 @@ class Roster:
                     member.confirmed = True
                     self._reconsider(room_id, None, now)
             elif naming.room != room:
-                naming.room = room
-        if (member := self._members.get(room_id)) is not None:
+                naming.room, others = room, True
+        member = self._members.get(room_id)
+        if others and member is not None:
             self._relabel(member)
 
     def gone_elsewhere(self, room_ids: Iterable[str]) -> None:

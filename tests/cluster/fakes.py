@@ -25,6 +25,7 @@ class FakeSources:
 
     Attributes:
         until: Until when a call on each budget may be written.
+        elsewhere: Sources that another replica polls on another budget.
         gained: What was inherited with each budget, in order.
     """
 
@@ -38,6 +39,7 @@ class FakeSources:
         self.changed: dict[str, list[Record]] = {}
         self.rooms: dict[str, dict[str, Record]] = defaultdict(dict)
         self.hinted: list[tuple[str, str, Mapping[str, object]]] = []
+        self.elsewhere: set[str] = set()
         self.callbacks: list[tuple[str, str, Mapping[str, object]]] = []
 
     def may_write(self, budget: str) -> bool:
@@ -120,6 +122,10 @@ class FakeSources:
         for room in [room for room in self.rooms[source] if room not in rooms]:
             del self.rooms[source][room]
 
+    def leave(self, source: str, *, elsewhere: bool) -> None:
+        """See ``protocols``."""
+        (self.elsewhere.add if elsewhere else self.elsewhere.discard)(source)
+
     def sources(self, budget: str) -> Sequence[str]:
         """See ``protocols``."""
         return self._sources.get(budget, ())
@@ -201,6 +207,11 @@ class FakeEngine:
         """See ``exchange.Engine``."""
         await self._pass()
         yield dict(self._server.rooms[source])
+
+    async def get(self, source: str, room: str) -> bytes | None:
+        """See ``exchange.Engine``."""
+        await self._pass()
+        return self._server.rooms[source].get(room)
 
     async def forget(self, source: str, rooms: Sequence[str]) -> None:
         """See ``exchange.Engine``."""

@@ -325,6 +325,32 @@ async def test_readings_are_written_by_the_holder_alone(engine):
     assert rooms.keys() - {"room 0"} == found.keys()
 
 
+async def test_one_reading_is_read(engine):
+    """
+    And nothing where there is none.
+    """
+    era = await met(engine)
+    held = await engine.exchange(request(1, era, writes=[Write("x", "")]))
+    await engine.write("live", "x", held.records["x"], {"\n": b"1", "lobby": b"2"}, [], None)
+
+    assert [b"1", b"2", None] == [await engine.get("live", room) for room in ("\n", "lobby", "stage")]
+
+
+async def test_a_callback_tells_whether_it_was_heard(engine):
+    """
+    By the replica that it was sent to; another one is nobody.
+    """
+    heard = engine.listen("b", rooms=False)
+    await anext(heard)
+
+    sent = [await engine.send(replica, b"hint") for replica in ("b", "c")]
+    message = await asyncio.wait_for(anext(heard), 5)
+    await heard.aclose()
+
+    assert [True, False] == sent
+    assert ("hints", b"hint") == (message.channel, message.data)
+
+
 async def test_name_and_version(engine, server):
     """
     Redis and Valkey are told apart.

@@ -4,13 +4,15 @@ Readings on their way from one replica to another.
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.cluster.protocols import Record
+from exporter.cluster.protocols import NO_MORE, More, Record
 from exporter.cluster.readings import ServerTime, pack, unpack
-from exporter.model import Reading
+from exporter.model import Reading, Room, Thresholds
 
+ROOM = Room("lobby", (("event", "launch"),), Thresholds(5, 9))
 counts = st.integers(0, 2**40)
 readings = st.builds(
     Reading,
@@ -42,6 +44,24 @@ def test_a_record_survives(reading, age, unix):
     assert record is not None
     assert (reading, unix) == (record.reading, record.unix)
     assert -1e-6 <= record.age - age < 0.01
+
+
+MORE = More(180.0, True, 3, False, (1e9 + 0.5, 1e9), (0.125, 12.5, 2), {"http_sd": ROOM})
+
+
+@pytest.mark.parametrize("reading", [Reading(7, exists=True), None])
+@pytest.mark.parametrize("more", [NO_MORE, MORE, More(candidate=True)])
+def test_what_else_is_known_survives(reading, more):
+    """
+    How long a reading counts, refusals, user-seconds, importance, labels and thresholds; also without a reading.
+    """
+    time = at(0.0)
+    packed = pack(Record("lobby", reading, 0.0, 5.0, more=more), time.stamp(1000.0))
+    record = unpack("lobby", packed, time, 1000.0)
+
+    assert record is not None
+    assert (reading, more, True) == (record.reading, record.more, record.watched)
+    assert 150 > len(packed)
 
 
 def test_a_record_is_small():

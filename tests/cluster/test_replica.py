@@ -406,7 +406,7 @@ async def test_an_empty_engine_is_written_again():
         gaps += not holder.may_write()
 
     assert 0 == gaps
-    assert {"lobby"} == house.server.rooms["s0@key"].keys()
+    assert {"lobby", "\n"} == house.server.rooms["s0@key"].keys()
     await house.end()
 
 
@@ -581,3 +581,109 @@ def of_limits(limits: Mapping[str, int]) -> Config:
 def shares(limits: Mapping[str, int], replicas: Iterable[Process]) -> list[int]:
     """Calls per second of what each of them holds."""
     return [sum(limits[budget] for budget in each.may_write()) for each in replicas]
+
+
+@pytest.mark.parametrize("ending", ["reloads", "dies"])
+def test_a_source_that_moves_to_another_budget_is_polled_by_one_replica(ending):
+    """
+    The one that has reloaded waits for the other one, which still polls the source on the former budget: until that
+    has reloaded, too, or has died.
+    """
+
+    @in_virtual_time
+    async def moves():
+        house = House(budgets=2)
+        a, b = await house.join("a"), await house.join("b")
+        await house.balanced()
+        (former,), (later,) = a.may_write(), b.may_write()
+        moved = f"s{former[1:]}@key"
+        await asyncio.sleep(1.0)
+        # What it has said when it held the budget itself counts no longer.
+        b.replica._sharing._announced[moved] = former, "b|earlier|0"
+        _move(b, moved, later)
+        b.sources.elsewhere.add(moved)  # as the sources do by themselves
+        b.replica.use(house.config)
+        await asyncio.sleep(3 * LEASE)
+        assert {moved} == b.sources.elsewhere
+
+        if ending == "reloads":
+            _move(a, moved, later)
+            a.replica.use(house.config)
+        else:
+            await a.kill()
+        took = await until(lambda: not b.sources.elsewhere, within=2 * LEASE + 1)
+        assert took <= (1.0 if ending == "reloads" else 2 * LEASE + 1)
+        assert set() == a.sources.elsewhere
+        await house.end()
+
+    moves()
+
+
+@in_virtual_time
+async def test_who_takes_over_a_budget_leaves_a_source_that_another_one_still_polls():
+    """
+    A replica that starts with a new config does not know that the source was on another budget before.
+    """
+    house = House(budgets=2)
+    a, b = await house.join("a"), await house.join("b")
+    await house.balanced()
+    (former,), (later,) = a.may_write(), b.may_write()
+    moved = f"s{former[1:]}@key"
+    await asyncio.sleep(1.0)
+    c = await house.join("c", config(3))
+    _move(c, moved, later)
+    c.replica.use(config(3))
+    await b.replica.stop()
+    house.processes.remove(b)
+    a.replica._observer.budgets = {former}
+    await until(lambda: later in c.may_write(), within=3 * LEASE)
+
+    assert {moved} == c.sources.elsewhere
+    await house.end()
+
+
+def _move(process: Process, source: str, budget: str) -> None:
+    sources = {name: [each for each in keys if each != source] for name, keys in process.sources._sources.items()}
+    process.sources._sources = {**sources, budget: [*sources.get(budget, []), source]}
+
+
+@in_virtual_time
+async def test_a_callback_for_a_dead_holder_reaches_the_next_one():
+    """
+    The engine tells that nobody heard it, so it is kept.
+    """
+    house = House(budgets=1)
+    a, b = await house.join("a"), await house.join("b")
+    await house.settled()
+    holder, other = (a, b) if a.may_write() else (b, a)
+    await holder.kill()
+    other.sources.callbacks.append(("s0@key", "lobby", {"change": "opened"}))
+    await asyncio.sleep(1.0)
+    early = [*other.sources.hinted]
+    await asyncio.sleep(LEASE)
+
+    assert [] == early
+    assert [("s0@key", "lobby", {"change": "opened"})] == other.sources.hinted
+    await house.end()
+
+
+@in_virtual_time
+async def test_rooms_stay_while_a_lost_engine_is_filled_again():
+    """
+    ``serve: all``: what is not there after a loss of data is not gone.
+    """
+    house = House(budgets=1, serve="all")
+    a, b = await house.join("a"), await house.join("b")
+    await house.settled()
+    holder, other = (a, b) if a.may_write() else (b, a)
+    holder.sources.read("s0@key", {"lobby": 7})
+    await asyncio.sleep(1.0)
+    house.server.rooms.clear()
+    house.server.register.flush()
+    other.replica._rereading.soon()
+    await asyncio.sleep(1.0)
+    assert {"lobby"} == other.sources.rooms["s0@key"].keys()
+
+    await asyncio.sleep(LEASE + 61.0)
+    assert set() == other.sources.rooms["s0@key"].keys()
+    await house.end()
