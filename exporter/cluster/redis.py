@@ -19,6 +19,8 @@ import asyncio
 import hashlib
 import os
 import re
+import socket
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -28,12 +30,13 @@ from typing import Any, Final, Protocol, cast
 import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     ClusterDownError,
+    InvalidResponse,
     MasterDownError,
     MovedError,
     NoPermissionError,
@@ -66,8 +69,12 @@ _WORDS: Final = {
     "CLUSTERDOWN": "the Redis Cluster is down",
     "MOVED": "the server is a node of a Redis Cluster that does not have these keys; give the one that has them",
     "BUSY": "the server is busy with a script",
+    "WRONGTYPE": "a key that belongs to this cluster's name holds something else; another program uses it",
 }
 _CODE: Final = re.compile(rf"\b({'|'.join(_WORDS)})\b")
+_UNAUTHENTICATED: Final = "Authentication required"
+_NO_DATABASE: Final = re.compile("DB index|SELECT is not allowed", re.IGNORECASE)
+_NO_REDIS: Final = "what answers is no Redis"
 _CODES: Final[Mapping[type[RedisError], str]] = {
     ReadOnlyError: "READONLY",
     OutOfMemoryError: "OOM",
@@ -79,6 +86,19 @@ _CODES: Final[Mapping[type[RedisError], str]] = {
     MovedError: "MOVED",
 }
 """Errors of which redis-py drops the code."""
+
+
+_REFUSED: Final = "the server refused the request"
+_UNREACHABLE: Final[Mapping[type[BaseException], str]] = {
+    InvalidResponse: _NO_REDIS,
+    MasterNotFoundError: "no sentinel tells where the master is",
+    ssl.SSLCertVerificationError: "the server's certificate is not trusted; ca_file names others to trust",
+    ssl.SSLError: "no TLS with the server",
+    socket.gaierror: "the server's name is not known",
+    ConnectionRefusedError: "the server refuses connections: nothing listens there",
+    FileNotFoundError: "the server's socket does not exist",
+    PermissionError: "the server's socket may not be opened",
+}
 
 
 class _Client(Protocol):
@@ -135,8 +155,7 @@ class RedisEngine:
         keys = [self._prefix + "cluster", self._prefix + "states"]
         arguments: list[str | bytes] = [_encoded(request), self._prefix + "news"]
         async with self._attempt(self._client):
-            answer = await self._exchange.run(self._client, keys, arguments)
-        return _reply(answer)
+            return _reply(await self._exchange.run(self._client, keys, arguments))
 
     async def write(
         self,
@@ -326,15 +345,33 @@ class _words:  # noqa: N801  # reads as what it is: a context
             if code is not None:
                 raise EngineError(Exchanged.REFUSED, f"{code}: {_WORDS[code]}") from None
             if isinstance(error, ResponseError):
-                raise EngineError(Exchanged.REFUSED, "the server refused the request") from None
-            raise EngineError(Exchanged.UNREACHABLE, "no connection to the server") from None
+                wants_database = _NO_DATABASE.search(str(error))
+                words = "the server does not have the database that url names" if wants_database else _REFUSED
+                raise EngineError(Exchanged.REFUSED, words) from None
+            raise EngineError(Exchanged.UNREACHABLE, _why_unreachable(error)) from None
+        # redis-py trusts what it parses.
+        if isinstance(error, ValueError | TypeError | IndexError | msgspec.DecodeError):
+            raise EngineError(Exchanged.UNREACHABLE, _NO_REDIS) from None
 
 
 def _code(error: Exception) -> str | None:
     """The server's code for an error. Its text is never shown."""
+    if _UNAUTHENTICATED in str(error):
+        return "NOAUTH"
     known = next((code for kind, code in _CODES.items() if isinstance(error, kind)), None)
     found = _CODE.search(str(error))
     return known or (found[1] if found else None)
+
+
+def _why_unreachable(error: BaseException) -> str:
+    """Why there is no connection. redis-py raises an error of its own in place of the system's."""
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    found = (words for cause in causes for kind, words in _UNREACHABLE.items() if isinstance(cause, kind))
+    return next(found, "no connection to the server")
 
 
 def _encoded(request: Request) -> bytes:
@@ -381,7 +418,11 @@ _decoded = msgspec.json.Decoder(_Answer).decode
 
 
 def _reply(answer: bytes) -> Reply:
-    parts = _decoded(answer)
+    try:
+        parts = _decoded(answer)
+    except UnicodeDecodeError:
+        # Another program may have written bytes that are no text. They become an entry that cannot be read.
+        parts = _decoded(answer.decode(errors="replace"))
     members, records = _parted(zip(parts.fields[::2], parts.fields[1::2], strict=True))
     inherited = [*parts.inherited]
     states = dict(zip(inherited[::2], inherited[1::2], strict=True))
@@ -406,7 +447,7 @@ def _scanned(answer: Any) -> tuple[str, dict[str, bytes]]:
 
 
 def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 async def _closed(what: Any) -> None:

@@ -93,7 +93,7 @@ async def test_a_claim_fails_if_the_holder_has_beaten(engine):
     kept = await engine.exchange(request(1, era, "b", writes=[claim]))
     lost = await engine.exchange(request(2, era, "b", writes=[replace(claim, member=again.members["a"])]))
 
-    assert ["a", "b"] == [Owner.parse(reply.records["x"]).replica for reply in (kept, lost)]
+    assert [Owner("a", "i-a", 1), Owner("b", "i-b", 2)] == [Owner.parse(each.records["x"]) for each in (kept, lost)]
 
 
 async def test_another_process_of_the_same_name_is_refused(engine):
@@ -281,6 +281,103 @@ async def test_a_password_is_needed_and_never_shown(engine, server):
     assert "WRONGPASS: the server does not know this user and password" == str(refused.value)
     assert Refusal.ERA == reply.refusal
     assert "s3cret" not in repr(config)
+
+
+async def test_a_missing_password_is_not_a_wrong_one(engine, server):
+    """
+    NOAUTH, which redis-py reports as it does WRONGPASS.
+    """
+    server.admin.config_set("requirepass", "s3cret")
+    other = RedisEngine(server.config, "rooms", 5.0)
+
+    with pytest.raises(EngineError) as refused:
+        await other.exchange(request())
+    server.admin.config_set("requirepass", "")
+    await other.aclose()
+
+    assert "NOAUTH: the server wants a password" == str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"host": "nowhere.invalid"}, "the server's name is not known"),
+        ({"port": 1}, "the server refuses connections: nothing listens there"),
+        ({"path": "/nowhere/redis.sock"}, "the server's socket does not exist"),
+        ({"db": 99}, "the server does not have the database that url names"),
+        ({"sentinels": (("127.0.0.1", 1),), "master": "mymaster"}, "no sentinel tells where the master is"),
+    ],
+)
+async def test_a_wrong_url_is_told_apart(server, change, words):
+    """
+    Each mistake in the place of the server has words of its own.
+    """
+    other = RedisEngine(replace(server.config, **change), "rooms", 5.0)
+
+    with pytest.raises(EngineError) as refused:
+        await other.exchange(request())
+    await other.aclose()
+
+    assert words == str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"$5\r\nhello\r\n",
+        b"*2\r\n:1\r\n:2\r\n",
+        b":7\r\n",
+        b"$x\r\n",
+        b"+\xff\r\n",
+    ],
+)
+async def test_what_is_no_redis_says_so(answer):
+    """
+    A web server, or something that speaks Redis' protocol and does not know the script: one error, in words.
+    """
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65_536):
+            writer.write(answer)
+        writer.close()
+
+    listener = await asyncio.start_server(speak, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    other = RedisEngine(RedisConfig(host="127.0.0.1", port=port), "rooms", 2.0)
+
+    with pytest.raises(EngineError) as failed:
+        await other.exchange(request())
+    await other.aclose()
+    listener.close()
+
+    assert "what answers is no Redis" == str(failed.value)
+
+
+async def test_foreign_entries_stop_no_exchange(engine, server):
+    """
+    Another program's entries among a cluster's, which may be no text, and are passed on as they are.
+    """
+    era = await met(engine)
+    server.admin.hset(
+        "{rooms}:cluster", mapping={"m:z": b"\xff\xfe", "o:y": b"garbage", b"\xff": b"1", "foreign": b"2"}
+    )
+
+    reply = await engine.exchange(request(1, era))
+
+    assert reply.refusal is None
+    assert {"a", "z"} == reply.members.keys()
+    assert {"y": "garbage"} == reply.records
+
+
+async def test_another_programs_key_is_told(engine, server):
+    """
+    WRONGTYPE: a key of the cluster's name holds something else.
+    """
+    server.admin.set("{rooms}:cluster", "x")
+
+    with pytest.raises(EngineError, match="WRONGTYPE: a key that belongs to this cluster's name holds something else"):
+        await engine.exchange(request())
 
 
 async def test_the_documented_permissions_are_enough(engine, server):

@@ -168,6 +168,17 @@ async def test_a_replica_that_is_refused(site: Site) -> None:
     assert "nother replica has the name exporter-0." in items(html)[0]
 
 
+async def test_a_budget_that_nobody_can_take(site: Site) -> None:
+    """
+    A replica that holds some budgets and cannot take another one does not seem to hold none.
+    """
+    site.cluster = cluster({"live": HERE}, refused="another version has written who holds b1")
+
+    html = await page(site)
+
+    assert said(html).startswith("this replica does not take every budget")
+
+
 async def test_who_polls_a_room(site: Site) -> None:
     """
     The view of a room names the replica; of a room that is not shown here it says where to look.
