@@ -21,6 +21,7 @@ import os
 import re
 import socket
 import ssl
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -48,9 +49,11 @@ from redis.exceptions import (
 )
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from exporter.cluster.dialing import dial_by
 from exporter.cluster.exchange import EngineError, Message, Refusal, Reply, Request
 from exporter.config.cluster import RedisConfig
 from exporter.metrics.cluster_stats import Exchanged
+from exporter.resolver import Resolver
 
 _TIMEOUT: Final = 0.2
 _LEAST_TIMEOUT: Final = 0.5
@@ -146,6 +149,7 @@ class RedisEngine:
         self._write = _Script.read("write.lua")
         # Ownership has a connection of its own, so that it never waits for readings.
         self._opened: list[Any] = []
+        self._resolver = Resolver(time.monotonic)
         self._client = self._opened_client(config)
         self._bulk = self._opened_client(config)
         self._listening = self._opened_client(config, listens=True)
@@ -283,6 +287,7 @@ class RedisEngine:
         """See ``exchange.Engine``."""
         for client in self._opened:
             await _closed(client)
+        await self._resolver.close()
 
     def _opened_client(self, config: RedisConfig, *, listens: bool = False) -> _Client:
         encryption: dict[str, Any] = {"ssl": True, "ssl_check_hostname": True} if config.tls else {}
@@ -302,10 +307,14 @@ class RedisEngine:
             sentinel = make_sentinel(list(config.sentinels), sentinel_kwargs=asked)
             client = sentinel.master_for(config.master, **settings, **encryption)
             self._opened += sentinel.sentinels
+            for asked_one in sentinel.sentinels:
+                dial_by(self._resolver, asked_one.connection_pool)
         elif config.path is not None:
             client = Redis(unix_socket_path=config.path, **settings)
         else:
             client = Redis(host=config.host, port=config.port, **settings, **encryption)
+        if config.path is None:
+            dial_by(self._resolver, client.connection_pool)
         self._opened.append(client)
         return cast(_Client, client)
 
@@ -318,9 +327,10 @@ class RedisEngine:
             with _words(self._timeout):
                 async with asyncio.timeout(self._timeout):
                     yield
-        except EngineError as error:
-            if client is not None and error.result is not Exchanged.REFUSED:
-                # A late answer must not meet the next command.
+        except EngineError:
+            # A late answer must not meet the next command, and another server may be the master behind this name now.
+            self._resolver.forget()
+            if client is not None:
                 await client.connection_pool.disconnect()
             raise
 

@@ -5,7 +5,10 @@ What an engine must do, with real servers: Redis as Debian has it, and Valkey.
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -351,7 +354,77 @@ async def test_what_is_no_redis_says_so(answer):
     await other.aclose()
     listener.close()
 
-    assert "what answers is no Redis" == str(failed.value)
+    assert str(failed.value).startswith("what answers is no Redis")
+
+
+async def test_a_name_server_that_hangs_holds_up_nothing(server, monkeypatch):
+    """
+    Attempts end in time, with one look-up under way, in a thread for which the end of the process does not wait.
+    """
+    hang, threads = threading.Event(), list[threading.Thread]()
+
+    def look_up(*_: object, **__: object) -> list[object]:
+        threads.append(threading.current_thread())
+        hang.wait(5)
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    other = RedisEngine(replace(server.config, host="redis.test"), "rooms", 2.0)
+    failures = [await failure(other) for _ in range(2)]
+    await other.aclose()
+    hang.set()
+
+    assert [Exchanged.TIMEOUT] * 2 == [error.result for error in failures]
+    assert [True] == [thread.daemon for thread in threads]
+
+
+async def test_every_address_of_a_name_is_tried(server, monkeypatch):
+    """
+    A name with an address where nobody listens, and one where the server does.
+    """
+    addresses = [("127.0.0.77", server.port), ("127.0.0.1", server.port)]
+
+    def look_up(*_: object, **__: object) -> list[object]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+
+    other = RedisEngine(replace(server.config, host="redis.test"), "rooms", 5.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", look_up)
+        reply = await other.exchange(request())
+    await other.aclose()
+
+    assert Refusal.ERA == reply.refusal
+
+
+async def test_after_a_failover_behind_one_name_the_new_master_is_found(engine, server, tmp_path):
+    """
+    The old master, now a replica, keeps its connections open; the name leads to another server.
+    """
+    program = find_program("redis-server")
+    assert program
+    with running(program, tmp_path) as master:
+        addresses = {"redis.test": server.port}
+
+        async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            there = await asyncio.open_connection("127.0.0.1", addresses["redis.test"])
+            await asyncio.gather(_pump(reader, there[1]), _pump(there[0], writer))
+
+        front = await asyncio.start_server(connect, "127.0.0.1", 0)
+        other = RedisEngine(replace(server.config, port=front.sockets[0].getsockname()[1]), "rooms", 5.0)
+        era = await met(other)
+        server.admin.execute_command("REPLICAOF", "127.0.0.1", "1")
+        addresses["redis.test"] = master.port
+
+        refused = await failure(other, request(1, era))
+        server.admin.execute_command("REPLICAOF", "NO", "ONE")
+        reply = await other.exchange(request(2))
+        reached = master.admin.exists("{rooms}:cluster")
+        await other.aclose()
+        front.close()
+
+    assert Exchanged.REFUSED == refused.result
+    assert reached
+    assert Refusal.ERA == reply.refusal
 
 
 async def test_foreign_entries_stop_no_exchange(engine, server):
@@ -495,6 +568,20 @@ def test_a_server_does_what_the_register_does(server, sent):
 
     for real, model in asyncio.run(ask()):
         assert replace(model, era="", time=0) == replace(real, era="", time=0)
+
+
+async def failure(engine: RedisEngine, asked: Request | None = None) -> EngineError:
+    """What an attempt fails with."""
+    with pytest.raises(EngineError) as failed:
+        await engine.exchange(asked or request())
+    return failed.value
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+    writer.close()
 
 
 async def answered(engine: RedisEngine, asked: Request) -> Reply:
