@@ -14,6 +14,7 @@ era                identifies the history of the engine's data; another one afte
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,6 +24,8 @@ from exporter.metrics.cluster_stats import Exchanged
 
 _SETTLED = "s"
 _EVERY_ROOM = "a"
+_MEMBER = re.compile(r"([0-9]{1,18})\|([^|]*)\|([^|]*)\|([^|]*)\|(.*)", re.DOTALL)
+_OWNER = re.compile(r"([^|]*)\|([^|]*)\|([0-9]{1,18})")
 
 
 class EngineError(Exception):
@@ -75,8 +78,12 @@ class Member:
         return f"{self.beat}|{self.incarnation}|{self.config}|{flags}|{self.address}"
 
     @classmethod
-    def parse(cls, text: str) -> Member:
-        beat, incarnation, config, flags, address = text.split("|", 4)
+    def parse(cls, text: str) -> Member | None:
+        """``None``: there is none, or another version of the exporter wrote it, or another program."""
+        found = _MEMBER.fullmatch(text)
+        if found is None:
+            return None
+        beat, incarnation, config, flags, address = found.groups()
         return cls(int(beat), incarnation, config, _SETTLED in flags, _EVERY_ROOM in flags, address)
 
 
@@ -98,9 +105,10 @@ class Owner:
         return f"{self.replica}|{self.incarnation}|{self.token}"
 
     @classmethod
-    def parse(cls, text: str) -> Owner:
-        replica, incarnation, token = text.split("|")
-        return cls(replica, incarnation, int(token))
+    def parse(cls, text: str) -> Owner | None:
+        """``None``: there is none, or another version of the exporter wrote it, or another program."""
+        found = _OWNER.fullmatch(text)
+        return cls(found[1], found[2], int(found[3])) if found else None
 
 
 class How(StrEnum):

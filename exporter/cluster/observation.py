@@ -31,6 +31,10 @@ random number stored with the data. After another era is seen, all observations 
 claims nothing (it is not *settled*). All that it may do then is to write the records of budgets again that it still
 holds. Whoever held a budget in an earlier era and did not get to do so has stopped by the end of that lease.
 
+**What cannot be read.** An entry may come from a later version of the exporter, or from another program. A replica
+whose entry cannot be read gets no budget. A budget whose record cannot be read is never claimed: nobody knows who calls
+on it.
+
 **Answers that are lost.** A request may be carried out although its answer never arrives, or arrives late. A late
 request is refused, since a later beat was carried out before. A budget whose record names this replica although it does
 not hold it (its lease ran out meanwhile, or the answer to its claim was lost) is taken back with a new token. Without
@@ -85,7 +89,7 @@ class _Seen(Generic[_Parsed]):
 
     Args:
         value: Empty: there is none.
-        parsed: The same, unless there is none.
+        parsed: The same, unless there is none, or it cannot be read.
         since: Monotonic time at which it was first received.
         changes: How often it has changed while process and config stayed the same.
     """
@@ -182,6 +186,12 @@ class Observer:
     def settled(self, now: float) -> bool:
         """Whether this replica has followed the engine for a whole lease, so that it may claim."""
         return now - self._era_since >= self.lease
+
+    @property
+    def unreadable(self) -> Sequence[str]:
+        """Budgets of the config whose records another version of the exporter wrote, or another program."""
+        seen = ((budget, self._records.get(budget)) for budget in self.budgets)
+        return sorted(budget for budget, record in seen if record and record.value and record.parsed is None)
 
     def owners(self) -> dict[str, Owner]:
         """Who holds each budget, as of the last reply."""
@@ -398,6 +408,8 @@ class Observer:
         owner = seen.parsed
         if self._is_mine(owner):
             return self._back(budget, seen)
+        if owner is None and seen.value:
+            return None
         how, free_since, holder, member = How.RELEASED, seen.since, "", ""
         since = seen.since
         if owner is None:
@@ -445,12 +457,14 @@ class Observer:
         }
 
 
-def _see(known: dict[str, _Seen[_Parsed]], name: str, value: str, parse: Callable[[str], _Parsed], now: float) -> None:
+def _see(
+    known: dict[str, _Seen[_Parsed]], name: str, value: str, parse: Callable[[str], _Parsed | None], now: float
+) -> None:
     seen = known.get(name)
     if seen is None:
-        known[name] = _Seen(value, parse(value) if value else None, now)
+        known[name] = _Seen(value, parse(value), now)
     elif seen.value != value:
-        before, seen.value, seen.parsed, seen.since = seen.parsed, value, parse(value) if value else None, now
+        before, seen.value, seen.parsed, seen.since = seen.parsed, value, parse(value), now
         seen.changes = seen.changes + 1 if _same_process(before, seen.parsed) else 0
 
 

@@ -13,7 +13,7 @@ The replica remembers the distance of before, and takes its age for 5 s; that of
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -23,16 +23,22 @@ from exporter.model import Reading
 _VERSION: Final = 1
 _REMEMBERED: Final = 600.0
 
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
+"""Raised for data of another version, or of another program. Text that is not UTF-8 raises the second one."""
+
 _encode = msgspec.msgpack.Encoder().encode
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _Packed(msgspec.Struct, array_like=True, gc=False):
     """How a record travels. ``arrived`` is in milliseconds of the engine's clock."""
 
     version: int
-    users: int | None
-    admin_users: int | None
-    invisible_users: int | None
+    users: _Count | None
+    admin_users: _Count | None
+    invisible_users: _Count | None
     exists: bool | None
     missing: bool
     arrived: int
@@ -109,7 +115,7 @@ def unpack(room: str, data: bytes, time: ServerTime, now: float) -> Record | Non
     """The record; ``None`` if another version of the exporter wrote it in another way."""
     try:
         packed = _decode(data)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     if packed.version != _VERSION:
         return None

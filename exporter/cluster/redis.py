@@ -19,6 +19,9 @@ import asyncio
 import hashlib
 import os
 import re
+import socket
+import ssl
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -28,12 +31,13 @@ from typing import Any, Final, Protocol, cast
 import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     ClusterDownError,
+    InvalidResponse,
     MasterDownError,
     MovedError,
     NoPermissionError,
@@ -45,9 +49,11 @@ from redis.exceptions import (
 )
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from exporter.cluster.dialing import dial_by
 from exporter.cluster.exchange import EngineError, Message, Refusal, Reply, Request
 from exporter.config.cluster import RedisConfig
 from exporter.metrics.cluster_stats import Exchanged
+from exporter.resolver import Resolver
 
 _TIMEOUT: Final = 0.2
 _LEAST_TIMEOUT: Final = 0.5
@@ -66,8 +72,12 @@ _WORDS: Final = {
     "CLUSTERDOWN": "the Redis Cluster is down",
     "MOVED": "the server is a node of a Redis Cluster that does not have these keys; give the one that has them",
     "BUSY": "the server is busy with a script",
+    "WRONGTYPE": "a key that belongs to this cluster's name holds something else; another program uses it",
 }
 _CODE: Final = re.compile(rf"\b({'|'.join(_WORDS)})\b")
+_UNAUTHENTICATED: Final = "Authentication required"
+_NO_DATABASE: Final = re.compile("DB index|SELECT is not allowed", re.IGNORECASE)
+_NO_REDIS: Final = "what answers is no Redis"
 _CODES: Final[Mapping[type[RedisError], str]] = {
     ReadOnlyError: "READONLY",
     OutOfMemoryError: "OOM",
@@ -79,6 +89,19 @@ _CODES: Final[Mapping[type[RedisError], str]] = {
     MovedError: "MOVED",
 }
 """Errors of which redis-py drops the code."""
+
+
+_REFUSED: Final = "the server refused the request"
+_UNREACHABLE: Final[Mapping[type[BaseException], str]] = {
+    InvalidResponse: _NO_REDIS,
+    MasterNotFoundError: "no sentinel tells where the master is",
+    ssl.SSLCertVerificationError: "the server's certificate is not trusted; ca_file names others to trust",
+    ssl.SSLError: "no TLS with the server",
+    socket.gaierror: "the server's name is not known",
+    ConnectionRefusedError: "the server refuses connections: nothing listens there",
+    FileNotFoundError: "the server's socket does not exist",
+    PermissionError: "the server's socket may not be opened",
+}
 
 
 class _Client(Protocol):
@@ -126,6 +149,7 @@ class RedisEngine:
         self._write = _Script.read("write.lua")
         # Ownership has a connection of its own, so that it never waits for readings.
         self._opened: list[Any] = []
+        self._resolver = Resolver(time.monotonic)
         self._client = self._opened_client(config)
         self._bulk = self._opened_client(config)
         self._listening = self._opened_client(config, listens=True)
@@ -135,8 +159,7 @@ class RedisEngine:
         keys = [self._prefix + "cluster", self._prefix + "states"]
         arguments: list[str | bytes] = [_encoded(request), self._prefix + "news"]
         async with self._attempt(self._client):
-            answer = await self._exchange.run(self._client, keys, arguments)
-        return _reply(answer)
+            return _reply(await self._exchange.run(self._client, keys, arguments))
 
     async def write(
         self,
@@ -270,6 +293,7 @@ class RedisEngine:
         """See ``exchange.Engine``."""
         for client in self._opened:
             await _closed(client)
+        await self._resolver.close()
 
     def _opened_client(self, config: RedisConfig, *, listens: bool = False) -> _Client:
         encryption: dict[str, Any] = {"ssl": True, "ssl_check_hostname": True} if config.tls else {}
@@ -289,10 +313,14 @@ class RedisEngine:
             sentinel = make_sentinel(list(config.sentinels), sentinel_kwargs=asked)
             client = sentinel.master_for(config.master, **settings, **encryption)
             self._opened += sentinel.sentinels
+            for asked_one in sentinel.sentinels:
+                dial_by(self._resolver, asked_one.connection_pool)
         elif config.path is not None:
             client = Redis(unix_socket_path=config.path, **settings)
         else:
             client = Redis(host=config.host, port=config.port, **settings, **encryption)
+        if config.path is None:
+            dial_by(self._resolver, client.connection_pool)
         self._opened.append(client)
         return cast(_Client, client)
 
@@ -305,9 +333,10 @@ class RedisEngine:
             with _words(self._timeout):
                 async with asyncio.timeout(self._timeout):
                     yield
-        except EngineError as error:
-            if client is not None and error.result is not Exchanged.REFUSED:
-                # A late answer must not meet the next command.
+        except EngineError:
+            # A late answer must not meet the next command, and another server may be the master behind this name now.
+            self._resolver.forget()
+            if client is not None:
                 await client.connection_pool.disconnect()
             raise
 
@@ -332,15 +361,33 @@ class _words:  # noqa: N801  # reads as what it is: a context
             if code is not None:
                 raise EngineError(Exchanged.REFUSED, f"{code}: {_WORDS[code]}") from None
             if isinstance(error, ResponseError):
-                raise EngineError(Exchanged.REFUSED, "the server refused the request") from None
-            raise EngineError(Exchanged.UNREACHABLE, "no connection to the server") from None
+                wants_database = _NO_DATABASE.search(str(error))
+                words = "the server does not have the database that url names" if wants_database else _REFUSED
+                raise EngineError(Exchanged.REFUSED, words) from None
+            raise EngineError(Exchanged.UNREACHABLE, _why_unreachable(error)) from None
+        # redis-py trusts what it parses.
+        if isinstance(error, ValueError | TypeError | IndexError | msgspec.DecodeError):
+            raise EngineError(Exchanged.UNREACHABLE, _NO_REDIS) from None
 
 
 def _code(error: Exception) -> str | None:
     """The server's code for an error. Its text is never shown."""
+    if _UNAUTHENTICATED in str(error):
+        return "NOAUTH"
     known = next((code for kind, code in _CODES.items() if isinstance(error, kind)), None)
     found = _CODE.search(str(error))
     return known or (found[1] if found else None)
+
+
+def _why_unreachable(error: BaseException) -> str:
+    """Why there is no connection. redis-py raises an error of its own in place of the system's."""
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    found = (words for cause in causes for kind, words in _UNREACHABLE.items() if isinstance(cause, kind))
+    return next(found, "no connection to the server")
 
 
 def _encoded(request: Request) -> bytes:
@@ -387,7 +434,11 @@ _decoded = msgspec.json.Decoder(_Answer).decode
 
 
 def _reply(answer: bytes) -> Reply:
-    parts = _decoded(answer)
+    try:
+        parts = _decoded(answer)
+    except UnicodeDecodeError:
+        # Another program may have written bytes that are no text. They become an entry that cannot be read.
+        parts = _decoded(answer.decode(errors="replace"))
     members, records = _parted(zip(parts.fields[::2], parts.fields[1::2], strict=True))
     inherited = [*parts.inherited]
     states = dict(zip(inherited[::2], inherited[1::2], strict=True))
@@ -412,7 +463,7 @@ def _scanned(answer: Any) -> tuple[str, dict[str, bytes]]:
 
 
 def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 async def _closed(what: Any) -> None:

@@ -28,7 +28,7 @@ from exporter.cluster.deadman import Deadman
 from exporter.cluster.exchange import Engine, EngineError, How, Message, Refusal
 from exporter.cluster.observation import EARLY, EXCHANGES_IN_LEASE, Changes, Gain, Observer
 from exporter.cluster.protocols import SILENCE, Budgets, Inheritance, Readings
-from exporter.cluster.readings import ServerTime
+from exporter.cluster.readings import UNREADABLE, ServerTime
 from exporter.cluster.sharing import WRITTEN_EVERY, Rereading, Sharing
 from exporter.cluster.status import BudgetStatus, ClusterStatus, ReplicaStatus
 from exporter.config import Config, ConfigError, SourceConfig
@@ -42,6 +42,7 @@ _LEFT_WITHIN: Final = 0.6
 
 _AGAIN: Final = 3
 _SOON: Final = 0.005
+_decode_state = msgspec.json.Decoder(dict[str, object]).decode
 _GAINED: Final = {How.RELEASED: Gained.RELEASED, How.FIRST: Gained.FIRST}
 
 
@@ -184,7 +185,7 @@ class Replica:
             lease=self._cluster.lease,
             connected=self._connected,
             error=str(self._error) if self._error else None,
-            refused=self._refused_why() if self._observer.refused else None,
+            refused=self._refused_why(),
             replicas={
                 name: ReplicaStatus(name, member.address, member.config, now - since, held.get(name, 0))
                 for name, (member, since) in sorted(members.items())
@@ -251,13 +252,15 @@ class Replica:
             self.stats.exchanged(Exchanged.ANSWERED, now - sent)
             self._expire()
             lost_data = reply.refusal is Refusal.ERA and self._observer.era != ""
-            had_rival = self._observer.has_rival
+            had_rival, unreadable = self._observer.has_rival, self._observer.unreadable
             self._time.note(reply.time, sent, now)
             changes = self._observer.replied(request, sent, now, reply)
             self._succeeded(now)
             self._apply(changes)
             if self._observer.has_rival and not had_rival:
                 self._log.error("no budget is taken", reason=self._refused_why())
+            if self._observer.unreadable and self._observer.unreadable != unreadable:
+                self._log.error("budgets cannot be taken", reason=self._unreadable())
             if lost_data:
                 self._log.warning("the cluster's engine has other data than before")
                 self._spawn(self._restore())
@@ -289,8 +292,12 @@ class Replica:
         """Take over readings, then the right to call."""
         for budget, gain in gained.items():
             if gain.how is not How.BACK:
-                with suppress(EngineError):
+                try:
                     await self._sharing.inherit(budget)
+                except EngineError:
+                    pass  # its rooms are read anew
+                except Exception as error:  # noqa: BLE001 whatever it is, somebody has to poll the budget
+                    self._raised("cluster", error)
             now = self._clock.monotonic()
             if self._observer.grants(budget) and now < self._observer.until:
                 self._granted.add(budget)
@@ -377,7 +384,7 @@ class Replica:
             await asyncio.sleep(self._cluster.lease / EXCHANGES_IN_LEASE)
 
     async def _heard(self, message: Message) -> None:
-        if message.channel == "news" and message.data.decode() != self._observer.replica:
+        if message.channel == "news" and message.data != self._observer.replica.encode():
             self._wake.set()
         elif message.channel == "rooms":
             await self._sharing.heard(message.data)
@@ -413,11 +420,19 @@ class Replica:
             self._engine_name = await self._engine.about()
         self._log.info("joined the cluster", replica=self._observer.replica, engine=self._engine_name)
 
-    def _refused_why(self) -> str:
+    def _refused_why(self) -> str | None:
         name = self._observer.replica
         if self._observer.has_rival:
             return f"another process is at work under this replica's name, {name}"
-        return f"an earlier process may still be at work under this replica's name, {name}"
+        if self._observer.refused:
+            return f"an earlier process may still be at work under this replica's name, {name}"
+        return self._unreadable() if self._observer.unreadable else None
+
+    def _unreadable(self) -> str:
+        return (
+            "another version of the exporter, or another program, has written who holds"
+            f" {_named(self._observer.unreadable)}"
+        )
 
     def _use(self, config: Config) -> None:
         if config.cluster is not None:
@@ -442,7 +457,10 @@ class Replica:
 
 def _inheritance(gain: Gain, since: float) -> Inheritance:
     given = gain.inheritance
-    state = msgspec.json.decode(gain.state) if gain.state else None
+    try:
+        state = _decode_state(gain.state) if gain.state else None
+    except UNREADABLE:
+        state = None  # of another version
     age = given.age + since
     return Inheritance(state, age, given.silent or age >= SILENCE)
 

@@ -24,7 +24,7 @@ from exporter.clock import Clock
 from exporter.cluster.exchange import Engine
 from exporter.cluster.observation import Observer
 from exporter.cluster.protocols import SOURCE, Readings, Record
-from exporter.cluster.readings import ServerTime, pack, unpack
+from exporter.cluster.readings import UNREADABLE, ServerTime, pack, unpack
 from exporter.model import in_parts
 
 WRITTEN_EVERY: Final = 0.25
@@ -174,7 +174,7 @@ class Sharing:
         """Another replica has written readings."""
         try:
             source, rooms, gone = _decode_news(data)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return  # of another version
         budget = self._budget_of.get(source)
         if budget is not None and self._observer.record(budget) is None and self._time.known:
@@ -189,7 +189,7 @@ class Sharing:
         """Another replica has received a callback for a source that this one polls."""
         try:
             source, room, hint = _decode_hint(data)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return
         self._readings.hint(source, room, hint)
 

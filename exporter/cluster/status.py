@@ -57,7 +57,7 @@ class ClusterStatus:
         lease: Seconds.
         connected: Whether the last exchange was answered.
         error: Why not, in plain words without secrets.
-        refused: Why this replica takes no budget although it is connected, e.g. another one has its name.
+        refused: Why this replica takes no budget, or not all that it should, although it is connected.
         replicas: By name.
         budgets: By name of the budget.
     """

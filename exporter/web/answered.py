@@ -167,7 +167,10 @@ class Cluster(Struct, frozen=True):
     lease_seconds: float
     connected: Annotated[bool, Meta(description="Whether the engine answered the last exchange.")]
     error: Annotated[str | None, Meta(description="Why it did not.")]
-    refused: Annotated[str | None, Meta(description="Why this replica takes no budget although it is connected.")]
+    refused: Annotated[
+        str | None,
+        Meta(description="Why this replica takes no budget, or not all that it should, although it is connected."),
+    ]
     replicas: list[Replica]
     budgets: list[HeldBudget]
 

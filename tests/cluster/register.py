@@ -62,9 +62,10 @@ class Register:
         own = self.data.members.get(request.replica, "")
         if request.era != era:
             return Refusal.ERA
-        if own and own != request.replaces and Member.parse(own).incarnation != request.member.incarnation:
+        present = Member.parse(own)
+        if own and own != request.replaces and (not present or present.incarnation != request.member.incarnation):
             return Refusal.NAME
-        if own and own != request.replaces and Member.parse(own).beat >= request.member.beat:
+        if present and own != request.replaces and present.beat >= request.member.beat:
             return Refusal.LATE
         return None
 
@@ -91,7 +92,9 @@ class Register:
         if write.holder and data.members.get(write.holder, "") != write.member:
             return False
         if write.release:
-            data.records[write.budget] = str(replace(Owner.parse(write.was), replica="", incarnation=""))
+            let_go = Owner.parse(write.was)
+            assert let_go
+            data.records[write.budget] = str(replace(let_go, replica="", incarnation=""))
             data.states[write.budget] = write.state or ""
             return False
         data.token += 1

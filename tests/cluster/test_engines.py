@@ -5,7 +5,10 @@ What an engine must do, with real servers: Redis as Debian has it, and Valkey.
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -93,7 +96,7 @@ async def test_a_claim_fails_if_the_holder_has_beaten(engine):
     kept = await engine.exchange(request(1, era, "b", writes=[claim]))
     lost = await engine.exchange(request(2, era, "b", writes=[replace(claim, member=again.members["a"])]))
 
-    assert ["a", "b"] == [Owner.parse(reply.records["x"]).replica for reply in (kept, lost)]
+    assert [Owner("a", "i-a", 1), Owner("b", "i-b", 2)] == [Owner.parse(each.records["x"]) for each in (kept, lost)]
 
 
 async def test_another_process_of_the_same_name_is_refused(engine):
@@ -283,6 +286,173 @@ async def test_a_password_is_needed_and_never_shown(engine, server):
     assert "s3cret" not in repr(config)
 
 
+async def test_a_missing_password_is_not_a_wrong_one(engine, server):
+    """
+    NOAUTH, which redis-py reports as it does WRONGPASS.
+    """
+    server.admin.config_set("requirepass", "s3cret")
+    other = RedisEngine(server.config, "rooms", 5.0)
+
+    with pytest.raises(EngineError) as refused:
+        await other.exchange(request())
+    server.admin.config_set("requirepass", "")
+    await other.aclose()
+
+    assert "NOAUTH: the server wants a password" == str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"host": "nowhere.invalid"}, "the server's name is not known"),
+        ({"port": 1}, "the server refuses connections: nothing listens there"),
+        ({"path": "/nowhere/redis.sock"}, "the server's socket does not exist"),
+        ({"db": 99}, "the server does not have the database that url names"),
+        ({"sentinels": (("127.0.0.1", 1),), "master": "mymaster"}, "no sentinel tells where the master is"),
+    ],
+)
+async def test_a_wrong_url_is_told_apart(server, change, words):
+    """
+    Each mistake in the place of the server has words of its own.
+    """
+    other = RedisEngine(replace(server.config, **change), "rooms", 5.0)
+
+    with pytest.raises(EngineError) as refused:
+        await other.exchange(request())
+    await other.aclose()
+
+    assert words == str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"$5\r\nhello\r\n",
+        b"*2\r\n:1\r\n:2\r\n",
+        b":7\r\n",
+        b"$x\r\n",
+        b"+\xff\r\n",
+    ],
+)
+async def test_what_is_no_redis_says_so(answer):
+    """
+    A web server, or something that speaks Redis' protocol and does not know the script: one error, in words.
+    """
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65_536):
+            writer.write(answer)
+        writer.close()
+
+    listener = await asyncio.start_server(speak, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    other = RedisEngine(RedisConfig(host="127.0.0.1", port=port), "rooms", 2.0)
+
+    with pytest.raises(EngineError) as failed:
+        await other.exchange(request())
+    await other.aclose()
+    listener.close()
+
+    assert str(failed.value).startswith("what answers is no Redis")
+
+
+async def test_a_name_server_that_hangs_holds_up_nothing(server, monkeypatch):
+    """
+    Attempts end in time, with one look-up under way, in a thread for which the end of the process does not wait.
+    """
+    hang, threads = threading.Event(), list[threading.Thread]()
+
+    def look_up(*_: object, **__: object) -> list[object]:
+        threads.append(threading.current_thread())
+        hang.wait(5)
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    other = RedisEngine(replace(server.config, host="redis.test"), "rooms", 2.0)
+    failures = [await failure(other) for _ in range(2)]
+    await other.aclose()
+    hang.set()
+
+    assert [Exchanged.TIMEOUT] * 2 == [error.result for error in failures]
+    assert [True] == [thread.daemon for thread in threads]
+
+
+async def test_every_address_of_a_name_is_tried(server, monkeypatch):
+    """
+    A name with an address where nobody listens, and one where the server does.
+    """
+    addresses = [("127.0.0.77", server.port), ("127.0.0.1", server.port)]
+
+    def look_up(*_: object, **__: object) -> list[object]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+
+    other = RedisEngine(replace(server.config, host="redis.test"), "rooms", 5.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", look_up)
+        reply = await other.exchange(request())
+    await other.aclose()
+
+    assert Refusal.ERA == reply.refusal
+
+
+async def test_after_a_failover_behind_one_name_the_new_master_is_found(engine, server, tmp_path):
+    """
+    The old master, now a replica, keeps its connections open; the name leads to another server.
+    """
+    program = find_program("redis-server")
+    assert program
+    with running(program, tmp_path) as master:
+        addresses = {"redis.test": server.port}
+
+        async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            there = await asyncio.open_connection("127.0.0.1", addresses["redis.test"])
+            await asyncio.gather(_pump(reader, there[1]), _pump(there[0], writer))
+
+        front = await asyncio.start_server(connect, "127.0.0.1", 0)
+        other = RedisEngine(replace(server.config, port=front.sockets[0].getsockname()[1]), "rooms", 5.0)
+        era = await met(other)
+        server.admin.execute_command("REPLICAOF", "127.0.0.1", "1")
+        addresses["redis.test"] = master.port
+
+        refused = await failure(other, request(1, era))
+        server.admin.execute_command("REPLICAOF", "NO", "ONE")
+        reply = await other.exchange(request(2))
+        reached = master.admin.exists("{rooms}:cluster")
+        await other.aclose()
+        front.close()
+
+    assert Exchanged.REFUSED == refused.result
+    assert reached
+    assert Refusal.ERA == reply.refusal
+
+
+async def test_foreign_entries_stop_no_exchange(engine, server):
+    """
+    Another program's entries among a cluster's, which may be no text, and are passed on as they are.
+    """
+    era = await met(engine)
+    server.admin.hset(
+        "{rooms}:cluster", mapping={"m:z": b"\xff\xfe", "o:y": b"garbage", b"\xff": b"1", "foreign": b"2"}
+    )
+
+    reply = await engine.exchange(request(1, era))
+
+    assert reply.refusal is None
+    assert {"a", "z"} == reply.members.keys()
+    assert {"y": "garbage"} == reply.records
+
+
+async def test_another_programs_key_is_told(engine, server):
+    """
+    WRONGTYPE: a key of the cluster's name holds something else.
+    """
+    server.admin.set("{rooms}:cluster", "x")
+
+    with pytest.raises(EngineError, match="WRONGTYPE: a key that belongs to this cluster's name holds something else"):
+        await engine.exchange(request())
+
+
 async def test_the_documented_permissions_are_enough(engine, server):
     """
     A user with these commands alone can do everything.
@@ -424,6 +594,20 @@ def test_a_server_does_what_the_register_does(server, sent):
 
     for real, model in asyncio.run(ask()):
         assert replace(model, era="", time=0) == replace(real, era="", time=0)
+
+
+async def failure(engine: RedisEngine, asked: Request | None = None) -> EngineError:
+    """What an attempt fails with."""
+    with pytest.raises(EngineError) as failed:
+        await engine.exchange(asked or request())
+    return failed.value
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+    writer.close()
 
 
 async def answered(engine: RedisEngine, asked: Request) -> Reply:

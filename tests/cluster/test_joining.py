@@ -75,10 +75,10 @@ def test_the_replicas_name(flag, key, name):
 @pytest.mark.needs_program("redis-server")
 async def test_tls(tmp_path, needs_program):
     """
-    With the authority of the config the server is known, and without it refused.
+    With the authority of the config the server is known by its name; otherwise it is refused, and the reason told.
     """
     authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1")
+    certificate = authority.issue_cert("localhost")
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
     certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
@@ -89,17 +89,22 @@ async def test_tls(tmp_path, needs_program):
         *("--tls-port", str(port), "--tls-auth-clients", "no", "--tls-ca-cert-file", str(tmp_path / "ca.pem")),
         *("--tls-cert-file", str(tmp_path / "cert.pem"), "--tls-key-file", str(tmp_path / "key.pem")),
     ]
-    config = RedisConfig(host="127.0.0.1", port=port, tls=True, ca_file=read_certificates(tmp_path / "ca.pem"))
+    config = RedisConfig(host="localhost", port=port, tls=True, ca_file=read_certificates(tmp_path / "ca.pem"))
 
     with running(needs_program("redis-server"), tmp_path, settings):
-        known, unknown = (RedisEngine(each, "rooms", 5.0) for each in (config, replace(config, ca_file=None)))
+        configs = config, replace(config, ca_file=None), replace(config, host="127.0.0.1")
+        known, *others = (RedisEngine(each, "rooms", 5.0) for each in configs)
         reply = await known.exchange(REQUEST)
-        with pytest.raises(EngineError, match="no connection to the server"):
-            await unknown.exchange(REQUEST)
-        await known.aclose()
-        await unknown.aclose()
+        failures = []
+        for other in others:
+            with pytest.raises(EngineError) as failed:
+                await other.exchange(REQUEST)
+            failures.append(str(failed.value))
+        for engine in (known, *others):
+            await engine.aclose()
 
     assert Refusal.ERA == reply.refusal
+    assert ["the server's certificate is not trusted; ca_file names others to trust"] * 2 == failures
 
 
 @pytest.mark.needs_program("redis-server")
@@ -126,7 +131,9 @@ def test_check_and_probe_look_at_the_cluster(tmp_path, needs_program):
     assert "maxmemory-policy is allkeys-lru" in checked.output
     assert "The budget b0 is held by replica a now." in probed.output
     assert 0 == away.exit_code
-    assert "warning: cluster rooms: no connection to the server" in away.output
+    assert "budget b0: replica " in away.output
+    assert "its holder is not known" in away.output
+    assert "warning: cluster rooms: the server refuses connections: nothing listens there" in away.output
 
 
 @pytest.mark.timed

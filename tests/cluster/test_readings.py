@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.msgpack import encode
 
 from exporter.cluster.protocols import NO_MORE, More, Record
 from exporter.cluster.readings import ServerTime, pack, unpack
@@ -79,6 +80,23 @@ def test_bytes_of_another_version_are_no_record():
 
     assert unpack("lobby", packed.replace(b"\x01", b"\x02", 1), at(0.0), 1000.0) is None
     assert unpack("lobby", b"?", at(0.0), 1000.0) is None
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        encode((1, -1, None, None, None, False, 0, 0.0)),
+        encode((1, 1, None, None, None, False, 0, 0.0, (None, False, 0, False, None, None, {"url": {}}))).replace(
+            b"url", b"\xff\xff\xff"
+        ),
+    ],
+    ids=["fewer than no users", "no text"],
+)
+def test_what_no_exporter_writes_is_no_record(packed):
+    """
+    Another program's values are never published.
+    """
+    assert unpack("lobby", packed, at(0.0), 1000.0) is None
 
 
 @given(st.floats(-100, 100))

@@ -15,9 +15,12 @@ import pytest
 
 from exporter.clock import Clock
 from exporter.cluster.deadman import Deadman
+from exporter.cluster.protocols import Record
+from exporter.cluster.readings import pack
 from exporter.cluster.replica import Replica, config_hash
 from exporter.config import Config, ConfigError, parse
 from exporter.metrics.cluster_stats import Exchanged, Gained, Lost
+from exporter.model import Reading
 from tests.cluster.fakes import FakeEngine, FakeServer, FakeSources
 from tests.config.configs import ENV, text
 from tests.polling.house import LogLines
@@ -668,6 +671,61 @@ async def test_a_callback_for_a_dead_holder_reaches_the_next_one():
 
 
 @in_virtual_time
+async def test_a_budget_whose_record_cannot_be_read_is_not_taken():
+    """
+    Nobody knows who calls on it. The others are shared as ever, the page says why, and it goes on once it is deleted.
+    """
+    house = House(budgets=4)
+    house.server.register.data.records["b0"] = "2|a later version|of the exporter"
+    house.server.register.data.members["z"] = "garbage"
+    a = await house.join("a")
+    await asyncio.sleep(4 * LEASE)
+    held, refused, events = a.may_write(), a.replica.status().refused, a.events()
+    del house.server.register.data.records["b0"]
+    await asyncio.sleep(2 * LEASE)
+
+    assert {"b1", "b2", "b3"} == held
+    assert refused == "another version of the exporter, or another program, has written who holds b0"
+    assert 1 == events.count("budgets cannot be taken")
+    assert house.budgets == a.may_write()
+    assert a.replica.status().refused is None
+    await house.end()
+
+
+@in_virtual_time
+async def test_an_overwritten_record_ends_the_right_to_call():
+    """
+    Something writes over the record of a held budget. Its holder stops, and the other budgets stay with it.
+    """
+    house = House(budgets=2)
+    a = await house.join("a")
+    await house.settled()
+    house.server.register.data.records["b0"] = "garbage"
+    await asyncio.sleep(0.6)
+
+    assert {"b1"} == a.may_write()
+    await house.end()
+
+
+@pytest.mark.parametrize("state", ["no JSON", "[1]", '"abc"', "7"])
+@in_virtual_time
+async def test_a_state_that_cannot_be_read_is_none(state):
+    """
+    A budget whose last holder left something else is polled without knowing its pace.
+    """
+    house = House(budgets=1)
+    data = house.server.register.data
+    data.token, data.records["b0"], data.states["b0"] = 1, "||1", state
+    a = await house.join("a")
+
+    await house.settled()
+
+    assert {"b0"} == a.may_write()
+    assert a.sources.gained[-1][1].state is None
+    await house.end()
+
+
+@in_virtual_time
 async def test_rooms_stay_while_a_lost_engine_is_filled_again():
     """
     ``serve: all``: what is not there after a loss of data is not gone.
@@ -686,4 +744,25 @@ async def test_rooms_stay_while_a_lost_engine_is_filled_again():
 
     await asyncio.sleep(LEASE + 61.0)
     assert set() == other.sources.rooms["s0@key"].keys()
+    await house.end()
+
+
+@in_virtual_time
+async def test_a_budget_is_polled_though_its_readings_cannot_be_taken_over(monkeypatch):
+    """
+    A bug in what takes over readings must not leave a budget held and silent.
+    """
+    house = House(budgets=1)
+    house.server.rooms["s0@key"]["lobby"] = pack(Record("lobby", Reading(1), 0.0, 0.0), int(house.clock.unix() * 1000))
+    a = await house.join("a")
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(a.sources, "inherit", fail)
+    await house.settled()
+
+    assert {"b0"} == a.may_write()
+    assert ["a bug"] == [str(error) for error in a.errors]
+    a.errors.clear()
     await house.end()

@@ -83,7 +83,8 @@ def view_cluster(status: ClusterStatus, unix: float) -> ClusterView:
 def alarms(status: ClusterStatus, unix: float) -> Iterator[Alarm]:
     """What is wrong with the cluster at this Unix time, the worst first."""
     if status.refused is not None:
-        yield Alarm(Level.BAD, "this replica takes no budgets", (f"{_capital(status.refused)}.",), "RtcBudgetOrphaned")
+        words = "this replica does not take every budget" if _held(status, unix) else "this replica takes no budgets"
+        yield Alarm(Level.BAD, words, (f"{_capital(status.refused)}.",), "RtcBudgetOrphaned")
     if not status.connected:
         holds = _held(status, unix) > 0
         meanwhile = (

@@ -163,8 +163,8 @@ def view_source(source: SourceStats, scene: Scene) -> SourceView:
         exceeding=dict.fromkeys(Severity, 0) if figures.hidden else source.table.exceeding(),
         late=figures.polled and is_late(figures),
         parts=stacked((state, figures.rooms[state]) for state in SHOWN_STATES),
-        intervals=_intervals(source, scene.history),
-        budget=_budget(source, budget, scene) if budget else None,
+        intervals=_intervals(source, scene.history) if held is not Holding.ELSEWHERE else None,
+        budget=_budget(source, budget, scene, held) if budget else None,
         failures=tuple(view_failure(note, scene.unix) for note in list(source.failures)[: -_FAILURES_SHOWN - 1 : -1]),
         discovery=discovery,
         holding=held,
@@ -184,8 +184,9 @@ def view_failure(note: FailureNote, unix: float) -> FailureView:
     )
 
 
-def _budget(source: SourceStats, budget: BudgetFigures, scene: Scene) -> BudgetView:
-    lately = scene.history.calls_per_second(source.budget, budget.calls, scene.monotonic)
+def _budget(source: SourceStats, budget: BudgetFigures, scene: Scene, held: Holding) -> BudgetView:
+    elsewhere = held is Holding.ELSEWHERE  # whose calls are not counted here
+    lately = None if elsewhere else scene.history.calls_per_second(source.budget, budget.calls, scene.monotonic)
     return BudgetView(
         name=source.budget,
         limit=budget.limit,

@@ -81,6 +81,23 @@ async def test_a_source_that_another_replica_polls_is_no_problem(site: Site) -> 
     assert "Sources answering 1 of 1 1 elsewhere" in text(html.find("section", id="overview")[0])
 
 
+async def test_how_often_another_replica_reads_is_not_known_here(site: Site) -> None:
+    """
+    A source that was polled here until a while ago shows neither the gap since then, nor that nobody calls.
+    """
+    chat = site.watch("chat", ["a"])
+    for _ in range(2):
+        site.read("chat", {"a": 7})
+        await site.server.sample()
+        site.pass_time(700)
+    chat.polled = lambda: False
+    site.cluster = cluster({"chat": OTHER})
+
+    html = await page(site)
+
+    assert "wanted 10 s limit 10" in html.rows("sources")[0]
+
+
 async def test_a_replica_without_budgets_is_well(site: Site) -> None:
     """
     A standby that has nothing to do does not complain that it watches no rooms.
@@ -166,6 +183,17 @@ async def test_a_replica_that_is_refused(site: Site) -> None:
 
     assert said(html).startswith("this replica takes no budgets")
     assert "nother replica has the name exporter-0." in items(html)[0]
+
+
+async def test_a_budget_that_nobody_can_take(site: Site) -> None:
+    """
+    A replica that holds some budgets and cannot take another one does not seem to hold none.
+    """
+    site.cluster = cluster({"live": HERE}, refused="another version has written who holds b1")
+
+    html = await page(site)
+
+    assert said(html).startswith("this replica does not take every budget")
 
 
 async def test_who_polls_a_room(site: Site) -> None:
