@@ -541,7 +541,8 @@ class Sources:
                 return
             for source in budget.sources:
                 poller = sources[source.config.name].poller
-                poller.table.max_staleness, poller.share = source.max_staleness, source.share
+                poller.table.max_staleness = source.max_staleness
+                poller.allot(source.share)
             if budget.fits:
                 continue
             overloaded.add(budget.name)
