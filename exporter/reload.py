@@ -303,6 +303,7 @@ class Sources:
             self._settling = False
         turnover = await self._follow_files()
         turnover.include(removed)
+        await self._end_arranging()
         for running in self.running.values():
             if running.config.rooms_files and not running.rooms and running.discovery is None:
                 self._log.warning("source watches no rooms", source=running.config.name)
@@ -426,6 +427,19 @@ class Sources:
                 await turn.let_others_run()
         except Exception as error:  # noqa: BLE001 the other sources must change, too
             self._raised("reload", place.config.name, error)
+
+    async def _end_arranging(self) -> None:
+        turn = Turn()
+        for name, running in self.running.items():
+            settings = running.config.discovery
+            # Rooms that http_sd endpoints name have the new labels and thresholds only after the next refresh.
+            if running.applied_rooms is not running.files.rooms or (settings and settings.http_sd):
+                continue
+            try:
+                for _ in running.poller.table.arranged():
+                    await turn.let_others_run()
+            except Exception as error:  # noqa: BLE001 the other sources must change, too
+                self._raised("reload", name, error)
 
     async def stop(self, within: float = _DRAIN) -> None:
         """Stop every source. Calls in flight have so many seconds to end."""
