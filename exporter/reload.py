@@ -303,6 +303,7 @@ class Sources:
             self._settling = False
         turnover = await self._follow_files()
         turnover.include(removed)
+        await self._end_arranging()
         for running in self.running.values():
             if running.config.rooms_files and not running.rooms and running.discovery is None:
                 self._log.warning("source watches no rooms", source=running.config.name)
@@ -427,6 +428,19 @@ class Sources:
         except Exception as error:  # noqa: BLE001 the other sources must change, too
             self._raised("reload", place.config.name, error)
 
+    async def _end_arranging(self) -> None:
+        turn = Turn()
+        for name, running in self.running.items():
+            settings = running.config.discovery
+            # Rooms that http_sd endpoints name have the new labels and thresholds only after the next refresh.
+            if running.applied_rooms is not running.files.rooms or (settings and settings.http_sd):
+                continue
+            try:
+                for _ in running.poller.table.arranged():
+                    await turn.let_others_run()
+            except Exception as error:  # noqa: BLE001 the other sources must change, too
+                self._raised("reload", name, error)
+
     async def stop(self, within: float = _DRAIN) -> None:
         """Stop every source. Calls in flight have so many seconds to end."""
         for running in (*self._replaced, *self.running.values()):
@@ -541,7 +555,8 @@ class Sources:
                 return
             for source in budget.sources:
                 poller = sources[source.config.name].poller
-                poller.table.max_staleness, poller.share = source.max_staleness, source.share
+                poller.table.max_staleness = source.max_staleness
+                poller.allot(source.share)
             if budget.fits:
                 continue
             overloaded.add(budget.name)

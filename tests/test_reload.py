@@ -115,6 +115,29 @@ async def test_rooms_that_have_series_change_without_a_gap() -> None:
 
 
 @in_virtual_time
+async def test_other_thresholds_of_all_rooms_publish_no_more_rooms() -> None:
+    """
+    A reload that changes what all rooms have: nothing of it is a room's own, so nobody gets or loses series meanwhile.
+    A room that keeps what was everybody's has something of its own from then on.
+    """
+    keeps: Any = {"id": "keeps", "thresholds": {"warning": 800}}
+    keys: dict[str, Any] = {"rooms": [*named(2000), keeps], "publish": {"top": 5}}
+    async with House(source("zego_rtc", thresholds={"warning": 800}, **keys)) as house:
+        house.vendor.users = lambda room: 99 if room < "room-00005" else 3
+        await house.passes(40)
+        table = house.tables["zego_rtc"]
+        before = table.published, table.published_changes()
+        await house.load(source("zego_rtc", thresholds={"warning": 900}, labels={"team": "x"}, **keys))
+
+        assert 5 == before[0]
+        assert (6, before[1]["began"] + 1, before[1]["ceased"]) == (
+            table.published,
+            *table.published_changes().values(),
+        )
+        assert table.view("keeps", 0.0).published
+
+
+@in_virtual_time
 async def test_mended_secret_is_tried_at_once_and_logged() -> None:
     """
     A reload that brings the right secret need not wait for the next trial, and the log says that all is well again.

@@ -139,6 +139,7 @@ class SourceTable:
         self._columns = _columns(DEFAULT_FAMILIES)
         self._selection: Selection | None = None
         self._arranging = False
+        self._former: Arrangement | None = None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -169,22 +170,45 @@ class SourceTable:
         Choose anew which rooms have series, and which series. Other tasks may run between two steps.
 
         Until the last step some rooms are published by the earlier choice. Sums and sizes do not depend on it.
+
+        If labels or thresholds of all rooms change, the rooms are told one by one. So until ``arranged`` those that
+        all rooms had before are nothing of a room's own, either: otherwise every room would have series meanwhile.
         """
         before, self.arrangement = self.arrangement, arrangement
-        others = arrangement.publish is not None and arrangement != before
-        if not others and (arrangement.publish, arrangement.families) == (before.publish, before.families):
+        if self._rows and (arrangement.labels, arrangement.thresholds) != (before.labels, before.thresholds):
+            self._former = before
+        if (arrangement.publish, arrangement.families) == (before.publish, before.families):
             return
         self._columns = _columns(arrangement.families)
         integrates = Family.USER_SECONDS in arrangement.families
         self.user_seconds = (self.user_seconds or 0.0) if integrates else None
-        selection = self._selection = None if arrangement.publish is None else Selection(arrangement.publish)
+        other = arrangement.publish != before.publish
+        if other:
+            self._selection = None if arrangement.publish is None else Selection(arrangement.publish)
         self._arranging = True
         try:
-            yield from self._select_all(selection)
-            yield from self._show_all(selection)
+            if other:
+                yield from self._select_all(self._selection)
+            yield from self._show_all(self._selection)
         finally:
             self._arranging = False
             self._apply_selection()
+
+    def arranged(self) -> Iterator[None]:
+        """All rooms have the new labels and thresholds, if these changed. Other tasks may run between two steps."""
+        former, self._former = self._former, None
+        for part in in_parts([*self._rows]) if former is not None else ():
+            if (selection := self._selection) is None:
+                return
+            for room_id in part:
+                if (row := self._rows.get(room_id)) is not None:
+                    selection.own(room_id, has=self._has_own(row.room))
+            self._apply_selection()
+            yield
+
+    def _has_own(self, room: Room) -> bool:
+        """Whether a room has labels or thresholds of its own."""
+        return self.arrangement.is_own(room) and (self._former is None or self._former.is_own(room))
 
     def _select_all(self, selection: Selection | None) -> Iterator[None]:
         """Tell a new selection of all rooms."""
@@ -507,7 +531,7 @@ class SourceTable:
     def _select(self, selection: Selection, row: Row) -> None:
         """Tell the selection what is known of a room that is new to it, or has other labels and thresholds."""
         room_id = row.room.id
-        selection.own(room_id, has=self.arrangement.is_own(row.room))
+        selection.own(room_id, has=self._has_own(row.room))
         selection.trouble(room_id, begins=row.state in _TROUBLE)
         if room_id in self.above:
             selection.hold(room_id)
@@ -645,7 +669,11 @@ class SourceTable:
 
     def _put_value(self, room_id: str, row: Row, column: int, value: bytes | None) -> None:
         """Write a value at the end of its line; ``None`` removes the line. Does nothing if there shall be no line."""
-        if row.number == NOWHERE or not self._columns[column]:
+        if row.number == NOWHERE:
+            return
+        if not self._columns[column]:
+            if self._arranging:  # the line is of a family that was chosen before
+                self._pages.put(row.number, column, ABSENT)
             return
         lines, place = self._pages.page(row.number).columns[column], row.number % ROWS
         if value is None:

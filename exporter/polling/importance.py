@@ -154,7 +154,7 @@ class Importance:
         self._most = math.inf
         self._rooms: dict[str, Known] = {}
         self._counts = [0] * (_LEVELS + 1)
-        self._intervals = [interval] * (_LEVELS + 1)
+        self._intervals = [longest] * (_LEVELS + 1)
         self._ages: dict[int, float] = {}
         self._planned = [0] * _MOMENTS
         self._cleared = 0
@@ -329,7 +329,7 @@ class Importance:
         if known is not None and known.interval:  # a new room was due at once, and nobody is late for it
             self.late += 0.05 * (late - self.late)
 
-    def balance(self, readings: float, rooms: int, now: float) -> None:
+    def balance(self, readings: float, rooms: int, now: float, batch: int = 1) -> None:
         """
         Find the factor with which all rooms together need so many readings per second. Call this every two seconds.
 
@@ -337,9 +337,10 @@ class Importance:
             readings: Per second, that the budget allows.
             rooms: All that are watched; those that were never read are as important as new ones.
             now: Monotonic.
+            batch: Rooms that one call reads. A room may be late by the time from one call to the next.
         """
         self._clear_past(now)
-        if self.late > _TOLERATED:
+        if self.late > max(_TOLERATED, 2 * batch / readings if readings else 0.0):
             self._trim = max(_LEAST_TRIM, self._trim * 0.999)
         else:
             self._trim = min(1.0, self._trim * 1.001)

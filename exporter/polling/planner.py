@@ -267,8 +267,10 @@ class Planner:
         """
         Keep to another interval from now on.
 
-        Regular rooms are due one new interval after their last phase, and at the latest one new interval from now.
-        Suspect rooms wait for a number of intervals, so their waiting time changes in proportion.
+        Regular rooms are due one new interval after their last phase, and at the latest one new interval from now. If
+        they have intervals of their own, they keep their due times: were all of them due at once, important ones would
+        have to wait for the quiet ones. Suspect rooms wait for a number of intervals, so their waiting time changes in
+        proportion.
         """
         shift, stretch = interval - self.interval, interval / self.interval
         if not shift:
@@ -276,11 +278,13 @@ class Planner:
         self.interval = interval
         self._open.clear()
         regular = self._lanes[Lane.REGULAR]
-        # A room that is due stays due: it may never have been read.
-        regular[:] = [
-            (min(due + shift, now + interval) if due > now else due, ticket, rooms) for due, ticket, rooms in regular
-        ]
-        heapq.heapify(regular)
+        if self.cadence is None or self.cadence.even:
+            # A room that is due stays due: it may never have been read.
+            regular[:] = [
+                (min(due + shift, now + interval) if due > now else due, ticket, rooms)
+                for due, ticket, rooms in regular
+            ]
+            heapq.heapify(regular)
         suspects = self._lanes[Lane.SUSPECT]
         suspects[:] = [
             (now + (due - now) * stretch if due > now else due, ticket, rooms) for due, ticket, rooms in suspects
@@ -288,12 +292,20 @@ class Planner:
         heapq.heapify(suspects)
 
     def change_cadence(self, cadence: Importance | None, now: float) -> None:
-        """Begin or cease to have own intervals. Regular rooms are due one interval from now at the latest."""
+        """
+        Begin or cease to have own intervals. Regular rooms are due one interval from now at the latest.
+
+        They keep their order, so that the important ones need not wait for the quiet ones.
+        """
+        closer = 1.0 if self.cadence is None else self.interval / self.cadence.longest
         self.cadence = cadence
         self._give_rare()
         self._open.clear()
         regular = self._lanes[Lane.REGULAR]
-        regular[:] = [(min(due, now + self.interval), ticket, rooms) for due, ticket, rooms in regular]
+        regular[:] = [
+            (now + min((due - now) * closer, self.interval) if due > now else due, ticket, rooms)
+            for due, ticket, rooms in regular
+        ]
         heapq.heapify(regular)
 
     def own_interval(self, room: str) -> float:

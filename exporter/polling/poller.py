@@ -136,7 +136,7 @@ class Poller:
 
     Attributes:
         outcomes: Is told the outcomes of calls, if it is set.
-        share: Calls per second of the budget's limit that are meant for this source; only a cadence asks.
+        share: See ``allot``.
     """
 
     def __init__(
@@ -251,6 +251,11 @@ class Poller:
         self.stats.polled = partial(_held, budget)
         budget.bid(self)
 
+    def allot(self, share: float) -> None:
+        """So many calls per second of the budget's limit are meant for this source; only a cadence asks."""
+        self.share = share
+        self._balance(self._clock.monotonic())
+
     def watch(self, rooms: Sequence[Room]) -> None:
         """Add rooms. New ones are due at once."""
         self.planner.watch(rooms)
@@ -337,8 +342,9 @@ class Poller:
 
     def _balance(self, now: float) -> None:
         if self.planner.cadence is not None:
-            readings = self.share * self.budget.pace / self.budget.limit * self.planner.batch_size
-            self.planner.cadence.balance(readings, len(self.planner), now)
+            batch = self.planner.batch_size
+            readings = self.share * self.budget.pace / self.budget.limit * batch
+            self.planner.cadence.balance(readings, len(self.planner), now, batch)
 
     def dues(self) -> tuple[float, ...]:
         """Monotonic time at which a call of each lane may leave. A source that is not ok offers its trials only."""

@@ -4,6 +4,7 @@ The documents' tables say what the code says. Where one does not, the failure sh
 
 import ast
 import re
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import pytest
@@ -28,6 +29,7 @@ from exporter.web.openapi import ROOMS_PARAMETERS
 from tests.deploy.project import ROOT
 from tests.docs import expected
 from tests.docs.pages import CONFIGURATION, CONTRIBUTING, HTTP, METRICS, OPERATIONS, TROUBLESHOOTING, code
+from tests.rules.promql import rules
 
 pytestmark = pytest.mark.docs
 
@@ -119,6 +121,30 @@ def test_the_keys_of_every_source_are_those_of_the_model():
     assert str(Source.model_fields["allow_http"].default).lower() == rows["allow_http"]
     assert "all but `user_seconds`" == rows["families"]
     assert {"none"} == {rows[name] for name in Entry.model_fields.keys() - Source.model_fields.keys() - {"families"}}
+
+
+def families_of(expression: str, recorded: Mapping[str, str]) -> set[str]:
+    """
+    The families of room series that an expression reads, also by way of recorded series.
+    """
+    names = set(re.findall(r"[a-z]+:[\w:]+|rtc_room_\w+", expression))
+    others = {name: made_of for name, made_of in recorded.items() if name not in names}
+    through = [families_of(recorded[name], others) for name in names & recorded.keys()]
+    return {name.removeprefix("rtc_room_") for name in names if name.startswith("rtc_room_")}.union(*through)
+
+
+def test_the_families_that_alerts_on_rooms_need_are_those_of_their_expressions():
+    """
+    Every alert that reads series of rooms is in the table.
+    """
+    every = [*rules("alerts.yml"), *rules("recording.yml")]
+    recorded = {rule["record"]: rule["expr"] for rule in every if "record" in rule}
+    needed = {rule["alert"]: families_of(rule["expr"], recorded) for rule in every if "alert" in rule}
+    rows = CONFIGURATION.tables("Which rooms have series")[1]
+
+    assert {alert: families for alert, families in needed.items() if families} == {
+        alert: set(code(families)) for alerts, families in rows for alert in code(alerts)
+    }
 
 
 @pytest.mark.parametrize("api", APIS)

@@ -229,6 +229,31 @@ def test_a_reload_that_publishes_all_rooms_loses_no_reading() -> None:
     assert table.version > version
 
 
+def test_a_room_keeps_its_place_when_other_families_are_chosen() -> None:
+    """
+    A room that has emptied has it for five minutes, and a reload does not take that away.
+    """
+    table = table_of(*map(Room, "ab"), top=1)
+    table.record({"a": Reading(50), "b": Reading(5)}, arrival(1.0))
+    table.record({"a": Reading(0)}, arrival(2.0))
+    arranged(table, Arrangement(Publish(top=1), (Family.USERS,), thresholds=DEFAULTS))
+
+    assert {"a"} == shown(table)
+
+
+def test_no_old_number_stays_while_other_families_are_chosen() -> None:
+    """
+    A reading that arrives between two steps takes away what it does not replace.
+    """
+    table = table_of(Room("a"), *[Room(f"room-{number}") for number in range(1_200)], top=1)
+    table.record({"room-1100": Reading(5)}, arrival(1.0))
+    steps = table.arrange(Arrangement(Publish(top=1), (Family.READING_TIMESTAMP,)))
+    next(steps)
+    table.record({"room-1100": Reading(9)}, arrival(2.0))
+
+    assert not [value for name, labels, value in samples(table) if name == "rtc_room_users"]
+
+
 def test_a_reload_that_is_cut_off_leaves_a_selection_that_works() -> None:
     """
     The steps that did not happen are made up for when rooms are read.

@@ -415,3 +415,50 @@ async def test_a_cadence_comes_and_goes_with_a_reload():
         await house.load(with_cadence)
         await house.passes(120)
         assert 120.0 == getattr(planner.cadence, "longest", None)
+
+
+def test_the_order_stays_when_a_cadence_ends():
+    """
+    All rooms are due within an interval then, the important ones before the quiet ones.
+    """
+    planner = Planner(1, INTERVAL, lambda: 0.0, Importance(INTERVAL, LONGEST))
+    planner.watch(map(Room, ("quiet", "important")))
+    planner.reschedule(["quiet"], 100.0)
+    planner.reschedule(["important"], 15.0)
+    planner.change_cadence(None, 0.0)
+
+    assert [("important",), ("quiet",)] == [planner.take(Lane.REGULAR, INTERVAL) for _ in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"cadence": {"longest": "200s"}}, {"cadence": {"longest": "200s"}, "interval": "5s"}),
+        ({}, {"cadence": {"longest": "200s"}}),
+    ],
+    ids=["another interval", "a cadence begins"],
+)
+@in_virtual_time
+async def test_no_room_becomes_unknown_by_a_reload(before, after):
+    """
+    Important rooms, whose readings count for half a minute, do not wait behind all the quiet ones.
+    """
+    async with House(source("zego_rtc", 1000, rate_limit=1, **before)) as house:
+        house.vendor.users = lambda room: 1000 + round(house.now * 20) if room.endswith("50") else 3
+        await house.passes(501)
+        await house.load(source("zego_rtc", 1000, rate_limit=1, **after))
+        for _ in range(20):
+            await house.passes(5)
+            assert {"fresh": 1000} == house.states("zego_rtc")
+
+
+@in_virtual_time
+async def test_a_budget_of_one_call_in_five_seconds_is_used():
+    """
+    A room is late by half of that on average, and no slot is given up for it.
+    """
+    async with House(source("zego_rtc", 200, rate_limit=0.2, cadence={"longest": "150s"})) as house:
+        house.vendor.users = lambda room: 3 + round(house.now * int(room[5:])) % 30
+        await house.passes(1500)
+
+        assert 0.9 * 0.2 * 600 <= len(house.writes(since=900.0))
