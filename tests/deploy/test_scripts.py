@@ -18,7 +18,7 @@ from tests.deploy.project import ROOT
 
 SHELL_TOOLS = ["bash", "cat", "cksum", "dirname", "grep", "ln", "mkdir", "mktemp", "rm", "sed", "sort"]
 CHECKERS = ["ruff", "mypy", "lint-imports", "bandit", "pip-licenses", "python", "hadolint", "kubernetes-validate"]
-TEST_PROGRAMS = ["chromium", "ip", "janus", "kill", "lintian", "redis-sentinel", "redis-server", "vmagent"]
+TEST_PROGRAMS = ["chromium", "faketime", "ip", "janus", "kill", "lintian", "redis-sentinel", "redis-server", "vmagent"]
 DEBIAN_CHECKERS = ["shellcheck", "docker-compose", "systemd-analyze", "promtool", "amtool"]
 
 
@@ -435,7 +435,7 @@ def test_elsewhere_than_on_debian_the_missing_programs_are_named(checkable):
     result = checkable.run("test-deps")
 
     assert 1 == result.returncode
-    missing = "chromium iproute2 janus lintian procps prometheus redis-sentinel redis-server victoria-metrics"
+    missing = "chromium faketime iproute2 janus lintian procps prometheus redis-sentinel redis-server victoria-metrics"
     assert f"{missing}\n" in result.stderr
 
 

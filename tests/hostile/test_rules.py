@@ -82,7 +82,7 @@ def test_file_system_is_looked_at_in_few_places():
     )
     names += (".is_file", ".is_dir", ".resolve", "os.path.exists", "os.path.realpath", ".readlink")
 
-    others = {"resolver.py", "polling/client.py", "web/page/handbook.py"}
+    others = {"cluster/dialing.py", "resolver.py", "polling/client.py", "web/page/handbook.py"}
 
     assert {"bounded.py", "rooms/folders.py"} == found(*names) - others
 
