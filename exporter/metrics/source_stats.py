@@ -143,6 +143,7 @@ class SourceStats:
         unrequested: Rooms in replies that the call had not asked for.
         polled: Whether this process may poll the source now.
         hidden: Whether another replica alone publishes its rooms.
+        pause: Returns the seconds from call to call while all rooms are idle; 0 otherwise.
         inherited: Readings that another replica of the cluster made and this one took over.
     """
 
@@ -169,6 +170,7 @@ class SourceStats:
         self.unrequested = 0
         self.polled: Callable[[], bool] = lambda: True
         self.hidden = False
+        self.pause: Callable[[], float] = lambda: 0.0
         self.inherited = 0
         self.failures: deque[FailureNote] = deque(maxlen=_FAILURES_KEPT)
         self._call_durations = Durations(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -222,7 +224,7 @@ class SourceStats:
 
     def figures(self, now: float) -> SourceFigures:
         """The numbers at this monotonic time."""
-        recent = self._last_success is not None and now - self._last_success[0] <= 2 * self.interval
+        recent = self._last_success is not None and now - self._last_success[0] <= 2 * max(self.interval, self.pause())
         return SourceFigures(
             vendor=self.vendor,
             api=self.api,

@@ -181,7 +181,7 @@ class SourceTable:
             return
         self._columns = _columns(arrangement.families)
         integrates = Family.USER_SECONDS in arrangement.families
-        self.user_seconds = (self.user_seconds or 0.0) if integrates else None
+        self.user_seconds = max(self.user_seconds or 0.0, self.told_user_seconds) if integrates else None
         other = arrangement.publish != before.publish
         if other:
             self._selection = None if arrangement.publish is None else Selection(arrangement.publish)

@@ -314,6 +314,10 @@ class Planner:
             return self._slow.get(room, self.interval)
         return self.cadence.own(room) or self.interval
 
+    def pause(self) -> float:
+        """Wanted seconds between two calls while all rooms are slowed down; 0 if not all are."""
+        return max(self._slow.values(), default=0.0) if len(self._slow) == len(self._tickets) else 0.0
+
     @property
     def has_own_intervals(self) -> bool:
         """Whether not all rooms have the source's interval."""

@@ -168,6 +168,7 @@ class Poller:
             config.vendor, config.api, config.name, budget.name, config.interval, table, self._signing.skew
         )
         self.stats.polled = partial(_held, budget)
+        self.stats.pause = self.planner.pause
         self._answers_all = config.codec.lists is not None and config.codec.lists.answers_all
         self.stats.own_intervals = self.planner.cadence
         self._refusals = Refusals()

@@ -108,7 +108,9 @@ class Api:
             rooms=dict(figures.rooms),
             known_rooms=0 if figures.hidden else source.table.known,
             published_rooms=0 if figures.hidden else figures.published_rooms,
-            user_seconds=None if figures.hidden else source.table.user_seconds,
+            user_seconds=None
+            if figures.hidden or source.table.user_seconds is None
+            else source.table.told_user_seconds,
             rooms_above=answered.RoomsAbove(sum(exceeding.values()), exceeding[Severity.CRITICAL]),
             interval_seconds=figures.interval,
             achieved_interval_seconds=figures.achieved_interval if figures.polled else None,

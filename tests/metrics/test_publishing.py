@@ -367,6 +367,22 @@ def test_user_seconds_that_other_replicas_must_know_are_published_a_reading_late
     assert 200 == table.told_user_seconds
 
 
+def test_user_seconds_that_are_chosen_again_go_on() -> None:
+    """
+    Those of the source are still all that were ever summed up, as those of the room are.
+    """
+    table = table_of(Room("a"), families=EVERYTHING)
+    for moment in (0.0, 10.0):
+        table.record({"a": Reading(10)}, arrival(moment))
+    arranged(table, Arrangement())
+    off = user_seconds(table), table.user_seconds
+    arranged(table, Arrangement(families=EVERYTHING))
+    table.record({"a": Reading(10)}, arrival(20.0))
+
+    assert (None, None) == off
+    assert (200, 200, 200) == (user_seconds(table), table.told_user_seconds, table.user_seconds)
+
+
 def test_no_user_seconds_unless_they_are_chosen() -> None:
     """
     Neither of rooms nor of the source.

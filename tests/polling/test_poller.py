@@ -213,3 +213,20 @@ async def test_bug_while_no_connection_can_be_opened_loses_no_room(monkeypatch: 
         await house.passes(60)
 
         assert {"fresh": 25} == house.states("zego_rtc")
+
+
+@in_virtual_time
+async def test_a_source_whose_rooms_are_all_idle_is_up():
+    """
+    Its calls are as far apart as they should be.
+    """
+    async with House(source("zego_rtc", 3)) as house:
+        await house.passes(30)
+        poller = house.pollers["zego_rtc"]
+        poller.planner.slow_down(named(3), 60.0)
+        for _ in range(30):
+            await house.passes(10)
+            assert poller.stats.figures(house.clock.monotonic()).up
+        house.vendor.answer = always(BAD_GATEWAY)
+        await house.passes(130)
+        assert not poller.stats.figures(house.clock.monotonic()).up
