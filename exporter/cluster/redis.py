@@ -76,6 +76,7 @@ _WORDS: Final = {
 }
 _CODE: Final = re.compile(rf"\b({'|'.join(_WORDS)})\b")
 _UNAUTHENTICATED: Final = "Authentication required"
+_FORBIDDEN_IN_SCRIPT: Final = re.compile("executing the script can't|ACL failure in script")
 _NO_DATABASE: Final = re.compile("DB index|SELECT is not allowed", re.IGNORECASE)
 _NO_REDIS: Final = "what answers is no Redis"
 _CODES: Final[Mapping[type[RedisError], str]] = {
@@ -368,6 +369,8 @@ def _code(error: Exception) -> str | None:
     """The server's code for an error. Its text is never shown."""
     if _UNAUTHENTICATED in str(error):
         return "NOAUTH"
+    if _FORBIDDEN_IN_SCRIPT.search(str(error)):
+        return "NOPERM"
     known = next((code for kind, code in _CODES.items() if isinstance(error, kind)), None)
     found = _CODE.search(str(error))
     return known or (found[1] if found else None)

@@ -474,6 +474,19 @@ async def test_the_documented_permissions_are_enough(engine, server):
     assert "" == first.channel
 
 
+async def test_a_permission_that_the_script_lacks_is_told(engine, server):
+    """
+    A user who may run scripts, but not the commands in them.
+    """
+    server.admin.execute_command("ACL", "SETUSER", "less", "on", ">pw", "~{rooms}:*", "-@all", "+eval", "+evalsha")
+    other = RedisEngine(replace(server.config, username="less", password=Secret("pw")), "rooms", 5.0)
+
+    refused = await failure(other)
+    await other.aclose()
+
+    assert str(refused).startswith("NOPERM: ")
+
+
 async def test_readings_are_written_by_the_holder_alone(engine):
     """
     Whoever shows another record than the present one writes nothing.
