@@ -71,6 +71,7 @@ _WORDS: Final = {
     "MASTERDOWN": "the server's master is down",
     "CLUSTERDOWN": "the Redis Cluster is down",
     "MOVED": "the server is a node of a Redis Cluster that does not have these keys; give the one that has them",
+    "DENIED": "the server is in protected mode, and takes connections from its own machine alone",
     "BUSY": "the server is busy with a script",
     "WRONGTYPE": "a key that belongs to this cluster's name holds something else; another program uses it",
 }

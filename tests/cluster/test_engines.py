@@ -443,14 +443,17 @@ async def test_foreign_entries_stop_no_exchange(engine, server):
     assert {"y": "garbage"} == reply.records
 
 
-async def test_another_programs_key_is_told(engine, server):
+@pytest.mark.parametrize("key", ["cluster", "states"])
+async def test_another_programs_key_is_told(engine, server, key):
     """
-    WRONGTYPE: a key of the cluster's name holds something else.
+    WRONGTYPE: a key of the cluster's name holds something else. Every exchange says so, and none changes anything.
     """
-    server.admin.set("{rooms}:cluster", "x")
+    server.admin.set(f"{{rooms}}:{key}", "x")
 
-    with pytest.raises(EngineError, match="WRONGTYPE: a key that belongs to this cluster's name holds something else"):
-        await engine.exchange(request())
+    refused = await failure(engine)
+
+    assert str(refused).startswith("WRONGTYPE: a key that belongs to this cluster's name holds something else")
+    assert [f"{{rooms}}:{key}".encode()] == server.admin.keys("*")
 
 
 async def test_the_documented_permissions_are_enough(engine, server):
