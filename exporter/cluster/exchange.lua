@@ -9,6 +9,8 @@ local function said(section, field)
     return type(info) == 'string' and string.match(info, field .. ':(%w+)') or ''
 end
 
+-- What is written before an error stays written. So if another program uses the second key, fail before.
+redis.call('HGET', states, '')
 local time = redis.call('TIME')
 local epoch = redis.call('HGET', cluster, 'epoch')
 if not epoch then

@@ -71,11 +71,13 @@ _WORDS: Final = {
     "MASTERDOWN": "the server's master is down",
     "CLUSTERDOWN": "the Redis Cluster is down",
     "MOVED": "the server is a node of a Redis Cluster that does not have these keys; give the one that has them",
+    "DENIED": "the server is in protected mode, and takes connections from its own machine alone",
     "BUSY": "the server is busy with a script",
     "WRONGTYPE": "a key that belongs to this cluster's name holds something else; another program uses it",
 }
 _CODE: Final = re.compile(rf"\b({'|'.join(_WORDS)})\b")
 _UNAUTHENTICATED: Final = "Authentication required"
+_FORBIDDEN_IN_SCRIPT: Final = re.compile("executing the script can't|ACL failure in script")
 _NO_DATABASE: Final = re.compile("DB index|SELECT is not allowed", re.IGNORECASE)
 _NO_REDIS: Final = "what answers is no Redis"
 _CODES: Final[Mapping[type[RedisError], str]] = {
@@ -374,6 +376,8 @@ def _code(error: Exception) -> str | None:
     """The server's code for an error. Its text is never shown."""
     if _UNAUTHENTICATED in str(error):
         return "NOAUTH"
+    if _FORBIDDEN_IN_SCRIPT.search(str(error)):
+        return "NOPERM"
     known = next((code for kind, code in _CODES.items() if isinstance(error, kind)), None)
     found = _CODE.search(str(error))
     return known or (found[1] if found else None)

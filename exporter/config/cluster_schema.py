@@ -44,7 +44,8 @@ def _place(value: object) -> tuple[str, int]:
     found = _PLACE.fullmatch(value) if isinstance(value, str) else None
     port = int(found["port"] or _SENTINEL_PORT) if found else 0
     if found is None or not 0 < port <= _HIGHEST_PORT:
-        raise fault("host:port of a sentinel, such as sentinel-0:26379")
+        hidden = isinstance(value, str) and "@" in value
+        raise fault("host:port of a sentinel, such as sentinel-0:26379", _HIDDEN if hidden else "{}")
     return found["host"].strip("[]"), port
 
 
@@ -66,7 +67,7 @@ def read_redis_url(text: str) -> RedisConfig:
 
 def _parsed(text: str) -> RedisConfig | None:
     url = urlsplit(text)
-    if has_control_character(text) or re.search(r"\s", text) or url.fragment:
+    if url.port == 0 or has_control_character(text) or re.search(r"\s", text) or url.fragment:
         return None
     username = unquote(url.username) if url.username else None
     password = Secret(unquote(url.password)) if url.password else None

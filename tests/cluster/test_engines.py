@@ -443,14 +443,17 @@ async def test_foreign_entries_stop_no_exchange(engine, server):
     assert {"y": "garbage"} == reply.records
 
 
-async def test_another_programs_key_is_told(engine, server):
+@pytest.mark.parametrize("key", ["cluster", "states"])
+async def test_another_programs_key_is_told(engine, server, key):
     """
-    WRONGTYPE: a key of the cluster's name holds something else.
+    WRONGTYPE: a key of the cluster's name holds something else. Every exchange says so, and none changes anything.
     """
-    server.admin.set("{rooms}:cluster", "x")
+    server.admin.set(f"{{rooms}}:{key}", "x")
 
-    with pytest.raises(EngineError, match="WRONGTYPE: a key that belongs to this cluster's name holds something else"):
-        await engine.exchange(request())
+    refused = await failure(engine)
+
+    assert str(refused).startswith("WRONGTYPE: a key that belongs to this cluster's name holds something else")
+    assert [f"{{rooms}}:{key}".encode()] == server.admin.keys("*")
 
 
 async def test_the_documented_permissions_are_enough(engine, server):
@@ -472,6 +475,19 @@ async def test_the_documented_permissions_are_enough(engine, server):
     assert written
     assert [{"lobby": b"1"}] == read
     assert "" == first.channel
+
+
+async def test_a_permission_that_the_script_lacks_is_told(engine, server):
+    """
+    A user who may run scripts, but not the commands in them.
+    """
+    server.admin.execute_command("ACL", "SETUSER", "less", "on", ">pw", "~{rooms}:*", "-@all", "+eval", "+evalsha")
+    other = RedisEngine(replace(server.config, username="less", password=Secret("pw")), "rooms", 5.0)
+
+    refused = await failure(other)
+    await other.aclose()
+
+    assert str(refused).startswith("NOPERM: ")
 
 
 async def test_readings_are_written_by_the_holder_alone(engine):

@@ -55,14 +55,28 @@ def test_urls(url, config):
     assert config == read_redis_url(url)
 
 
+@pytest.mark.parametrize(
+    "url", ["redis://redis:0", "redis://redis:99999", "redis://:p@ss/w@redis", "redis://redis/0?a=b"]
+)
+def test_urls_that_name_no_server(url):
+    """
+    Port 0 is not taken for the usual one, nor a password for a host.
+    """
+    with pytest.raises(ValueError, match="redis://host:6379/0"):
+        read_redis_url(url)
+
+
 def test_the_password_is_not_shown():
     """
     Neither as text nor in an error of the keys around it.
     """
     keys = "cluster: {redis: {url_file: /nowhere/url, url: 'redis://:s3cretpassw0rd@redis', sentinels: 3}}\n"
+    other = "cluster: {redis: {url: 'redis:///0', sentinels: ['exporter:s3cret@sentinel-0'], master: m}}\n"
 
     with pytest.raises(ConfigError) as refused:
         parse(f"sources:\n{text()}{keys}", Path("exporter.yml"), ENV)
+    with pytest.raises(ConfigError) as also:
+        parse(f"sources:\n{text()}{other}", Path("exporter.yml"), ENV)
     shown = repr(read_redis_url("redis://:s3cretpassw0rd@redis"))
 
-    assert "s3cret" not in str(refused.value) + shown
+    assert "s3cret" not in str(refused.value) + str(also.value) + shown
