@@ -114,6 +114,7 @@ class Replica:
         self._wake = asyncio.Event()
         self._error: EngineError | None = None
         self._failing_since: float | None = None
+        self._refusals: set[str] = set()
         self._ending: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Task[None] | None = None
@@ -294,8 +295,8 @@ class Replica:
             if gain.how is not How.BACK:
                 try:
                     await self._sharing.inherit(budget)
-                except EngineError:
-                    pass  # its rooms are read anew
+                except EngineError as error:
+                    self._not_shared(error)  # its rooms are read anew
                 except Exception as error:  # noqa: BLE001 whatever it is, somebody has to poll the budget
                     self._raised("cluster", error)
             now = self._clock.monotonic()
@@ -361,14 +362,16 @@ class Replica:
                 await self._sharing.write()
                 if self._cluster.serve == "all" and self._connected and self._rereading.due():
                     self._spawn(self._follow_everything())
-            except EngineError:
-                pass  # exchanges tell of it
+            except EngineError as error:
+                self._not_shared(error)
             except Exception as error:  # noqa: BLE001 whatever it is, later readings must be written
                 self._raised("cluster", error)
 
     async def _follow_everything(self) -> None:
-        with suppress(EngineError):  # exchanges tell of it
+        try:
             await self._sharing.follow_everything()
+        except EngineError as error:
+            self._not_shared(error)
 
     async def _listen(self) -> None:
         """Follow what others publish. Without it, everything works a little later."""
@@ -377,8 +380,8 @@ class Replica:
             try:
                 async for message in self._engine.listen(self._observer.replica, rooms=every_room):
                     await self._heard(message)
-            except EngineError:
-                pass  # exchanges tell of it
+            except EngineError as error:
+                self._not_shared(error)
             except Exception as error:  # noqa: BLE001 whatever it is, later messages must be heard
                 self._raised("cluster", error)
             await asyncio.sleep(self._cluster.lease / EXCHANGES_IN_LEASE)
@@ -405,6 +408,13 @@ class Replica:
             self._failing_since = self._clock.monotonic()
             self._log.warning("the cluster's engine does not answer", error=str(error))
         self._error = error
+
+    def _not_shared(self, error: EngineError) -> None:
+        """Exchanges tell if the engine is away. That it refuses something besides them is told once."""
+        words = str(error)
+        if self._connected and error.result is Exchanged.REFUSED and words not in self._refusals:
+            self._refusals.add(words)
+            self._log.warning("the cluster's engine refuses to share readings", error=words)
 
     def _succeeded(self, now: float) -> None:
         if not self.answered:

@@ -114,7 +114,7 @@ def test_check_and_probe_look_at_the_cluster(tmp_path, needs_program):
     """
     with running(needs_program("redis-server"), tmp_path) as server:
         key = "{rooms}:cluster"
-        server.admin.hset(key, mapping={"epoch": "e", "m:a": "7|i|c|s|", "o:b0": "a|i|3"})
+        server.admin.hset(key, mapping={"epoch": "e", "m:a": "7|i|c|s|", "o:b0": "a|i|3", "o:b1": b"\xff"})
         server.admin.config_set("maxmemory", "100mb")
         server.admin.config_set("maxmemory-policy", "allkeys-lru")
         config = tmp_path / "exporter.yml"

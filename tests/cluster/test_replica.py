@@ -5,7 +5,7 @@ Whole replicas in virtual time: budgets and readings change hands.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 
 from exporter.clock import Clock
 from exporter.cluster.deadman import Deadman
+from exporter.cluster.exchange import EngineError
 from exporter.cluster.protocols import Record
 from exporter.cluster.readings import pack
 from exporter.cluster.replica import Replica, config_hash
@@ -765,4 +766,31 @@ async def test_a_budget_is_polled_though_its_readings_cannot_be_taken_over(monke
     assert {"b0"} == a.may_write()
     assert ["a bug"] == [str(error) for error in a.errors]
     a.errors.clear()
+    await house.end()
+
+
+@pytest.mark.parametrize("call", ["write", "read", "listen"])
+@in_virtual_time
+async def test_readings_that_are_not_shared_are_told_once(monkeypatch, call):
+    """
+    The engine takes exchanges and refuses readings, for instance since its user may not read or subscribe.
+    """
+
+    async def refuse(*_: object) -> bool:
+        raise EngineError(Exchanged.REFUSED, "NOPERM: forbidden")
+
+    async def refuse_all(*_: object, **__: object) -> AsyncIterator[bool]:
+        yield await refuse()
+
+    monkeypatch.setattr(FakeEngine, call, refuse if call == "write" else refuse_all)
+    house = House(budgets=1, serve="all")
+    a, b = await house.join("a"), await house.join("b")
+    await house.settled()
+    for _ in range(5):
+        a.sources.read("s0@key", {"lobby": 3})
+        b.sources.read("s0@key", {"lobby": 3})
+        await asyncio.sleep(LEASE)
+
+    told = [process.events().count("the cluster's engine refuses to share readings") for process in (a, b)]
+    assert 1 == max(told)
     await house.end()
