@@ -74,7 +74,7 @@ async def test_the_user_of_the_page_may_do_what_a_replica_does(port: int) -> Non
     Exchanges, readings, news, and what `check` asks for, without a single command that was forbidden.
     """
     engine = RedisEngine(
-        RedisConfig(port=port, host="127.0.0.1", username="exporter", password=Secret("PASSWORD")), NAME, 5
+        RedisConfig(port=port, host="127.0.0.1", username="exporter", password=Secret("PASSWORD")), NAME, 30
     )
     member = Member(1, "1", "config")
     era = (await engine.exchange(Request("", "a", member))).era
@@ -100,7 +100,7 @@ async def test_the_user_of_the_page_may_do_nothing_in_another_cluster(port: int)
     The keys of another name are closed to it.
     """
     engine = RedisEngine(
-        RedisConfig(port=port, host="127.0.0.1", username="exporter", password=Secret("PASSWORD")), "other", 5
+        RedisConfig(port=port, host="127.0.0.1", username="exporter", password=Secret("PASSWORD")), "other", 30
     )
 
     with pytest.raises(EngineError, match="NOPERM"):
