@@ -255,15 +255,18 @@ async def test_a_server_that_stands_still_is_a_time_out(engine, server):
     """
     CLIENT PAUSE: the exchange fails within a fifth of the lease, and the late answer meets no later request.
     """
+    hasty = RedisEngine(server.config, "rooms", 5.0)
     era = await met(engine)
+    await hasty.exchange(request(0, era))
     server.admin.execute_command("CLIENT", "PAUSE", "1500")
     began = asyncio.get_running_loop().time()
 
     with pytest.raises(EngineError, match="within 1 s") as failed:
-        await engine.exchange(request(1, era))
+        await hasty.exchange(request(1, era))
     took = asyncio.get_running_loop().time() - began
     server.admin.execute_command("CLIENT", "UNPAUSE")
-    reply = await engine.exchange(request(9, era))
+    reply = await hasty.exchange(request(9, era))
+    await hasty.aclose()
 
     assert Exchanged.TIMEOUT == failed.value.result
     assert 1.5 > took
