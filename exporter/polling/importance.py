@@ -64,6 +64,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, repeat
+from operator import mul
 from typing import Final
 
 import msgspec
@@ -91,6 +93,9 @@ _EXPONENT: Final = 2 / 3
 _PER_DOUBLING: Final = 4
 _LEVELS: Final = 64
 _STEP: Final = 2 ** (1 / _PER_DOUBLING)
+_PER_FOLD: Final = _PER_DOUBLING * _EXPONENT / math.log(2)
+_OF_ONE: Final = _PER_FOLD * -math.log(_LEAST) + 0.5
+"""The level of importance 1, from which rounding down is rounding to the nearest."""
 _QUIET: Final = 0
 """The level of rooms of the least importance."""
 _RARE: Final = _LEVELS
@@ -155,6 +160,9 @@ class Importance:
         self._rooms: dict[str, Known] = {}
         self._counts = [0] * (_LEVELS + 1)
         self._intervals = [longest] * (_LEVELS + 1)
+        self._roots = [math.sqrt(longest)] * (_LEVELS + 1)
+        self._rooms_below: list[int] = []
+        self._calls_below: list[float] = []
         self._ages: dict[int, float] = {}
         self._planned = [0] * _MOMENTS
         self._cleared = 0
@@ -168,28 +176,38 @@ class Importance:
         """Keep to these bounds from now on; ``balance`` applies them."""
         self.interval, self.longest = interval, longest
         self._intervals[:_LEVELS] = [min(max(each, interval), longest) for each in self._intervals[:_LEVELS]]
+        self._roots = [*map(math.sqrt, self._intervals)]
 
     def learn(self, rooms: Iterable[Room], users: Iterable[int], at: float) -> None:
         """These rooms were read at this monotonic time."""
-        known_rooms, counts, intervals, rare = self._rooms, self._counts, self._intervals, self.rare
+        known_rooms, counts, roots, rare = self._rooms, self._counts, self._roots, self.rare
+        sqrt, log = math.sqrt, math.log
         for room, present in zip(rooms, users, strict=True):
             known = known_rooms.get(room.id)
             if known is None:
                 known = known_rooms[room.id] = Known(present, at, _NEW, float(present), _NEW_LEVEL)
                 counts[_NEW_LEVEL] += 1
-            elif known.level == _QUIET and present == 0 == known.users:
-                known.at = at  # like most rooms most of the time: there is nothing to learn
-                if not rare or room.id not in rare:
-                    continue
+                before = _NEW_LEVEL
             else:
-                self._update(known, present, at)
-            before = known.level
+                before = known.level
+                if before == _QUIET and not present and not known.users:
+                    known.at = at  # like most rooms most of the time: there is nothing to learn
+                    if not rare or room.id not in rare:
+                        continue
+                else:
+                    self._update(known, present, at)
             drift = _TIDE * present + _RETURN * abs(known.usual - present)
-            expected = _NOISE * math.sqrt(present) + drift * math.sqrt(intervals[before])
-            importance = _OWN * known.change + (1 - _OWN) * expected
-            if present and room.thresholds is not NO_THRESHOLDS:
-                importance *= _nearness(present, room.thresholds)
-            level = _RARE if rare and room.id in rare else _level(importance)
+            importance = _OWN * known.change + (1 - _OWN) * (_NOISE * sqrt(present) + drift * roots[before])
+            if present and (thresholds := room.thresholds) is not NO_THRESHOLDS:
+                # Far below both, as most rooms are, nearness is 1.
+                warning, critical, far = thresholds.warning, thresholds.critical, present / _NEAREST
+                if (warning is not None and warning < far) or (critical is not None and critical < far):
+                    importance *= _nearness(present, thresholds)
+            if rare and room.id in rare:
+                level = _RARE
+            else:
+                level = _QUIET if importance <= _LEAST else int(_PER_FOLD * log(importance) + _OF_ONE)
+                level = level if level < _LEVELS else _LEVELS - 1
             if level != before:
                 counts[before] -= 1
                 counts[level] += 1
@@ -199,18 +217,20 @@ class Importance:
         seconds = at - known.at
         if seconds <= 0.0:
             return
-        change = abs(users - known.users) / math.sqrt(seconds) if users != known.users else 0.0
-        gain = seconds / (seconds + _MEMORY)
-        if change > known.change and gain < _SURPRISE:
-            gain = _SURPRISE
-        if known.doubt:
-            known.doubt -= 1
-            gain = max(gain, _IN_DOUBT)
-        known.change += gain * (change - known.change)
-        known.change = min(known.change, self._most)
-        known.usual += seconds / (seconds + _USUAL) * (users - known.usual)
-        known.users = users
         known.at = at
+        gain = seconds / (seconds + _MEMORY)
+        if users != known.users or known.doubt:
+            change = abs(users - known.users) / math.sqrt(seconds)
+            known.users = users
+            if change > known.change and gain < _SURPRISE:
+                gain = _SURPRISE
+            if known.doubt:
+                known.doubt -= 1
+                gain = max(gain, _IN_DOUBT)
+            known.change = min(known.change + gain * (change - known.change), self._most)
+        else:
+            known.change -= gain * known.change
+        known.usual += seconds / (seconds + _USUAL) * (users - known.usual)
 
     def disturb(self, rooms: Iterable[str]) -> None:
         """Something happened to these rooms: they are as important as new ones, until readings tell otherwise."""
@@ -348,23 +368,30 @@ class Importance:
             readings *= self._trim
         new = max(0, rooms - len(self._rooms))
         self._backlog = new / readings if new and readings else 0.0
-        counts = self._counts
-        levels = [(weight, count) for weight, count in zip(_WEIGHTS, counts, strict=False) if count]
-        levels.append((_WEIGHTS[_NEW_LEVEL], new))
-        readings -= counts[_RARE] / self._intervals[_RARE]
+        counts = [*self._counts[:_LEVELS]]
+        counts[_NEW_LEVEL] += new
+        readings -= self._counts[_RARE] / self._intervals[_RARE]
+        self._rooms_below = list(accumulate(counts, initial=0))
+        self._calls_below = list(accumulate(map(mul, counts, _SPEEDS), initial=0.0))
         # The factor is the interval that quiet rooms would have without bounds, in seconds.
-        low, high = 0.0, self.longest / _WEIGHTS[-1]
-        if self._demand(levels, self.interval) <= readings:
-            high = self.interval
-        elif low < self._factor < high:
-            low, high = self._bracket(levels, readings, high)
-        while high > low * 1.005:
-            middle = math.sqrt(low * high) if low else high / 16
-            low, high = (middle, high) if self._demand(levels, middle) > readings else (low, middle)
-        self._factor = high
         shortest, longest = self.interval, self.longest
-        self._intervals = [min(max(high * weight, shortest), longest) for weight in _WEIGHTS]
+        low, high = shortest, max(shortest, longest * _SPEEDS[-1])
+        if self._demand(shortest) <= readings:
+            high = shortest
+        elif low < self._factor < high:
+            low, high = self._bracket(readings, high)
+        while high > low * 1.005:
+            middle = math.sqrt(low * high)
+            low, high = (middle, high) if self._demand(middle) > readings else (low, middle)
+        self._factor = high
+        rarely, often = self._bounded(high)
+        self._intervals = [
+            *repeat(longest, rarely),
+            *[high * weight for weight in _WEIGHTS[rarely:often]],
+            *repeat(shortest, _LEVELS - often),
+        ]
         self._intervals.append(max(self._intervals[_QUIET], next(iter(self.rare.values()), longest)))
+        self._roots = [*map(math.sqrt, self._intervals)]
         self._most = max(_NEW, 2 * _LEAST / _OWN * (high / shortest) ** (1 / _EXPONENT))
         self._ages.clear()
 
@@ -388,25 +415,33 @@ class Importance:
             self._planned[past % _MOMENTS] = 0
         self._cleared = max(self._cleared, moment - 1)
 
-    def _bracket(self, levels: Sequence[tuple[float, int]], readings: float, highest: float) -> tuple[float, float]:
+    def _bracket(self, readings: float, highest: float) -> tuple[float, float]:
         """Two factors between which the wanted one is. Mostly it is near the last one."""
         low = high = self._factor
         step = 1.05
-        if self._demand(levels, high) > readings:
-            while high < highest and self._demand(levels, high) > readings:
+        if self._demand(high) > readings:
+            while high < highest and self._demand(high) > readings:
                 low, high, step = high, min(high * step, highest), step * step
         else:
-            while low > self.interval and self._demand(levels, low) <= readings:
+            while low > self.interval and self._demand(low) <= readings:
                 low, high, step = max(low / step, self.interval), low, step * step
         return low, high
 
-    def _demand(self, levels: Sequence[tuple[float, int]], factor: float) -> float:
+    def _bounded(self, factor: float) -> tuple[int, int]:
+        """With this factor levels below the first have the longest interval, and from the second on the shortest."""
+        rarely = math.ceil(_PER_DOUBLING * math.log2(factor / self.longest)) if factor > self.longest else 0
+        often = math.ceil(_PER_DOUBLING * math.log2(factor / self.interval)) if factor > self.interval else 0
+        return min(rarely, _LEVELS), min(often, _LEVELS)
+
+    def _demand(self, factor: float) -> float:
         """Readings per second with this factor."""
-        shortest, longest, total = self.interval, self.longest, 0.0
-        for weight, rooms in levels:
-            wanted = factor * weight
-            total += rooms / (shortest if wanted < shortest else min(wanted, longest))
-        return total
+        rarely, often = self._bounded(factor)
+        rooms, calls = self._rooms_below, self._calls_below
+        return (
+            rooms[rarely] / self.longest
+            + (calls[often] - calls[rarely]) / factor
+            + (rooms[_LEVELS] - rooms[often]) / self.interval
+        )
 
 
 def _nearness(users: int, thresholds: Thresholds) -> float:
@@ -421,11 +456,11 @@ def _nearness(users: int, thresholds: Thresholds) -> float:
 
 
 def _level(importance: float) -> int:
-    if importance <= _LEAST:
-        return _QUIET
-    return min(round(_PER_DOUBLING * _EXPONENT * math.log2(importance / _LEAST)), _LEVELS - 1)
+    return min(int(_PER_FOLD * math.log(max(importance, _LEAST)) + _OF_ONE), _LEVELS - 1)
 
 
 _NEW_LEVEL: Final = _level(_OWN * _NEW)
 _WEIGHTS: Final = tuple(_STEP**-level for level in range(_LEVELS))
 """The intervals of rooms of each level, as a share of that of quiet rooms."""
+_SPEEDS: Final = tuple(_STEP**level for level in range(_LEVELS))
+"""What a room of each level costs, in readings of a quiet room."""
