@@ -24,6 +24,7 @@ NOT_HERE = {
     "RtcUnexpectedErrors",  # takes a bug
     "RtcScrapeTooLarge",  # takes 25,000 rooms
     "RtcWebConfigReloadFailed",  # takes a web config
+    "RtcRoomRising",  # takes minutes of rising
     "RtcShardingMismatch",  # takes shards
     # These take a cluster.
     "RtcBudgetOrphaned",

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from exporter.clock import Clock
 from exporter.model import Failure, FailureKind, Stamp
 from exporter.polling.client import MAX_REPLY, Client, Exchange, Response
+from exporter.polling.crowd import Crowd
 from exporter.polling.skew import ClockSkew
 from exporter.vendors import APIS
 from exporter.vendors.http_date import http_date
@@ -112,6 +113,7 @@ class Caller:
 
     def __init__(self) -> None:
         self.complete: bool | None = None
+        self.crowd = Crowd()
 
     def ended(self, connection: object, *, complete: bool) -> None:
         """Keep how it ended."""
