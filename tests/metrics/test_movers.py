@@ -42,6 +42,20 @@ def test_one_odd_reading_makes_no_trend() -> None:
     assert [] == movers.fastest(600.0)
 
 
+def test_two_readings_that_are_close_together_make_no_trend() -> None:
+    """
+    A callback brings a poll forward: 16 users within 0.3 s are not 3,200 a minute.
+    """
+    movers = Movers()
+    movers.note("opened", 16, 0.3, 0.0)
+    (opened,) = movers.fastest(0.0)
+    assert 192.0 == opened.per_minute
+    movers.note("opened", 0, 9.7, 9.7)
+
+    (after,) = movers.fastest(9.7)
+    assert 165.3 == round(after.per_minute, 1)
+
+
 def test_only_the_fastest_are_kept() -> None:
     """
     Of a thousand rooms that rise, 32: those that rise fastest.
