@@ -22,8 +22,8 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final, Protocol, cast
@@ -219,7 +219,7 @@ class RedisEngine:
             yield Message("")
             heard = asyncio.get_running_loop().time()
             while True:
-                with _words(self._timeout):
+                with _in_our_words(self._timeout):
                     message = await subscription.get_message(ignore_subscribe_messages=False, timeout=self._lease)
                     now = asyncio.get_running_loop().time()
                     if message is None:
@@ -332,7 +332,7 @@ class RedisEngine:
     @asynccontextmanager
     async def _attempt(self, client: _Client | None) -> AsyncIterator[None]:
         try:
-            with _words(self._timeout):
+            with _in_our_words(self._timeout):
                 async with asyncio.timeout(self._timeout):
                     yield
         except EngineError:
@@ -343,33 +343,32 @@ class RedisEngine:
             raise
 
 
-class _words:  # noqa: N801  # reads as what it is: a context
-    """Turns what redis-py raises into an ``EngineError`` in our own words, since theirs may print an address."""
+@contextmanager
+def _in_our_words(timeout: float) -> Iterator[None]:
+    """Turn what redis-py raises into an ``EngineError`` in our own words, since theirs may print an address."""
+    try:
+        yield
+    except EngineError:
+        raise
+    except (TimeoutError, RedisTimeoutError):
+        raise EngineError(Exchanged.TIMEOUT, f"the server did not answer within {timeout:g} s") from None
+    except (RedisError, OSError) as error:
+        raise _refusal(error) or EngineError(Exchanged.UNREACHABLE, _why_unreachable(error)) from None
+    except (ValueError, TypeError, IndexError, msgspec.DecodeError):  # redis-py trusts what it parses
+        raise EngineError(Exchanged.UNREACHABLE, _NO_REDIS) from None
 
-    def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if error is None or isinstance(error, EngineError):
-            return
-        if isinstance(error, TimeoutError | RedisTimeoutError):
-            words = f"the server did not answer within {self._timeout:g} s"
-            raise EngineError(Exchanged.TIMEOUT, words) from None
-        if isinstance(error, RedisError | OSError):
-            code = _code(error)
-            if code is not None:
-                raise EngineError(Exchanged.REFUSED, f"{code}: {_WORDS[code]}") from None
-            if isinstance(error, ResponseError):
-                wants_database = _NO_DATABASE.search(str(error))
-                words = "the server does not have the database that url names" if wants_database else _REFUSED
-                raise EngineError(Exchanged.REFUSED, words) from None
-            raise EngineError(Exchanged.UNREACHABLE, _why_unreachable(error)) from None
-        # redis-py trusts what it parses.
-        if isinstance(error, ValueError | TypeError | IndexError | msgspec.DecodeError):
-            raise EngineError(Exchanged.UNREACHABLE, _NO_REDIS) from None
+def _refusal(error: Exception) -> EngineError | None:
+    """What the server said against a command; ``None`` if this is no answer of a server."""
+    code = _code(error)
+    if code is not None:
+        return EngineError(Exchanged.REFUSED, f"{code}: {_WORDS[code]}")
+    if isinstance(error, ResponseError):
+        wants_database = _NO_DATABASE.search(str(error))
+        return EngineError(
+            Exchanged.REFUSED, "the server does not have the database that url names" if wants_database else _REFUSED
+        )
+    return None
 
 
 def _code(error: Exception) -> str | None:
