@@ -390,7 +390,7 @@ def simulate(web_listen_address: str, seed: int) -> None:
         address = Address.parse(web_listen_address)
         with address.raising_user_error():
             await simulator.start(address.host or _EVERY_ADDRESS, address.port)
-        _print(f"Five simulated vendor APIs: {simulator.url}, their truth and credentials: {simulator.url}/_sim")
+        _print(f"Six simulated vendor APIs: {simulator.url}, their truth and credentials: {simulator.url}/_sim")
         with process.until_signal() as stopping:
             await stopping.wait()
         await simulator.stop()

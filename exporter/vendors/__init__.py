@@ -1,5 +1,5 @@
 """
-The codecs of the five vendor APIs: pure functions that make requests and parse replies.
+The codecs of the six vendor APIs: pure functions that make requests and parse replies.
 """
 
 from __future__ import annotations
