@@ -45,7 +45,7 @@ class Inquiry:
         if running is None:
             return None
         planner, table = running.poller.planner, running.poller.table
-        known = table.rooms_of([room])[0] if room in table else Room(room)
+        known = next(iter(table.rooms_of([room])), Room(room))
         return OwnInterval(planner.own_interval(room), planner.cadence.why(known) if planner.cadence else None)
 
     def origin(self, source: str, room: str) -> Origin | None:

@@ -435,8 +435,8 @@ class SourceTable:
         return [row.users for row in map(self._rows.__getitem__, room_ids)]
 
     def rooms_of(self, room_ids: Iterable[str]) -> list[Room]:
-        """These watched rooms, with their labels and thresholds."""
-        return [row.room for row in map(self._rows.__getitem__, room_ids)]
+        """Those of these rooms that are watched, with their labels and thresholds."""
+        return [row.room for row in map(self._rows.get, room_ids) if row is not None]
 
     def shares_of(self, room_ids: Iterable[str]) -> list[tuple[int | None, float]]:
         """

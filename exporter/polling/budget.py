@@ -8,13 +8,16 @@ Theory of operation
 is. Retries and refused rooms must not displace regular polls, nor starve. And calls that leave one by one cost more
 processor time than calls that leave together.
 
-**Idea.** Each source is a *bidder*. It tells the budget when its next call is due, in each of three lanes: regular
-polls, retries, suspect rooms. When the pace has a free slot, the budget picks a bidder and lets it *dispatch* one call.
+**Idea.** Each source is a *bidder*. It tells the budget when its next call is due, in each of four lanes: regular
+polls, retries, suspect rooms, and polls that only a spare slot is for. When the pace has a free slot, the budget picks
+a bidder and lets it *dispatch* one call.
 
 1. *Earliest due time first*. The call that is longest overdue leaves next, whichever source it belongs to.
 2. *Shares*. While regular polls are due, retries get at most 20 % of the slots and suspect rooms at most 8 %. Each
    granted slot adds 0.2 and 0.08 to the credit of these two lanes. A lane spends a credit of 1 for a slot.
-3. *Ticks*. Calls leave at ticks that all budgets share, about 20 ms apart. A slot that falls between two ticks is used
+3. *Spare slots*. A slot that no due call needs goes to a source with a cadence, whose rooms are worth more readings
+   than the limit allows.
+4. *Ticks*. Calls leave at ticks that all budgets share, about 20 ms apart. A slot that falls between two ticks is used
    at the next one, and the pace lets the budget catch up. Where more than ten calls would leave at each tick, ticks are
    10 ms or 5 ms apart.
 
@@ -84,7 +87,7 @@ class Bidder(Protocol):
         Write one call of this lane now, and count it with ``Budget.sent``.
 
         Args:
-            due: Monotonic time since which the call has been due.
+            due: Monotonic time since which a call of some source has waited for this slot.
 
         Returns:
             Whether a call was written. If not, the bidder lacks a connection, and its ``dues`` change accordingly.
@@ -304,7 +307,7 @@ class Budget:
         Count a call that was just written.
 
         Args:
-            due: Monotonic time since which the call had been due.
+            due: Monotonic time since which a call of some source had waited for its slot.
         """
         now = self._clock.monotonic()
         call = self.pacer.sent(now, due)
@@ -364,11 +367,11 @@ class Budget:
         declined = 0
         while self.held and max(self.pacer.slot_at(now), self.pacer.open_at()) <= now and (first := dues.first()):
             lane = self._lane(first)
-            due, bidder = first[lane]
+            bidder = first[lane][1]
             present = bidder.dues() if bidder in self._bidders else _NEVER
             if present != dues[bidder]:
                 dues[bidder] = present
-            elif self._dispatched(bidder, lane, due):
+            elif self._dispatched(bidder, lane, min([each for each, _ in first.values()])):
                 dues[bidder] = bidder.dues()
                 if Lane.REGULAR in first:
                     self._account_for(lane)
@@ -404,7 +407,7 @@ class Budget:
     def _lane(self, first: dict[Lane, tuple[float, Bidder]]) -> Lane:
         """The lane that gets the slot: by shares while regular polls are due, otherwise the longest overdue one."""
         if Lane.REGULAR not in first:
-            return min(first, key=lambda lane: first[lane][0])
+            return min(first, key=lambda lane: (lane is Lane.SPARE, first[lane][0]))
         earned = (lane for lane, share in _SHARES.items() if lane in first and self._credit[lane] + share >= 1.0)
         return next(earned, Lane.REGULAR)
 

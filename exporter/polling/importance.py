@@ -49,10 +49,12 @@ Importances are 0.01, 0.14 and 2.6. With ``interval`` 10 s and ``longest`` 200 s
 readings per second are theirs. The large ones are clamped to 10 s: 10 readings. 52.5 remain for 2,900 rooms: 55 s each.
 The factor that fits is 320 s: (0.14 / 0.01)^(-2/3) × 320 s = 55 s, and (2.6 / 0.01)^(-2/3) × 320 s = 8 s, clamped.
 
-**Appointments.** When many intervals change at once, many rooms could fall due at the same moment and be late. So a
-room takes the least crowded of eight moments in the last 20 % of its interval; if its interval has just grown, between
-the old and the new one. If rooms are late all the same, since retries or a slower pace take slots, ``balance`` allows
-fewer readings until they are not: the rooms at ``longest`` must keep it, and the others can wait.
+**Early and late.** The sum of the intervals fits the budget on average, not in each second: after the start, all rooms
+become known within seconds, and thousands of them fall due together. So a room may be read early, from half of its
+interval on, if a slot would be unused, though not before ``interval`` has passed. Then it is due early the next time,
+too, and crowds disperse: from the first minute on no slot is unused. If rooms are late on average all the same, since
+retries or a slower pace take slots, ``balance`` allows fewer readings until they are not: the rooms at ``longest`` must
+keep it, and the others can wait.
 
 **When this is wrong.** It learns from the past: a crowd that comes every evening at eight surprises it every evening. A
 count that jumps and returns between two readings is never seen. Rooms are learnt one by one, although the rooms of one
@@ -101,10 +103,8 @@ _QUIET: Final = 0
 _RARE: Final = _LEVELS
 """The level of rooms that are to be read more seldom still."""
 
-_EARLY: Final = 0.8
-_CHOICES: Final = 8
-_MOMENTS: Final = 1024
-
+_EARLY: Final = 0.25
+"""Share of an interval after which a room may use a slot that would be unused, or travel with rooms that are due."""
 _TOLERATED: Final = 1.0
 _LEAST_TRIM: Final = 0.7
 _LEAST_STALENESS: Final = 30.0
@@ -122,7 +122,6 @@ class Known(msgspec.Struct, gc=False):
         level: Of its importance.
         doubt: So many more readings count more than others, since it is new or was disturbed.
         disturbed: Whether it is in doubt since something happened to it, and not since it is new.
-        interval: For which it was last planned; 0 before.
     """
 
     users: int
@@ -132,7 +131,6 @@ class Known(msgspec.Struct, gc=False):
     level: int
     doubt: int = _DOUBT
     disturbed: bool = False
-    interval: float = 0.0
 
 
 class Importance:
@@ -151,9 +149,9 @@ class Importance:
     def __init__(self, interval: float, longest: float) -> None:
         self.interval = interval
         self.longest = longest
-        self.late = 0.0
         self.rare: Mapping[str, float] = {}
-        self._trim = 0.96
+        self.late = 0.0
+        self._trim = 1.0
         self._backlog = 0.0
         self._factor = 0.0
         self._most = math.inf
@@ -164,8 +162,6 @@ class Importance:
         self._rooms_below: list[int] = []
         self._calls_below: list[float] = []
         self._ages: dict[int, float] = {}
-        self._planned = [0] * _MOMENTS
-        self._cleared = 0
 
     @property
     def even(self) -> bool:
@@ -286,25 +282,28 @@ class Importance:
             return Why.FAST if known.change > unusual else Why.UNUSUAL
         return Why.LARGE if known.users >= _LARGE else Why.SIZE
 
-    def max_age(self, room: str, least: float) -> float:
+    def max_ages(self, rooms: Iterable[str], least: float) -> list[float]:
         """
-        Seconds for which a reading of this room may be published: three own intervals, and at least so many.
+        Seconds for which a reading of each room may be published: three own intervals, and at least so many.
 
         While many rooms are new, as after the start, they are asked first, so the time that this takes is added.
         Rounded up to one of few values, √2 apart, so that the table keeps few orders.
         """
-        known = self._rooms.get(room)
-        level = known.level if known else _NEW_LEVEL
-        age = self._ages.get(level)
-        if age is None:
-            least = max(least, _LEAST_STALENESS)
-            own = self._intervals[level] if known else self.longest
-            age = self._ages[level] = least * math.pow(
-                2, math.ceil(max(0.0, 2 * math.log2((3 * (own + self.late) + self._backlog) / least))) / 2
-            )
-        return age
+        known_rooms, ages, found = self._rooms, self._ages, []
+        for room in rooms:
+            known = known_rooms.get(room)
+            level = _RARE if known is None else known.level
+            age = ages.get(level)
+            if age is None:
+                age = ages[level] = self._max_age(level, max(least, _LEAST_STALENESS))
+            found.append(age)
+        return found
 
-    def plan(self, rooms: Sequence[str], at: float, most: float = math.inf) -> Iterator[tuple[str, int, float, float]]:
+    def _max_age(self, level: int, least: float) -> float:
+        waits = 3 * (self._intervals[level] + self.late) + self._backlog
+        return least * math.pow(2, math.ceil(max(0.0, 2 * math.log2(waits / least))) / 2)
+
+    def plan(self, rooms: Iterable[str], at: float, most: float = math.inf) -> Iterator[tuple[str, int, float, float]]:
         """
         When rooms that were read at this monotonic time are due again.
 
@@ -312,54 +311,29 @@ class Importance:
             most: Seconds after which they are due at the latest, whatever their intervals are by now.
 
         Yields:
-            Room, its level, the earliest and the latest monotonic time of its next reading.
+            Room, its level, the monotonic time from which it may be read if a slot would be unused, and its due time.
         """
         known_rooms, intervals, shortest = self._rooms, self._intervals, self.interval
         for room in rooms:
             known = known_rooms.get(room)
-            if known is None:
-                wanted = min(intervals[_NEW_LEVEL], most)
-                yield room, _NEW_LEVEL, at + max(shortest, wanted * _EARLY), at + wanted
-                continue
-            level = known.level
+            level = _NEW_LEVEL if known is None else known.level
             wanted = min(intervals[level], most)
-            soonest = wanted * _EARLY
-            if 0.0 < known.interval < soonest:
-                soonest = known.interval
-            known.interval = wanted
-            yield room, level, at + (max(shortest, soonest)), at + wanted
-
-    def appointment(self, earliest: float, latest: float) -> float:
-        """The least crowded of some moments between these monotonic times; it is taken for one batch."""
-        planned, width = self._planned, self._width
-        due, fewest = latest, planned[int(latest / width) % _MOMENTS]
-        step = (latest - earliest) / _CHOICES
-        if step > 0.0:
-            for number in range(1, _CHOICES):
-                moment = latest - number * step
-                crowd = planned[int(moment / width) % _MOMENTS]
-                if crowd < fewest:
-                    due, fewest = moment, crowd
-        planned[int(due / width) % _MOMENTS] += 1
-        return due
+            yield room, level, at + max(shortest, wanted * _EARLY), at + wanted
 
     def taken(self, room: str, late: float) -> None:
-        """A room was asked for, so many seconds after its appointment."""
-        known = self._rooms.get(room)
-        if known is not None and known.interval:  # a new room was due at once, and nobody is late for it
+        """A room was asked for, so many seconds after it was due."""
+        if room in self._rooms:  # a new room was due at once, and nobody is late for it
             self.late += 0.05 * (late - self.late)
 
-    def balance(self, readings: float, rooms: int, now: float, batch: int = 1) -> None:
+    def balance(self, readings: float, rooms: int, batch: int = 1) -> None:
         """
         Find the factor with which all rooms together need so many readings per second. Call this every two seconds.
 
         Args:
             readings: Per second, that the budget allows.
             rooms: All that are watched; those that were never read are as important as new ones.
-            now: Monotonic.
             batch: Rooms that one call reads. A room may be late by the time from one call to the next.
         """
-        self._clear_past(now)
         if self.late > max(_TOLERATED, 2 * batch / readings if readings else 0.0):
             self._trim = max(_LEAST_TRIM, self._trim * 0.999)
         else:
@@ -403,17 +377,6 @@ class Importance:
                 own = self._intervals[level]
                 counts[next((index for index, bound in enumerate(bounds) if own <= bound), -1)] += rooms
         return [sum(counts[: index + 1]) for index in range(len(bounds))]
-
-    @property
-    def _width(self) -> float:
-        """Seconds of one moment: all moments together are twice the longest interval, or more."""
-        return max(1.0, 2 * self.longest / _MOMENTS)
-
-    def _clear_past(self, now: float) -> None:
-        moment = int(now / self._width)
-        for past in range(max(self._cleared, moment - _MOMENTS // 2), moment - 1):
-            self._planned[past % _MOMENTS] = 0
-        self._cleared = max(self._cleared, moment - 1)
 
     def _bracket(self, readings: float, highest: float) -> tuple[float, float]:
         """Two factors between which the wanted one is. Mostly it is near the last one."""

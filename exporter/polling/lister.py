@@ -214,7 +214,7 @@ class Lister:
         """When the page that is wanted may be asked for, if one is."""
         if self._page is None:
             return _NEVER
-        return max(self._page.due, self._silent_until, self._client.ready_at()), math.inf, math.inf
+        return max(self._page.due, self._silent_until, self._client.ready_at()), *_NEVER[1:]
 
     def dispatch(self, lane: Lane, due: float) -> bool:  # noqa: ARG002 there is one
         """Use a slot now: write the call for the page that is wanted, or open a connection for it."""

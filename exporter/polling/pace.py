@@ -220,7 +220,7 @@ class Pace:
         Count a call that was written now.
 
         Args:
-            due: Since when the call has been due. Slots before that were not needed, and are not caught up.
+            due: Since when there has been a call to make. Slots before that were not needed, and are not caught up.
         """
         self._last_slot = max(self.slot_at(now), min(due, now), now - _CATCH_UP)
         call = Sent(now, now, self.calls)

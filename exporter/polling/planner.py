@@ -13,6 +13,8 @@ interval, with as few calls as possible, at a steady rate. Rooms come and go, fa
   (see ``importance``).
 * ``RETRY``: early, because its last call failed. It also waits in ``REGULAR``, and whichever comes first counts.
 * ``SUSPECT``: alone, because the vendor refused it or a batch with it.
+* ``SPARE``: early, because a slot would be unused. It also waits in ``REGULAR``. Only rooms that have longer intervals
+  than they should, since there are too few slots, wait in this lane.
 
 Each lane is a heap, ordered by due time. An entry holds rooms that are due together, at most a batch. To plan a room
 anew means to issue it a new *ticket* number: entries with an older ticket no longer count for it, and are dropped when
@@ -45,11 +47,11 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Final
 
-from exporter.model import Room
+from exporter.model import Reading, Room
 from exporter.polling.importance import Importance
 
 _PUSH: Final = 0.03
@@ -62,11 +64,12 @@ _BOUND: Final = 0
 
 
 class Lane(IntEnum):
-    """Why the vendor is asked for a room. ``budget`` limits the share of slots of the last two."""
+    """Why the vendor is asked for a room. ``budget`` says which lane gets a slot."""
 
     REGULAR = 0
     RETRY = 1
     SUSPECT = 2
+    SPARE = 3
 
 
 LANES: Final = tuple(Lane)
@@ -165,7 +168,7 @@ class Planner:
         """The next lane of a planned room, and its due time; ``None`` while its call is in flight."""
         ticket = self._tickets[room]
         turns = []
-        for lane in LANES if ticket != _BOUND else ():
+        for lane in (Lane.REGULAR, Lane.RETRY, Lane.SUSPECT) if ticket != _BOUND else ():
             # All entries of one ticket and lane are due together.
             due = next((due for due, of, _ in self._lanes[lane] if of == ticket), None)
             turns += [] if due is None else [(due, lane)]
@@ -192,8 +195,8 @@ class Planner:
                 if not rooms:
                     break
                 batch += rooms
-        if self.cadence is not None and lane is Lane.REGULAR and batch:
-            self.cadence.taken(batch[0], now - first_due)
+        if self.cadence is not None and lane in (Lane.REGULAR, Lane.SPARE) and batch:
+            self.cadence.taken(batch[0], now - first_due if lane is Lane.REGULAR else 0.0)
         return tuple(batch)
 
     def phase(self, lane: Lane, slot: float) -> float:
@@ -301,6 +304,7 @@ class Planner:
         self.cadence = cadence
         self._give_rare()
         self._open.clear()
+        self._lanes[Lane.SPARE].clear()
         regular = self._lanes[Lane.REGULAR]
         regular[:] = [
             (now + min((due - now) * closer, self.interval) if due > now else due, ticket, rooms)
@@ -323,11 +327,20 @@ class Planner:
         """Whether not all rooms have the source's interval."""
         return self.cadence is not None or bool(self._slow)
 
-    def max_age(self, room: str, least: float) -> float | None:
-        """Seconds for which a reading of this room may be published, at least so many; ``None``: as the source's."""
+    def learn(self, rooms: Iterable[Room], readings: Mapping[str, Reading], at: float) -> None:
+        """Tell the cadence what was read at this monotonic time of those of the rooms that are planned."""
         if self.cadence is not None:
-            return self.cadence.max_age(room, least)
-        return max(3 * self._slow[room], least) if room in self._slow else None
+            planned = [room for room in rooms if room.id in self._tickets]
+            self.cadence.learn(planned, [readings[room.id].users for room in planned], at)
+
+    def max_ages(self, rooms: Iterable[str], least: float) -> Sequence[float | None]:
+        """
+        Seconds for which a reading of each room may be published, at least so many; ``None``: as long as the source's.
+        """
+        if self.cadence is not None:
+            return self.cadence.max_ages(rooms, least)
+        slow = self._slow
+        return [max(3 * slow[room], least) if room in slow else None for room in rooms]
 
     def _give_rare(self) -> None:
         if self.cadence is not None:
@@ -344,12 +357,19 @@ class Planner:
             self._put(Lane.REGULAR, rooms, at + self.interval, self._ticket(rooms))
             return
         tickets, open_entries, size = self._tickets, self._open, self.batch_size
-        for room, level, earliest, latest in cadence.plan(rooms, at, most):
+        regular, spare = self._lanes[Lane.REGULAR], self._lanes[Lane.SPARE]
+        for room, level, earliest, due in cadence.plan(rooms, at, most):
             entry = open_entries.get(level)
-            if entry is None or not 0 < len(entry[2]) < size or not earliest <= entry[0] <= latest:
+            if (
+                entry is None
+                or not earliest <= entry[0] <= due
+                or len(entry[2]) >= size
+                or tickets.get(entry[2][0]) != entry[1]
+            ):
                 self._issued += 1
-                entry = open_entries[level] = (cadence.appointment(earliest, latest), self._issued, [room])
-                heapq.heappush(self._lanes[Lane.REGULAR], entry)
+                entry = open_entries[level] = (due, self._issued, [room])
+                heapq.heappush(regular, entry)
+                heapq.heappush(spare, (earliest, self._issued, entry[2]))
             elif tickets[room] != entry[1]:
                 entry[2].append(room)
             tickets[room] = entry[1]
@@ -359,13 +379,7 @@ class Planner:
         for _ in range(most):
             if not heap or self._is_valid(heap[0]):
                 break
-            self._close(heapq.heappop(heap))
-
-    @staticmethod
-    def _close(entry: Entry) -> None:
-        """An entry has left its lane: no room may join it any more."""
-        if isinstance(entry[2], list):
-            entry[2].clear()
+            heapq.heappop(heap)
 
     def _compact(self) -> None:
         for heap in self._lanes:
@@ -411,7 +425,6 @@ class Planner:
         """Bind up to this many rooms of the lane's first entry; the others of it stay."""
         entry = heapq.heappop(self._lanes[lane])
         rooms = self._valid_rooms(entry)
-        self._close(entry)
         if len(rooms) > most:
             heapq.heappush(self._lanes[lane], (entry[0], entry[1], tuple(rooms[most:])))
             del rooms[most:]

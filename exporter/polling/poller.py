@@ -255,12 +255,12 @@ class Poller:
     def allot(self, share: float) -> None:
         """So many calls per second of the budget's limit are meant for this source; only a cadence asks."""
         self.share = share
-        self._balance(self._clock.monotonic())
+        self._balance()
 
     def watch(self, rooms: Sequence[Room]) -> None:
         """Add rooms. New ones are due at once."""
         self.planner.watch(rooms)
-        self._balance(self._clock.monotonic())
+        self._balance()
         self.budget.arm(self)
 
     def forget(self, room_ids: Sequence[str]) -> None:
@@ -301,9 +301,9 @@ class Poller:
                 at = reply.arrival.monotonic
                 for room, knowledge in reply.cadence.items():
                     cadence.inherit(room, reply.readings[room].users, at, knowledge)
-                rooms = self.table.rooms_of([room for room in reply.readings if room in self.table])
+                rooms = self.table.rooms_of(reply.readings)
                 cadence.learn(rooms, [reply.readings[room.id].users for room in rooms], at)
-        self._balance(self._clock.monotonic())
+        self._balance()
         for reply in replies:
             rooms_read = self.table.reads_of(reply.readings, reply.arrival.unix)
             # Own intervals may have grown since; a reading is published for three of those that it was made with.
@@ -328,7 +328,7 @@ class Poller:
         self._client.maintain()
         if not self.budget.held:
             return
-        self._balance(now)
+        self._balance()
         self._journal.sweep(now, refusing=bool(self._refusals))
         batch = min(self.config.codec.batch_size, len(self.planner))
         ok = self.health.state is SourceState.OK
@@ -341,11 +341,11 @@ class Poller:
             await self._read_files()
         self.budget.arm(self)
 
-    def _balance(self, now: float) -> None:
+    def _balance(self) -> None:
         if self.planner.cadence is not None:
             batch = self.planner.batch_size
             readings = self.share * self.budget.pace / self.budget.limit * batch
-            self.planner.cadence.balance(readings, len(self.planner), now, batch)
+            self.planner.cadence.balance(readings, len(self.planner), batch)
 
     def dues(self) -> tuple[float, ...]:
         """Monotonic time at which a call of each lane may leave. A source that is not ok offers its trials only."""
@@ -357,7 +357,7 @@ class Poller:
         if self.health.state is SourceState.OK:
             dues = self.planner.dues()
             return dues if may_call == -math.inf else tuple([max(due, may_call) for due in dues])
-        return max(self.planner.due(self._trial_lane()), may_call), math.inf, math.inf
+        return max(self.planner.due(self._trial_lane()), may_call), *_NEVER[1:]
 
     def dispatch(self, lane: Lane, due: float) -> bool:
         """Use a slot now: write one call of this lane, or open a connection for it."""
@@ -498,26 +498,19 @@ class Poller:
             self._failed_rooms(call, failures, now)
 
     def _publish(self, readings: Mapping[str, Reading], arrival: Arrival) -> None:
-        """Put readings into the table."""
-        now = self._clock.monotonic()
-        for max_age, group in self._by_age(readings, arrival):
-            self.stats.gaps(self.table.record(group, arrival, max_age), now)
-
-    def _by_age(
-        self, readings: Mapping[str, Reading], arrival: Arrival
-    ) -> Iterable[tuple[float | None, Mapping[str, Reading]]]:
-        """The readings by the seconds for which they may be published: rooms may have intervals of their own."""
-        planner = self.planner
+        """Put readings into the table; where rooms have intervals of their own, learn from them first."""
+        now, planner = self._clock.monotonic(), self.planner
         if planner.cadence is not None:
-            rooms = self.table.rooms_of([room for room in readings if room in self.table and room in planner])
-            planner.cadence.learn(rooms, [readings[room.id].users for room in rooms], arrival.monotonic)
+            planner.learn(self.table.rooms_of(readings), readings, arrival.monotonic)
         if self.config.max_staleness is not None or not planner.has_own_intervals:
-            return ((None, readings),)
+            self.stats.gaps(self.table.record(readings, arrival), now)
+            return
         groups: dict[float | None, dict[str, Reading]] = {}
-        least = 1.5 * self.config.interval + self.config.timeout
-        for room_id, reading in readings.items():
-            groups.setdefault(planner.max_age(room_id, least), {})[room_id] = reading
-        return groups.items()
+        max_ages = planner.max_ages(readings, 1.5 * self.config.interval + self.config.timeout)
+        for max_age, room_id in zip(max_ages, readings, strict=True):
+            groups.setdefault(max_age, {})[room_id] = readings[room_id]
+        for max_age, group in groups.items():
+            self.stats.gaps(self.table.record(group, arrival, max_age), now)
 
     async def _receive_all(self, call: Call, response: Response | Failure) -> None:
         """

@@ -81,7 +81,7 @@ class TargetGroups:
         table, of_source = self._table[name], self._telemetry.sources[name]
         turn = Turn()
         for room_ids in _slices(table):
-            for room in table.rooms_of([room_id for room_id in room_ids if room_id in table]):
+            for room in table.rooms_of(room_ids):
                 by_labels.setdefault(room.labels, []).append(room.id)
             await turn.let_others_run()
         own = {"__meta_rtc_vendor": of_source.vendor, "__meta_rtc_api": of_source.api, "__meta_rtc_source": name}

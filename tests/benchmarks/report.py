@@ -42,11 +42,6 @@ def times_less(bench: str, what: str, ours: float, unit: str, peer: str, theirs:
     return Row(bench, what, ours, unit, peer, theirs, ratio, f"≥ {times:g} × less", ratio >= times)
 
 
-def aimed_at(bench: str, what: str, ours: float, unit: str, peer: str, theirs: float, times: float) -> Row:
-    """Ours should be so many times less than the peer's, which nobody may be able to do; RESULTS.md says why."""
-    return Row(bench, what, ours, unit, peer, theirs, theirs / ours, f"aim: {times:g} × less")
-
-
 def share_of(bench: str, what: str, ours: float, unit: str, peer: str, theirs: float, share: float) -> Row:
     """Ours must be at most that share of the peer's."""
     ratio = ours / theirs if theirs else math.inf

@@ -63,7 +63,7 @@ class Wanting:
     def dispatch(self, lane: Lane, due: float) -> bool:
         """Use a slot."""
         assert self.budget
-        assert due == self.wanted[lane]
+        assert due <= self.wanted[lane]
         self.asked += 1
         self.granted.append((now(), lane))
         self.sent.append(self.budget.sent(due, self))
@@ -292,6 +292,46 @@ async def test_idle_slots_are_for_whoever_wants_them() -> None:
 
     assert 0.2 == pytest.approx(bidder.lanes()[Lane.RETRY] / len(bidder.granted), abs=0.03)
     assert 0.08 == pytest.approx(bidder.lanes()[Lane.SUSPECT] / len(bidder.granted), abs=0.02)
+
+
+@in_virtual_time
+async def test_spare_slots_are_for_rooms_that_are_not_due() -> None:
+    """
+    Whoever has rooms that are worth an early poll gets all slots that no due call of any source needs, and no others.
+    """
+    begin, shared = now(), budget_of(100)
+    early = Wanting(spare=begin - 100).at(shared)
+    due = [Wanting(most=50, suspect=begin - 1).at(shared), Wanting(most=50, retry=begin - 1, regular=begin).at(shared)]
+    await asyncio.sleep(5)
+
+    assert 100 == sum(len(each.granted) for each in due)
+    assert early.granted[0] >= max(max(each.granted) for each in due)
+    assert 100 + len(early.granted) >= 487
+
+
+class Trickling(Wanting):
+    """A bidder whose next regular poll is due some milliseconds after the last one."""
+
+    def dispatch(self, lane: Lane, due: float) -> bool:
+        """Use a slot, and want the next one."""
+        super().dispatch(lane, due)
+        self.wanted[lane] = now() + 0.025
+        return True
+
+
+@pytest.mark.parametrize("waiting", ["retry", "suspect", "spare"])
+@in_virtual_time
+async def test_no_slot_is_lost_since_a_call_that_became_due_later_leaves_first(waiting: str) -> None:
+    """
+    Four slots pass from one tick to the next. Though the first of them is for a regular poll that has just become due,
+    the calls that have waited longer use the others.
+    """
+    shared = budget_of(200)
+    trickling, backlog = Trickling(regular=now()).at(shared), Wanting(**{waiting: now() - 10}).at(shared)
+    await asyncio.sleep(10)
+
+    assert len(trickling.granted) >= 200
+    assert len(trickling.granted) + len(backlog.granted) >= 1950
 
 
 @in_virtual_time

@@ -33,7 +33,7 @@ def read(importance: Importance, room: str, users: Callable[[float], float], thr
     """Read a room every 20 s for ten minutes, and plan it; its own interval then."""
     for second in range(0, 600, 20):
         importance.learn([Room(room, thresholds=thresholds)], [round(users(second))], float(second))
-    importance.balance(1.0, 60, 600.0)
+    importance.balance(1.0, 60)
     return importance.own(room) or 0.0
 
 
@@ -66,7 +66,7 @@ def test_four_times_the_change_halves_the_interval():
         room = min(readings, key=lambda name: readings[name])
         at = readings[room]
         importance.learn([Room(room)], [round(at * (4000 if room == "fast" else 1000))], at)
-        importance.balance(0.1, 2, at)
+        importance.balance(0.1, 2)
         readings[room] += importance.own(room) or 0.0
 
     assert 2.0 == pytest.approx((importance.own("slow") or 0) / (importance.own("fast") or 1), rel=0.25)
@@ -106,12 +106,12 @@ def test_why_a_room_is_polled_as_often_as_it_is(why, users):
     room = Room("a", thresholds=Thresholds(300))
     for number, count in enumerate(users):
         importance.learn([room], [count], 30.0 * number)
-        importance.balance(1.0, 300, 30.0 * number)
+        importance.balance(1.0, 300)
 
     assert why is importance.why(room)
     importance.disturb(["a"])
     assert Why.DISTURBED is importance.why(room)
-    importance.balance(1000.0, 300, 1e4)
+    importance.balance(1000.0, 300)
     assert Why.SUFFICES is importance.why(room)
 
 
@@ -126,7 +126,7 @@ def test_rooms_that_are_to_be_read_more_seldom():
     planner.watch(map(Room, named(100)))
     planner.slow_down(named(50), 1000.0)
     for _ in range(40):
-        importance.balance(1.0, 100, now)
+        importance.balance(1.0, 100)
         for _ in range(10):
             batch = planner.take(Lane.REGULAR, now)
             importance.learn(map(Room, batch), [0] * len(batch), now)
@@ -150,7 +150,7 @@ def test_a_room_that_is_brought_forward_is_important():
     planner = Planner(10, INTERVAL, lambda: now, importance)
     planner.watch(map(Room, named(100)))
     for _ in range(200):
-        importance.balance(1.0, 100, now)
+        importance.balance(1.0, 100)
         batch = planner.take(Lane.REGULAR, now)
         importance.learn(map(Room, batch), [0] * len(batch), now)
         planner.read(batch, now)
@@ -197,7 +197,7 @@ def test_the_sum_fits_the_budget_and_the_clamp_holds(sizes, rises, readings, lon
     for at in (0.0, 30.0, 60.0):
         users = [size + round(rise * at / 60) for size, rise in zip(sizes, rises, strict=False)]
         importance.learn(map(Room, rooms), users, at)
-    importance.balance(readings, len(rooms), 60.0)
+    importance.balance(readings, len(rooms))
     own = [importance.own(room) or 0.0 for room in rooms]
 
     assert all(INTERVAL <= interval <= longest for interval in own)
@@ -209,7 +209,7 @@ def test_the_sum_fits_the_budget_and_the_clamp_holds(sizes, rises, readings, lon
     assert [sum(interval <= bound for interval in own) for bound in (INTERVAL, longest, float("inf"))] == counts
 
 
-@given(actions=st.lists(st.tuples(st.sampled_from("trsfdwn"), st.integers(0, 29)), max_size=120))
+@given(actions=st.lists(st.tuples(st.sampled_from("tersfdwn"), st.integers(0, 29)), max_size=120))
 def test_no_room_is_lost_or_asked_twice(actions):
     """
     However calls end, and whatever comes and goes: each watched room is planned once, or bound by one call.
@@ -221,18 +221,19 @@ def test_no_room_is_lost_or_asked_twice(actions):
     for action, number in actions:
         now += 3.0
         room = str(number)
-        batch = planner.take(Lane.REGULAR, now) if action in "trs" else ()
+        batch = planner.take(Lane.SPARE if action == "e" else Lane.REGULAR, now) if action in "ters" else ()
         assert len(batch) == len(set(batch)) <= 4
-        if action == "t":
+        if action in "te":
             importance.learn(map(Room, batch), [number * int(each) for each in batch], now)
         steps: dict[str, Callable[[], None]] = {
             "t": partial(planner.read, batch, now),
+            "e": partial(planner.read, batch, now),
             "r": partial(planner.retry, batch, now, 1.0, now),
             "s": partial(planner.suspect, batch, now),
             "f": partial(planner.forget, [room]),
             "d": partial(planner.reschedule, [room], now),
             "w": partial(planner.watch, [Room(room)]),
-            "n": partial(importance.balance, number / 10, len(planner), now),
+            "n": partial(importance.balance, number / 10, len(planner)),
         }
         steps[action]()
         planner.release(batch, now)
@@ -256,8 +257,8 @@ def poll(rooms: int, seconds: float, readings: float, crowd_at: float) -> tuple[
     for step in range(steps):
         now = step * 10 / readings
         if not step % 2:
-            importance.balance(readings, rooms, now)
-        batch = planner.take(Lane.REGULAR, now)
+            importance.balance(readings, rooms)
+        batch = planner.take(Lane.REGULAR, now) or planner.take(Lane.SPARE, now)
         for room in batch:
             times[room].append(now)
             users = traces[int(room)].at(now) if room != "0" else max(0, round(20 * (now - crowd_at)))
@@ -276,7 +277,7 @@ def test_a_crowd_is_followed_and_nobody_waits_longer_than_longest():
     seen = next(at for at in times["0"] if at > 800.0)
     gaps = [after - before for before, after in pairwise(times["0"]) if before > seen + 30.0]
     assert INTERVAL * 1.1 >= median(gaps)
-    assert INTERVAL * 1.5 >= max(gaps)
+    assert INTERVAL * 1.75 >= max(gaps)
     oldest = max(after - before for of_room in times.values() for before, after in pairwise(of_room) if before > 100.0)
     assert oldest <= LONGEST * 1.1
     assert INTERVAL == planner.own_interval("0")
@@ -284,19 +285,58 @@ def test_a_crowd_is_followed_and_nobody_waits_longer_than_longest():
 
 def test_the_budget_is_used_and_the_factor_settles():
     """
-    After some minutes nine of ten slots and more are used, no room is late, and the factor changes little.
+    No slot is unused, no room is late, no room that is known is read twice within the interval because of a slot that
+    would be unused, and the factor changes little.
     """
     times, planner = poll(rooms=1000, seconds=1500.0, readings=10.0, crowd_at=1e9)
     importance = planner.cadence
 
     assert importance is not None
-    assert importance.late < 3.0
-    late = sum(at > 600.0 for of_room in times.values() for at in of_room)
-    assert 0.9 * 900 * 10 <= late
+    assert importance.late < 2.0
+    assert 1500 * 10 == sum(map(len, times.values()))
     before = planner.own_interval("1")
-    for second in range(20):
-        importance.balance(10.0, 1000, 1500.0 + second)
+    for _ in range(20):
+        importance.balance(10.0, 1000)
     assert before == pytest.approx(planner.own_interval("1"), rel=0.25)
+
+
+def test_only_rooms_that_were_read_are_asked_early():
+    """
+    A room may use a spare slot from a quarter of its interval on, but not within the shortest interval. One whose call
+    has failed waits for its retry, and one that was taken early is not due twice.
+    """
+    importance = Importance(INTERVAL, LONGEST)
+    planner = Planner(10, INTERVAL, lambda: 0.0, importance)
+    planner.watch(map(Room, named(20)))
+    importance.balance(0.1, 20)
+    quiet, failed = planner.take(Lane.REGULAR, 0.0), planner.take(Lane.REGULAR, 0.0)
+    for at in (0.0, 500.0, 1000.0):
+        importance.learn(map(Room, quiet), [0] * 10, at)
+    importance.balance(0.1, 20)
+    planner.read(quiet, 1000.0)
+    planner.retry(failed, 1000.0, 5.0, 1000.0)
+
+    assert LONGEST == planner.own_interval(quiet[0])
+    assert 1000.0 + LONGEST / 4 == planner.due(Lane.SPARE)
+    assert () == planner.take(Lane.SPARE, 1000.0 + LONGEST / 4 - 1)
+    assert set(failed) == set(planner.take(Lane.RETRY, 1005.0))
+    assert set(quiet) == set(planner.take(Lane.SPARE, 1000.0 + LONGEST / 4))
+    assert [(), ()] == [planner.take(lane, 2000.0) for lane in (Lane.SPARE, Lane.REGULAR)]
+
+
+@in_virtual_time
+async def test_no_slot_is_unused_from_the_start():
+    """
+    Rooms that become known together fall due together. There are ten times as many as the limit can serve, so no slot
+    is idle in between.
+    """
+    async with House(source("zego_rtc", 4000, rate_limit=20, interval="5s", cadence={"longest": "60s"})) as house:
+        house.vendor.users = lambda room: 1 + int(room[-3:]) % 50 * (round(house.now / 7) % 5)
+        await house.passes(2)
+        for _ in range(10):
+            before = len(house.vendor.calls)
+            await house.passes(10)
+            assert 10 * 20 * 0.97 <= len(house.vendor.calls) - before
 
 
 def test_a_budget_that_suffices_makes_no_difference():
@@ -311,8 +351,8 @@ def test_a_budget_that_suffices_makes_no_difference():
         for step in range(1000):
             now = step * 0.1
             if importance is not None and not step % 20:
-                importance.balance(10.0, 95, now)
-            if batch := planner.take(Lane.REGULAR, now):
+                importance.balance(10.0, 95)
+            if batch := planner.take(Lane.REGULAR, now) or planner.take(Lane.SPARE, now):
                 if importance is not None:
                     importance.learn(map(Room, batch), [int(room) * step for room in batch], now)
                 planner.read(batch, planner.phase(Lane.REGULAR, now))

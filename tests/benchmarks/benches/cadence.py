@@ -35,15 +35,15 @@ from exporter.polling.pace import pace_kept
 from exporter.polling.planner import Lane, Planner
 from exporter.simulator.audiences import Trace, audiences
 from tests.benchmarks.benches.best_by_size import best_by_size
-from tests.benchmarks.report import Row, aimed_at, at_most, information, share_of, times_less
+from tests.benchmarks.report import Row, at_most, information, share_of, times_less
 from tests.benchmarks.scale import Scale
 
 _ROOMS: Final = 10_000
 _BATCH: Final = 10
 _CALLS: Final = pace_kept(10.0)
 _INTERVAL: Final = 10.0
-_LONGEST: Final = 200.0
-_SEEDS: Final = (1, 2, 3)
+_LONGEST: Final = 150.0
+_SEEDS_PER_ROUND: Final = 4
 _WARM_UP: Final = 1200.0
 _LIMIT: Final = 300
 _BELOW: Final = 60.0
@@ -89,7 +89,7 @@ def bench(scale: Scale) -> Sequence[Row]:
     """Error, crossings, oldest reading and processor time."""
     seconds = _WARM_UP + 100 * scale.seconds
     even, ours, best, by_size = Verdict(), Verdict(), Verdict(), Verdict()
-    for seed in _SEEDS[: scale.rounds]:
+    for seed in range(1, 1 + _SEEDS_PER_ROUND * scale.rounds):
         traces = audiences(seed, _ROOMS, seconds)
         _judge(even, traces, _polled(even, traces, seconds, None), seconds)
         _judge(ours, traces, _polled(ours, traces, seconds, _LONGEST), seconds)
@@ -99,7 +99,7 @@ def bench(scale: Scale) -> Sequence[Row]:
     name, peer = "cadence", "one interval for all"
     crossings = f"{len(ours.delays)} thresholds crossed: time to publication"
     return [
-        aimed_at(name, "users that are wrong", ours.error, "%", peer, even.error, 3.0),
+        times_less(name, "users that are wrong", ours.error, "%", peer, even.error, 3.0),
         share_of(name, "users that are wrong", ours.error, "%", "best by size", by_size.error, 1.15),
         information(name, "users that are wrong", ours.error, "%", "hindsight", best.error),
         times_less(name, f"{crossings}, p95", ours.delay(0.95), "s", peer, even.delay(0.95), 2.0),
@@ -122,8 +122,8 @@ def _polled(verdict: Verdict, traces: Sequence[Trace], seconds: float, longest: 
         began = time.thread_time()
         if cadence is not None and now >= balanced + _BALANCED:
             balanced = now
-            cadence.balance(_CALLS * _BATCH, len(planner), now)
-        batch = planner.take(Lane.REGULAR, now)
+            cadence.balance(_CALLS * _BATCH, len(planner))
+        batch = planner.take(Lane.REGULAR, now) or planner.take(Lane.SPARE, now)
         verdict.cpu += time.thread_time() - began
         numbers = [int(room) for room in batch]
         for number in numbers:
