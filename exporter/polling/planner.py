@@ -370,7 +370,7 @@ class Planner:
                 entry = open_entries[level] = (due, self._issued, [room])
                 heapq.heappush(regular, entry)
                 heapq.heappush(spare, (earliest, self._issued, entry[2]))
-            elif tickets[room] != entry[1]:
+            elif room not in entry[2]:  # it may be there by an older ticket
                 entry[2].append(room)
             tickets[room] = entry[1]
 

@@ -324,6 +324,24 @@ def test_only_rooms_that_were_read_are_asked_early():
     assert [(), ()] == [planner.take(lane, 2000.0) for lane in (Lane.SPARE, Lane.REGULAR)]
 
 
+@pytest.mark.parametrize("lane", [Lane.REGULAR, Lane.SPARE])
+def test_a_room_that_comes_back_at_once_is_asked_once(lane):
+    """
+    A room that is gone for a moment and read anew has one place among those that it was read with before.
+    """
+    importance = Importance(INTERVAL, LONGEST)
+    planner = Planner(3, INTERVAL, lambda: 0.0, importance)
+    for at, rooms in ((0.0, ["stays", "returns"]), (1.0, ["returns", "new", "newer"])):
+        planner.forget(["returns"])
+        planner.watch(map(Room, rooms))
+        importance.balance(0.01, 4)
+        assert rooms == [*planner.take(Lane.REGULAR, at)]
+        importance.learn([Room("returns")], [5], at)
+        planner.read(rooms[:2] if at == 0.0 else rooms[:1], at)
+
+    assert ("stays", "returns") == planner.take(lane, LONGEST)
+
+
 @in_virtual_time
 async def test_no_slot_is_unused_from_the_start():
     """
