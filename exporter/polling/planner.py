@@ -373,6 +373,9 @@ class Planner:
             elif room not in entry[2]:  # it may be there by an older ticket
                 entry[2].append(room)
             tickets[room] = entry[1]
+        if len(spare) > 2 * len(regular) + _STALE_KEPT:
+            # Without a spare slot its first room stays for long, and so do entries behind it that no longer count.
+            self._clean(spare)
 
     def _drop(self, heap: list[Entry], most: int) -> None:
         """Drop up to so many entries that no longer count from the top of a lane."""
@@ -384,9 +387,12 @@ class Planner:
     def _compact(self) -> None:
         for heap in self._lanes:
             if len(heap) > 2 * len(self._tickets) + _STALE_KEPT:
-                heap[:] = filter(self._is_valid, heap)
-                heapq.heapify(heap)
-                self._open.clear()
+                self._clean(heap)
+
+    def _clean(self, heap: list[Entry]) -> None:
+        heap[:] = filter(self._is_valid, heap)
+        heapq.heapify(heap)
+        self._open.clear()
 
     def _watched(self, rooms: Iterable[str]) -> tuple[str, ...]:
         return tuple([room for room in rooms if room in self._tickets])

@@ -342,6 +342,25 @@ def test_a_room_that_comes_back_at_once_is_asked_once(lane):
     assert ("stays", "returns") == planner.take(lane, LONGEST)
 
 
+def test_nothing_piles_up_behind_rooms_that_wait_for_a_spare_slot():
+    """
+    There is no spare slot for an hour, and a room that is to be read once in that time waits for one: those that are
+    read meanwhile leave nothing behind it.
+    """
+    importance = Importance(INTERVAL, LONGEST)
+    planner = Planner(1, INTERVAL, lambda: 0.0, importance)
+    planner.watch(map(Room, named(200)))
+    planner.slow_down(named(1), 3600.0)
+    for second in range(3600):
+        importance.balance(1.0, 200)
+        planner.dues()
+        batch = planner.take(Lane.REGULAR, float(second))
+        importance.learn(map(Room, batch), [3] * len(batch), float(second))
+        planner.read(batch, float(second))
+
+    assert 2_000 > sum(map(len, planner._lanes))
+
+
 @in_virtual_time
 async def test_no_slot_is_unused_from_the_start():
     """
