@@ -225,6 +225,7 @@ class Planner:
         tickets = self._tickets
         read = tuple([room for room in rooms if tickets.get(room, _BOUND) != _BOUND and room not in self._suspects])
         self._put_read(read, at, most)
+        self._compact()
 
     def reschedule(self, rooms: Iterable[str], due: float) -> None:
         """Make these rooms due at this time, each in its lane: regular or suspect."""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from exporter.model import Room
+from exporter.polling.importance import Importance
 from exporter.polling.planner import Entry, Lane, Planner
 from tests.polling.house import named
 
@@ -95,6 +96,20 @@ def test_reading_elsewhere_leaves_no_trace_in_memory() -> None:
         planner.dues()
 
     assert 100 >= sum(map(len, planner._lanes))
+
+
+@pytest.mark.parametrize("cadence", [None, Importance(INTERVAL, 12 * INTERVAL)], ids=["one interval", "own intervals"])
+def test_reading_elsewhere_leaves_no_trace_while_nothing_is_polled(cadence: Importance | None) -> None:
+    """
+    The vendor lists rooms for hours and cannot be asked for any: one that no list names stays due before the others.
+    """
+    planner = Planner(10, INTERVAL, lambda: NOW, cadence)
+    planner.watch(map(Room, named(1_000)))
+    for second in range(600):
+        planner.read_elsewhere(named(1_000)[1:], NOW + second)
+        planner.dues()
+
+    assert 10_000 >= sum(map(len, planner._lanes))
 
 
 @settings(max_examples=25, deadline=None)
