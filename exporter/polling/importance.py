@@ -50,11 +50,11 @@ readings per second are theirs. The large ones are clamped to 10 s: 10 readings.
 The factor that fits is 320 s: (0.14 / 0.01)^(-2/3) × 320 s = 55 s, and (2.6 / 0.01)^(-2/3) × 320 s = 8 s, clamped.
 
 **Early and late.** The sum of the intervals fits the budget on average, not in each second: after the start, all rooms
-become known within seconds, and thousands of them fall due together. So a room may be read early, from half of its
-interval on, if a slot would be unused, though not before ``interval`` has passed. Then it is due early the next time,
-too, and crowds disperse: from the first minute on no slot is unused. If rooms are late on average all the same, since
-retries or a slower pace take slots, ``balance`` allows fewer readings until they are not: the rooms at ``longest`` must
-keep it, and the others can wait.
+become known within seconds, and thousands of them fall due together. So a room may be read early, from a quarter of its
+interval on, if a slot would be unused, and hardly ever before ``interval`` has passed: only with others of its batch.
+Then it is due early the next time, too, and crowds disperse: from the first minute on no slot is unused. If rooms are
+late on average all the same, since retries or a slower pace take slots, ``balance`` allows fewer readings until they
+are not: the rooms at ``longest`` must keep it, and the others can wait.
 
 **When this is wrong.** It learns from the past: a crowd that comes every evening at eight surprises it every evening. A
 count that jumps and returns between two readings is never seen. Rooms are learnt one by one, although the rooms of one

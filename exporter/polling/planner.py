@@ -165,7 +165,11 @@ class Planner:
         return heap[0][0] if heap else math.inf
 
     def next_poll(self, room: str) -> tuple[Lane, float] | None:
-        """The next lane of a planned room, and its due time; ``None`` while its call is in flight."""
+        """
+        The next lane of a planned room, and its due time; ``None`` while its call is in flight.
+
+        It may be asked sooner: in a free place of a batch, or in a spare slot.
+        """
         ticket = self._tickets[room]
         turns = []
         for lane in (Lane.REGULAR, Lane.RETRY, Lane.SUSPECT) if ticket != _BOUND else ():
