@@ -285,8 +285,7 @@ def test_a_crowd_is_followed_and_nobody_waits_longer_than_longest():
 
 def test_the_budget_is_used_and_the_factor_settles():
     """
-    No slot is unused, no room is late, no room that is known is read twice within the interval because of a slot that
-    would be unused, and the factor changes little.
+    No slot is unused, no room is late, and the factor changes little.
     """
     times, planner = poll(rooms=1000, seconds=1500.0, readings=10.0, crowd_at=1e9)
     importance = planner.cadence
