@@ -8,8 +8,8 @@ virtual time; a call takes no time, and nothing fails. Every policy sees the sam
 * **Crossing**: the time from the moment at which a room's true count exceeds 300 until the next reading of the room. A
   crossing counts if the room was below for a minute before, and stays above for 30 s at least.
 * **Best by size** knows how counts of this population change, room size by room size, and chooses the best interval for
-  each size. It knows nothing of a single room but its count. No cadence that learns can count on much more than this:
-  users of a room come and go independently of each other, and nobody foresees them.
+  each size. It knows nothing of a single room but its count, and a cadence that learns cannot know much more: users of
+  a room come and go independently of each other, and nobody foresees them.
 * **Hindsight** knows the whole future. It reads a room again as soon as (wrong users now × time since the reading)
   exceeds their sum over that time by a constant, which is the optimal moment for one room, and at a crossing; the
   constant is the one that spends the budget. Nobody can do this, since it reads a room just after a change that nobody
