@@ -52,9 +52,11 @@ The factor that fits is 320 s: (0.14 / 0.01)^(-2/3) × 320 s = 55 s, and (2.6 / 
 **Early and late.** The sum of the intervals fits the budget on average, not in each second: after the start, all rooms
 become known within seconds, and thousands of them fall due together. So a room may be read early, from a quarter of its
 interval on, if a slot would be unused, and hardly ever before ``interval`` has passed: only with others of its batch.
-Then it is due early the next time, too, and crowds disperse: from the first minute on no slot is unused. If rooms are
-late on average all the same, since retries or a slower pace take slots, ``balance`` allows fewer readings until they
-are not: the rooms at ``longest`` must keep it, and the others can wait.
+Then it is due early the next time, too, and crowds disperse: from the first minute on no slot is unused. The due time
+is the end of the interval, and 3 % of what it is longer than the shortest later: when rooms are late by some seconds,
+this is much for a room that is read every 10 s and little for one that is read every 2 minutes, so the latter gives
+way. If rooms are late on average all the same, since retries or a slower pace take slots, ``balance`` allows fewer
+readings until they are not: the rooms at ``longest`` must keep it, and the others can wait.
 
 **When this is wrong.** It learns from the past: a crowd that comes every evening at eight surprises it every evening. A
 count that jumps and returns between two readings is never seen. Rooms are learnt one by one, although the rooms of one
@@ -105,6 +107,8 @@ _RARE: Final = _LEVELS
 
 _EARLY: Final = 0.25
 """Share of an interval after which a room may use a slot that would be unused, or travel with rooms that are due."""
+_GRACE: Final = 0.03
+"""Share of what an interval is longer than the shortest by which its room waits for those with shorter ones."""
 _TOLERATED: Final = 1.0
 _LEAST_TRIM: Final = 0.7
 _LEAST_STALENESS: Final = 30.0
@@ -318,7 +322,8 @@ class Importance:
             known = known_rooms.get(room)
             level = _NEW_LEVEL if known is None else known.level
             wanted = min(intervals[level], most)
-            yield room, level, at + max(shortest, wanted * _EARLY), at + wanted
+            due = min(wanted + _GRACE * max(0.0, wanted - shortest), most)
+            yield room, level, at + max(shortest, wanted * _EARLY), at + due
 
     def taken(self, room: str, late: float) -> None:
         """A room was asked for, so many seconds after it was due."""

@@ -199,8 +199,8 @@ class Planner:
                 if not rooms:
                     break
                 batch += rooms
-        if self.cadence is not None and lane in (Lane.REGULAR, Lane.SPARE) and batch:
-            self.cadence.taken(batch[0], now - first_due if lane is Lane.REGULAR else 0.0)
+        if self.cadence is not None and lane is Lane.REGULAR and batch:
+            self.cadence.taken(batch[0], now - first_due)
         return tuple(batch)
 
     def phase(self, lane: Lane, slot: float) -> float:

@@ -46,6 +46,7 @@ class Wanting:
         self.wanted = {Lane[name.upper()]: due for name, due in lanes.items()}
         self.granted: list[tuple[float, Lane]] = []
         self.sent: list[Sent] = []
+        self.waited_since: list[float] = []
         self.asked = self.asked_for_dues = 0
         self.asked_for_calls: list[float] = []
 
@@ -64,6 +65,7 @@ class Wanting:
         """Use a slot."""
         assert self.budget
         assert due <= self.wanted[lane]
+        self.waited_since.append(due)
         self.asked += 1
         self.granted.append((now(), lane))
         self.sent.append(self.budget.sent(due, self))
@@ -332,6 +334,20 @@ async def test_no_slot_is_lost_since_a_call_that_became_due_later_leaves_first(w
 
     assert len(trickling.granted) >= 200
     assert len(trickling.granted) + len(backlog.granted) >= 1950
+
+
+@in_virtual_time
+async def test_a_call_is_told_since_when_any_call_has_waited_for_its_slot() -> None:
+    """
+    Which is its own due time, if no other call has waited longer.
+    """
+    begin, shared = now(), budget_of(10)
+    regular = Wanting(most=2, regular=begin - 2).at(shared)
+    retry = Wanting(most=1, retry=begin - 5).at(shared)
+    await asyncio.sleep(2)
+
+    assert [begin - 5, begin - 5] == regular.waited_since
+    assert [begin - 5] == retry.waited_since
 
 
 @in_virtual_time

@@ -277,7 +277,7 @@ def test_a_crowd_is_followed_and_nobody_waits_longer_than_longest():
     seen = next(at for at in times["0"] if at > 800.0)
     gaps = [after - before for before, after in pairwise(times["0"]) if before > seen + 30.0]
     assert INTERVAL * 1.1 >= median(gaps)
-    assert INTERVAL * 1.75 >= max(gaps)
+    assert INTERVAL * 1.5 >= max(gaps)
     oldest = max(after - before for of_room in times.values() for before, after in pairwise(of_room) if before > 100.0)
     assert oldest <= LONGEST * 1.1
     assert INTERVAL == planner.own_interval("0")
@@ -338,7 +338,7 @@ def test_a_room_that_comes_back_at_once_is_asked_once(lane):
         importance.learn([Room("returns")], [5], at)
         planner.read(rooms[:2] if at == 0.0 else rooms[:1], at)
 
-    assert ("stays", "returns") == planner.take(lane, LONGEST)
+    assert ("stays", "returns") == planner.take(lane, LONGEST * 1.1)
 
 
 def test_nothing_piles_up_behind_rooms_that_wait_for_a_spare_slot():
