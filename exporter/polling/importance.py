@@ -165,7 +165,7 @@ class Importance:
         self._roots = [math.sqrt(longest)] * (_LEVELS + 1)
         self._rooms_below: list[int] = []
         self._calls_below: list[float] = []
-        self._ages: dict[int, float] = {}
+        self._ages: dict[int | None, float] = {}
 
     @property
     def even(self) -> bool:
@@ -296,15 +296,16 @@ class Importance:
         known_rooms, ages, found = self._rooms, self._ages, []
         for room in rooms:
             known = known_rooms.get(room)
-            level = _RARE if known is None else known.level
+            level = None if known is None else known.level
             age = ages.get(level)
             if age is None:
-                age = ages[level] = self._max_age(level, max(least, _LEAST_STALENESS))
+                own = self.longest if level is None else self._intervals[level]
+                age = ages[level] = self._max_age(own, max(least, _LEAST_STALENESS))
             found.append(age)
         return found
 
-    def _max_age(self, level: int, least: float) -> float:
-        waits = 3 * (self._intervals[level] + self.late) + self._backlog
+    def _max_age(self, own: float, least: float) -> float:
+        waits = 3 * (own + self.late) + self._backlog
         return least * math.pow(2, math.ceil(max(0.0, 2 * math.log2(waits / least))) / 2)
 
     def plan(self, rooms: Iterable[str], at: float, most: float = math.inf) -> Iterator[tuple[str, int, float, float]]:

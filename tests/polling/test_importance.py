@@ -323,6 +323,20 @@ def test_only_rooms_that_were_read_are_asked_early():
     assert [(), ()] == [planner.take(lane, 2000.0) for lane in (Lane.SPARE, Lane.REGULAR)]
 
 
+def test_a_room_of_which_nothing_is_known_is_not_published_for_longer_than_quiet_ones():
+    """
+    As one that is not polled any more when the reply to its last call arrives; idle rooms are read every hour.
+    """
+    importance = Importance(INTERVAL, LONGEST)
+    importance.rare = {"idle": 3600.0}
+    importance.learn([Room("idle"), Room("quiet")], [0, 0], 0.0)
+    importance.balance(0.01, 2)
+    idle, unknown = importance.max_ages(["idle", "unknown"], 30.0)
+
+    assert 3 * 3600 <= idle
+    assert 3 * LONGEST <= unknown <= 3 * LONGEST * 1.42
+
+
 @pytest.mark.parametrize("lane", [Lane.REGULAR, Lane.SPARE])
 def test_a_room_that_comes_back_at_once_is_asked_once(lane):
     """
